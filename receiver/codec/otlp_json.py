@@ -1,0 +1,137 @@
+"""OTLP/JSON to protobuf and back, for Export requests and answers.
+
+What differs from protobuf's own JSON mapping is dealt with here and nowhere else (OTLP specification, "JSON
+Protobuf Encoding"): trace and span ids are hex, enums are integers, unknown fields are ignored. protobuf's
+parser takes hex ids for base64 without an error, so they are rewritten before it sees them.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import unhexlify
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.message import Message
+
+from receiver.codec.export_service import EXPORT_SERVICES
+from receiver.errors import MalformedError
+from receiver.model import Signal
+
+_Path: TypeAlias = tuple[str, ...]
+# A holder of ids is reached through these fields. They are walked, rather than every key looked at, so that
+# neither an attribute nor an unknown field called traceId is touched.
+_HOLDERS: dict[Signal, tuple[_Path, ...]] = {
+    "logs": (("resourceLogs", "scopeLogs", "logRecords"),),
+    "traces": (
+        ("resourceSpans", "scopeSpans", "spans"),
+        ("resourceSpans", "scopeSpans", "spans", "links"),
+    ),
+    "metrics": tuple(
+        ("resourceMetrics", "scopeMetrics", "metrics", kind, "dataPoints", "exemplars")
+        for kind in ("gauge", "sum", "histogram", "exponentialHistogram")
+    ),
+}
+# protobuf's parser also takes the names of the .proto file, so an id may be spelled either way.
+_IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+_UPPER = re.compile("[A-Z]")
+
+# JavaScript cuts strings between the halves of a surrogate pair and then writes the half as an escape.
+# Every escape is matched, so that an escaped backslash before a "u" is not mistaken for one.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_REPLACEMENT = rb"\ufffd"
+
+
+def to_protobuf(signal: Signal, body: bytes) -> bytes:
+    """An Export request of `signal` in OTLP/JSON, as a serialized protobuf message.
+
+    Raises MalformedError, which names the field where it is known.
+    """
+    try:
+        document = _loads(body)
+        if not isinstance(document, dict):
+            raise MalformedError("the body is not a JSON object")
+        _rewrite_ids(signal, document, _hex_to_base64)
+        message = ParseDict(document, EXPORT_SERVICES[signal].request(), ignore_unknown_fields=True)
+        return message.SerializeToString()
+    except RecursionError:
+        raise MalformedError("the JSON body is nested too deeply") from None
+    except (ParseError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise MalformedError(f"the JSON body is not an Export request for {signal}: {_line(error)}") from None
+
+
+def from_protobuf(signal: Signal, body: bytes) -> str:
+    """A serialized Export request of `signal` as one line of OTLP/JSON, without a line break at its end.
+
+    Raises MalformedError when `body` is not such a message.
+    """
+    try:
+        document = _document(EXPORT_SERVICES[signal].request.FromString(body))
+    except Exception as error:  # DecodeError, and json_format's own errors for what JSON cannot hold
+        raise MalformedError(f"not an Export request for {signal}: {_line(error)}") from None
+    _rewrite_ids(signal, document, _base64_to_hex)
+    return msgspec.json.encode(document).decode()
+
+
+def response_json(message: Message) -> bytes:
+    """An Export response or a google.rpc.Status in JSON."""
+    return msgspec.json.encode(_document(message))
+
+
+def _document(message: Message) -> dict[str, Any]:
+    return MessageToDict(message, use_integers_for_enums=True)
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if b"\\ud" not in body and b"\\uD" not in body:
+            raise
+        return msgspec.json.decode(_ESCAPE.sub(_without_lone_surrogate, body))
+
+
+def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
+    return _REPLACEMENT if escape[1] else escape[0]
+
+
+def _rewrite_ids(signal: Signal, document: dict[str, Any], rewrite: Callable[[str, Any], str]) -> None:
+    for path in _HOLDERS[signal]:
+        for holder in _descend(document, path):
+            for name in _IDS:
+                value = holder.get(name)
+                if value is not None:
+                    holder[name] = rewrite(name, value)
+
+
+def _descend(node: Any, path: _Path) -> Iterator[dict[str, Any]]:
+    """The objects at the end of `path`. What has another shape is skipped: the parser will complain of it."""
+    if not isinstance(node, dict):
+        return
+    if not path:
+        yield node
+        return
+    child = node.get(path[0], node.get(_UPPER.sub(lambda upper: "_" + upper[0].lower(), path[0])))
+    for item in child if isinstance(child, list) else (child,):
+        yield from _descend(item, path[1:])
+
+
+def _hex_to_base64(name: str, value: Any) -> str:
+    try:
+        return b64encode(unhexlify(value)).decode()
+    except (ValueError, TypeError):
+        raise MalformedError(f"{name} is not a string of hex digits: {str(value)[:40]!r}") from None
+
+
+def _base64_to_hex(name: str, value: Any) -> str:
+    return b64decode(value).hex()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

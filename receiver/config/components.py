@@ -1,0 +1,47 @@
+"""Which components there are, and how one is called: `type` or `type/name`. The table of all kinds of components."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from receiver.config.connector import AgentTrace
+from receiver.config.exporters import DebugExporter, FileExporter, OTLPGRPCExporter, OTLPHTTPExporter
+from receiver.config.extensions import Admin, FileStorage, HealthCheck
+from receiver.config.problem import nearest
+from receiver.config.receivers import OTLPReceiver
+from receiver.config.section import Section
+
+COMPONENTS: Mapping[str, Mapping[str, type[Section]]] = {
+    "receivers": {"otlp": OTLPReceiver},
+    "connectors": {"agenttrace": AgentTrace},
+    "exporters": {
+        "otlp_grpc": OTLPGRPCExporter,
+        "otlp_http": OTLPHTTPExporter,
+        "debug": DebugExporter,
+        "file": FileExporter,
+    },
+    "extensions": {"file_storage": FileStorage, "health_check": HealthCheck, "admin": Admin},
+}
+# The Collector renamed both in 0.144 and takes the old names.
+ALIASES: Mapping[str, Mapping[str, str]] = {"exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"}}
+SECTIONS = (*COMPONENTS, "service")
+
+_ID = re.compile(r"(?P<type>[A-Za-z][A-Za-z0-9_]*)(/(?P<name>[^\s/][^\s]*))?")
+
+
+def type_of(component: str) -> str:
+    """`otlp` of `otlp/2`."""
+    return component.partition("/")[0]
+
+
+def kind_of(section: str, component: str) -> type[Section]:
+    """The settings of a component of a section. Raises ValueError where there are none of that name."""
+    known = COMPONENTS[section]
+    if not _ID.fullmatch(component):
+        raise ValueError("is not a component's id; write type or type/name")
+    name = type_of(component)
+    kind = known.get(ALIASES.get(section, {}).get(name, name))
+    if kind is None:
+        raise ValueError(f"unknown type {name!r} in {section}; {nearest(name, known)}")
+    return kind

@@ -1,0 +1,186 @@
+"""The exporters' settings: the Collector's otlp_grpc, otlp_http, debug and file, with exporterhelper's retry and queue.
+
+Differences from the Collector follow from the queue being on disk: it is always there, and retries never give up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from receiver.config.section import (
+    Count,
+    Duration,
+    Factor,
+    Flag,
+    Secret,
+    Section,
+    Share,
+    Shown,
+    Span,
+    Text,
+    lasting,
+)
+from receiver.config.tls import TLSClient
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _no_credentials(value: str) -> None:
+    # The value itself stays out of the message: it may hold a password.
+    if "@" in value.partition("//")[2].partition("/")[0] or ("//" not in value and "@" in value):
+        raise ValueError("credentials do not belong in an endpoint; send them in headers")
+
+
+def _grpc_target(value: str) -> str:
+    _no_credentials(value)
+    if value.startswith("dns:"):
+        return value
+    scheme, separator, rest = value.rpartition("://")
+    host, colon, port = rest.rstrip("/").rpartition(":")
+    if separator and scheme not in _PORTS:
+        raise ValueError(f"{value!r} has an unknown scheme; write host:port, http://host:port or https://host:port")
+    if "/" in rest.rstrip("/"):
+        raise ValueError(f"{value!r} has a path, which gRPC has not; for OTLP over HTTP use the otlp_http exporter")
+    if colon and host and port.isdecimal() and int(port) < 65536:
+        return value
+    if separator and rest.rstrip("/") and not colon:
+        return value
+    raise ValueError(f"{value!r} is not host:port; write for example localhost:4317 or https://host:4317")
+
+
+def _url(value: str) -> str:
+    _no_credentials(value)
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a URL: {error}") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"{value!r} is not a URL; write for example http://{value.rpartition('//')[2] or 'host:4318'}")
+    return value
+
+
+def _header_names(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+    for name in headers:
+        if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            raise ValueError(f"{name!r} is not a header's name; use letters, digits, hyphens, dots and underscores")
+    return headers
+
+
+Target: TypeAlias = Annotated[str, AfterValidator(_grpc_target), Shown("host:port or URL")]
+URL: TypeAlias = Annotated[str, AfterValidator(_url), Shown("URL")]
+Headers: TypeAlias = Annotated[
+    Mapping[str, Secret], AfterValidator(_header_names), Shown("map of secret text")
+]
+
+
+class Retry(Section):
+    """What happens when a backend does not take a batch now. What it refuses for good is set aside, not retried."""
+
+    enabled: Flag = Field(default=True, description="try again; false: set a batch aside after its first failure")
+    initial_interval: Span = lasting("5s", "wait after the first failure")
+    max_interval: Span = lasting("30s", "longest wait between two tries")
+    multiplier: Factor = Field(default=1.5, description="each wait is this much longer than the one before")
+    randomization_factor: Share = Field(default=0.5, description="jitter, as a share of the wait")
+    max_elapsed_time: Duration = lasting("0s", "set a batch aside after this long; 0: never, since it is on disk")
+
+
+class Batch(Section):
+    """How what waits in the queue is joined into one request."""
+
+    max_size: Count = Field(default=8192, description="most spans, log records or data points in a request")
+    max_bytes: Count = Field(default=4_000_000, description="most bytes in a request, before compression")
+
+
+class SendingQueue(Section):
+    """The persistent queue in front of an exporter. It lies in the store (`file_storage`)."""
+
+    enabled: Literal[True] = Field(default=True, description="always true: what is built is kept until it is taken")
+    sizer: Literal["requests", "items", "bytes"] = Field(default="items", description="what queue_size counts")
+    queue_size: Count = Field(default=100_000, description="most that may wait")
+    num_consumers: Count = Field(default=1, description="requests under way at once; 1 keeps the order")
+    batch: Batch = Field(default=Batch(), description="limits of a request")
+
+
+class Sending(Section):
+    """What both OTLP exporters share."""
+
+    headers: Headers = Field(default={}, description="sent with every request; values are never shown")
+    compression: Literal["gzip", "none"] = Field(default="gzip", description="how requests are compressed")
+    timeout: Span = lasting("5s", "give a request up after this long")
+    tls: TLSClient = Field(default=TLSClient(), description="TLS on the way out")
+    retry_on_failure: Retry = Field(default=Retry(), description="retrying")
+    sending_queue: SendingQueue = Field(default=SendingQueue(), description="the queue on disk")
+
+
+class OTLPGRPCExporter(Sending):
+    """Sends over OTLP/gRPC. Old name: `otlp`."""
+
+    endpoint: Target = Field(
+        description="the backend: host:port (TLS unless tls::insecure), http://host:port (no TLS) or https://host:port"
+    )
+
+    @property
+    def target(self) -> str:
+        """What gRPC dials: the endpoint without scheme, with a port."""
+        if self.endpoint.startswith("dns:"):
+            return self.endpoint
+        scheme, separator, rest = self.endpoint.rpartition("://")
+        rest = rest.rstrip("/")
+        if not separator or rest.rpartition(":")[2].isdecimal():
+            return rest
+        return f"{rest}:{_PORTS[scheme]}"
+
+    @property
+    def plaintext(self) -> bool:
+        """Whether to connect without TLS: the scheme decides, and without one `tls::insecure`."""
+        if "://" in self.endpoint and not self.endpoint.startswith("dns:"):
+            return self.endpoint.startswith("http://")
+        return self.tls.insecure
+
+
+class OTLPHTTPExporter(Sending):
+    """Sends over OTLP/HTTP. Old name: `otlphttp`."""
+
+    endpoint: URL | None = Field(
+        default=None, description="base URL of the backend, to which /v1/traces and the like are added"
+    )
+    traces_endpoint: URL | None = Field(default=None, description="URL for spans, used as it is")
+    logs_endpoint: URL | None = Field(default=None, description="URL for log records, used as it is")
+    metrics_endpoint: URL | None = Field(default=None, description="URL for metrics, used as it is")
+    encoding: Literal["proto", "json"] = Field(default="proto", description="encoding of the requests")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not (self.endpoint or self.traces_endpoint or self.logs_endpoint or self.metrics_endpoint):
+            raise ValueError("endpoint is missing; set it to the backend's URL, such as http://localhost:4318")
+        return self
+
+    def url(self, signal: str) -> str | None:
+        """Where `logs`, `metrics` or `traces` go; None where no endpoint was given for the signal."""
+        own: str | None = getattr(self, f"{signal}_endpoint")
+        if own or not self.endpoint:
+            return own
+        return f"{self.endpoint.rstrip('/')}/v1/{signal}"
+
+
+class DebugExporter(Section):
+    """Shows what was built on the terminal."""
+
+    verbosity: Literal["basic", "normal", "detailed"] = Field(
+        default="normal", description="basic: a line for each batch; normal: the trees; detailed: with all attributes"
+    )
+
+
+class FileExporter(Section):
+    """Appends to a file: a line of OTLP/JSON for each batch, or length-prefixed protobuf."""
+
+    path: Text = Field(description="file to append to")
+    format: Literal["json", "proto"] = Field(default="json", description="encoding, as in the Collector's file exporter")
+
+
+Exporter: TypeAlias = OTLPGRPCExporter | OTLPHTTPExporter | DebugExporter | FileExporter

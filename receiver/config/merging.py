@@ -1,0 +1,62 @@
+"""Trees laid over one another, as the Collector does: maps merge deeply, everything else is replaced. Also `--set`. Pure."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from receiver.config import yaml_text
+from receiver.config.expansion import Expanded
+from receiver.config.problem import Problem
+
+Tree: TypeAlias = dict[str, object]
+
+
+def mapping(value: object) -> Tree | None:
+    """The value as a map, out of a variable too; null is the empty map; None for anything else."""
+    if isinstance(value, Expanded):
+        value = value.value
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else None
+
+
+def merge(*trees: Tree) -> Tree:
+    """Later trees over earlier ones. A later null replaces, as in the Collector: it brings the defaults back."""
+    merged: Tree = {}
+    for tree in trees:
+        for key, value in tree.items():
+            merged[key] = _over(merged.get(key), value)
+    return merged
+
+
+def _over(below: object, above: object) -> object:
+    over, under = mapping(above), mapping(below)
+    if above is None or over is None or under is None:
+        return above
+    return merge(under, over)
+
+
+def assignment(text: str) -> Tree:
+    """The tree of one `key::path=value`; the value is YAML. Raises ValueError that says how to write it."""
+    keys, equals, value = text.partition("=")
+    path = [key.strip() for key in keys.split("::")]
+    if not equals or not all(path):
+        raise ValueError(f"--set {keys!r} is not key::path=value, such as connectors::agenttrace::settle=5s")
+    try:
+        tree: object = yaml_text.parse(value)
+    except ValueError as error:
+        raise ValueError(f"--set {keys}: {error}") from None
+    for key in reversed(path):
+        tree = {key: tree}
+    return mapping(tree) or {}
+
+
+def assignments(texts: list[str], problems: list[Problem]) -> Tree:
+    """Every `--set`, merged in order."""
+    merged: Tree = {}
+    for text in texts:
+        try:
+            merged = merge(merged, assignment(text))
+        except ValueError as error:
+            problems.append(Problem((), str(error)))
+    return merged

@@ -1,0 +1,67 @@
+"""The `service` section: which components run, how signals flow between them, and the program's own telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from receiver.config.section import Listen, Section, Shown, Text
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Level = Annotated[
+    Literal["debug", "info", "warn", "error"],
+    BeforeValidator(_lower),
+    Shown("`debug`, `info`, `warn` or `error`"),
+]
+
+
+class Pipeline(Section):
+    """Where a signal comes from and where it goes."""
+
+    receivers: tuple[Text, ...] = Field(default=(), description="receivers, or connectors that give the signal")
+    exporters: tuple[Text, ...] = Field(default=(), description="exporters, or connectors that take the signal")
+
+
+class LogsTelemetry(Section):
+    """The program's own log, on stderr."""
+
+    level: Level = Field(default="info", description="least level that is written")
+    encoding: Literal["console", "json"] = Field(default="console", description="form of a line")
+
+
+class MetricsTelemetry(Section):
+    """The program's own metrics, for Prometheus to scrape at /metrics."""
+
+    level: Literal["none", "basic", "normal", "detailed"] = Field(
+        default="normal", description="how much is counted; none: do not listen"
+    )
+    address: Listen = Field(default="localhost:8888", description="address to listen on")
+
+
+class Telemetry(Section):
+    """What the program tells about itself."""
+
+    logs: LogsTelemetry = Field(default=LogsTelemetry(), description="its log")
+    metrics: MetricsTelemetry = Field(default=MetricsTelemetry(), description="its metrics")
+
+
+class Service(Section):
+    """What runs."""
+
+    extensions: tuple[Text, ...] = Field(
+        default=(),
+        description="extensions that run, besides the store",
+        json_schema_extra={"default": "all that are defined"},
+    )
+    pipelines: Mapping[str, Pipeline] = Field(
+        default={},
+        description="by `logs`, `metrics` or `traces`, with a `/name` where there are several",
+        json_schema_extra={"default": "every receiver into the connector, and what it builds to every exporter"},
+    )
+    telemetry: Telemetry = Field(default=Telemetry(), description="the program's own log and metrics")

@@ -1,0 +1,269 @@
+"""Closing: a session's segment is over and becomes a span that covers everything below it (contract 5.4). Below a
+task call where one started it, at the root of a trace where it has no parent; linked to what it goes on from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from receiver import semconv as sc
+from receiver.core import links
+from receiver.core.facts import Closed, Left, Session
+from receiver.core.ids import item_span_id, session_span_id, trace_id
+from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, agent_at, resource_of, task_calls
+from receiver.core.render import USAGE, SessionPart, session_span
+from receiver.core.segments import Segment, TreeView, ended_reason
+from receiver.events import INFERRED
+from receiver.model import AttributeValue, BuiltEvent, Link
+
+_CHANGING = ("title", "model", "provider", "directory")
+_LASTING = ("version", "project")
+
+
+@dataclass(slots=True)
+class _Hung:
+    """What a session's span hangs below, and what had to be reconstructed to know it."""
+
+    parent: bytes
+    inferred: list[str]
+    links: list[Link]
+
+
+class Closing:
+    """Closes the sessions of one tree, children before parents. `flushed`: someone asked, so that what follows is a
+    new segment however soon it comes."""
+
+    def __init__(self, leaving: Leaving, flushed: bool) -> None:
+        self._leaving = leaving
+        self._settings = leaving.settings
+        self._forest = leaving.forest
+        self._flushed = flushed
+
+    @property
+    def _view(self) -> TreeView:
+        return self._leaving.view
+
+    def close(self, session: Session) -> None:
+        """Write every open segment of a session, and keep only what tells late records where to go."""
+        segments = self._view.segments(session)
+        if not segments and not session.closed:
+            segments = self._only_named(session)
+        for segment in list(segments):
+            self._write(session, segment)
+        session.gone = not session.closed
+        for kept in (session.stretches, session.notes, session.lines, session.history):
+            kept.clear()
+        session.agents = dict(sorted(session.agents.items())[-1:])
+        self._forest.dirty.add(session.id)
+
+    def roll(self, session: Session) -> None:
+        """Write the segments that a roll-over ended, once nothing that began in them is still to leave."""
+        segments = list(self._view.segments(session))
+        for segment in segments:
+            if not segment.rolled or self._busy_before(session, segment.end):
+                return
+            self._write(session, segment)
+            session.notes = {k: n for k, n in session.notes.items() if n.time > segment.end}
+            session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.end}
+            for stretch in session.stretches:
+                stretch.start = max(stretch.start, segment.end + 1)
+            session.stretches = [s for s in session.stretches if s.end >= s.start]
+            self._forest.dirty.add(session.id)
+
+    def _busy_before(self, session: Session, time: int) -> bool:
+        return any(
+            item.start <= time
+            for member in self._forest.below(session.id)
+            for items in (member.calls, member.requests, member.permissions)
+            for item in items.values()
+        )
+
+    def _only_named(self, session: Session) -> list[Segment]:
+        """A session that a call started and nothing else tells of: its call's times stand in for its own."""
+        parent = self._forest.get(session.parent) if session.parent else None
+        if parent is None or not self._settings.infer:
+            return []
+        calls = [c for c in task_calls(self._forest, parent) if c.child == session.id]
+        if not calls:
+            return []
+        start = min(c.start for c in calls)
+        end = max(c.end or c.start for c in calls)
+        segment = Segment(1, start, end, self._settings.inactivity_timeout, True, start_guessed=True)
+        return [segment]
+
+    def _write(self, session: Session, segment: Segment) -> None:
+        place = self._leaving.place(session, segment.start)
+        trace, root_segment = self._view.trace(segment.start)
+        hung = self._hang(session, segment)
+        left = self._left_in(session, segment)
+        end = max([segment.end, *(r.end for r in left.values()), *self._ends_below(session, segment)])
+        place.trace, place.parent = trace, hung.parent
+        place.agent = self._agent(session, segment)
+        place.resource = resource_of(session)
+        place.inferred = [*hung.inferred, *(["start"] if segment.start_guessed else [])]
+        if not session.stretches and not any(self._forest.children(session.id)):
+            place.inferred.append("end")
+        error_type, error = self._error(session, segment, left)
+        part = SessionPart(
+            span_id=session_span_id(session.id, segment.number),
+            number=segment.number,
+            start=segment.start,
+            end=end,
+            parent_session=session.parent,
+            end_reason=self._reason(session, segment, error_type),
+            facts=self._facts(session, segment),
+            usage=_usage(left),
+            lines=self._lines(session, segment),
+            error_type=error_type,
+            error=error,
+            events=self._events(session, segment),
+            links=[*hung.links, *self._continued(session), *self._forked(session, segment)],
+        )
+        self._leaving.outcome.spans.append(session_span(self._settings, place, part))
+        for fact in place.inferred:
+            self._leaving.outcome.inferred[fact] += 1
+        limit = segment.end - end if segment.rolled else 0 if self._flushed else segment.limit
+        session.closed.append(Closed(segment.number, segment.start, end, limit, trace, root_segment))
+
+    # where it hangs
+
+    def _hang(self, session: Session, segment: Segment) -> _Hung:
+        parent = self._forest.get(session.parent) if session.parent else None
+        if parent is None or session.id == self._view.root.id:
+            return _Hung(b"", [], [])
+        trace = self._view.trace(segment.start)[0]
+        below_session = self._leaving.place(parent, segment.start).parent
+        inferred = ["parent"] if session.facts["parent"][0] >= INFERRED else []
+        calls = task_calls(self._forest, parent)
+        child = links.Child(session.id, segment.start, segment.end)
+        call = links.maker(child, calls)
+        candidates: list[str] = []
+        if call is None and self._settings.infer:
+            found, several = self._leaving.infer_makers(parent)
+            call = next((c for c in calls if c.key == found.get(session.id)), None)
+            candidates = several.get(session.id, [])
+            if call is not None:
+                inferred.append("parent")
+        if call is None:
+            attributes = ((sc.LINK_TYPE, sc.LINK_CANDIDATE),)
+            loose = [Link(trace, item_span_id("call", parent.id, key), attributes) for key in sorted(candidates)]
+            return _Hung(below_session, inferred, loose)
+        span_id = item_span_id("call", parent.id, call.key)
+        call_trace = self._leaving.place(parent, call.start).trace
+        if call_trace != trace:
+            return _Hung(below_session, inferred, [Link(call_trace, span_id, ((sc.LINK_TYPE, sc.LINK_TASK),))])
+        return _Hung(span_id, inferred, [])
+
+    def _continued(self, session: Session) -> list[Link]:
+        if not session.closed:
+            return []
+        last = session.closed[-1]
+        return [Link(last.trace, session_span_id(session.id, last.number), ((sc.LINK_TYPE, sc.LINK_CONTINUED),))]
+
+    def _forked(self, session: Session, segment: Segment) -> list[Link]:
+        if segment.number > 1 or not (session.history or session.get("origin")):
+            return []
+        origin = self._origin(session)
+        if origin is None:
+            return []
+        root = self._forest.root_of(origin.id)
+        view = TreeView(self._forest, root, self._settings)
+        at = view.at(origin, segment.start)
+        if at is None:
+            return []
+        trace = at.trace if isinstance(at, Closed) else trace_id(root.id, view.trace(at.start)[1])
+        attributes = ((sc.LINK_TYPE, sc.LINK_FORK), (sc.LINKED_SESSION, origin.id))
+        return [Link(trace, session_span_id(origin.id, at.number), attributes)]
+
+    def _origin(self, session: Session) -> Session | None:
+        """The session that the copied history came from: stated, or the one that holds the same finished calls."""
+        if (stated := session.get("origin")) is not None:
+            return self._forest.get(str(stated))
+        if not self._settings.infer:
+            return None
+        holders = [
+            other
+            for key, other in sorted(self._forest.sessions.items())
+            if key != session.id
+            and session.history
+            and all(call in other.calls or self._forest.has_left(other.id, f"call:{call}") for call in session.history)
+        ]
+        return holders[0] if len(holders) == 1 else None
+
+    # what it says
+
+    def _left_in(self, session: Session, segment: Segment) -> dict[str, Left]:
+        left = self._forest.left_of(session.id)
+        return {
+            k: r for k, r in left.items() if segment.start <= r.start <= segment.end and not k.startswith("counted:")
+        }
+
+    def _ends_below(self, session: Session, segment: Segment) -> list[int]:
+        trace = self._view.trace(segment.start)[0]
+        return [
+            closed.end
+            for child in self._forest.children(session.id)
+            for closed in child.closed
+            if closed.trace == trace and segment.start <= closed.start <= segment.end
+        ]
+
+    def _agent(self, session: Session, segment: Segment) -> str | None:
+        return agent_at(session, segment.end)
+
+    def _reason(self, session: Session, segment: Segment, error_type: str | None) -> str:
+        if segment.rolled:
+            return "rollover"
+        if (ended := ended_reason(session)) is not None:
+            return ended
+        if error_type:
+            return "error"
+        own = [s for s in session.stretches if segment.start <= s.end and s.start <= segment.end]
+        return "idle" if own and own[-1].rests else "inactive"
+
+    def _facts(self, session: Session, segment: Segment) -> dict[str, AttributeValue]:
+        facts: dict[str, AttributeValue] = {}
+        for name in _LASTING:
+            if (value := session.get(name)) is not None:
+                facts[name] = value
+        for name in _CHANGING:
+            told = [s.facts[name] for s in session.stretches if name in s.facts and s.start <= segment.end]
+            held = min(told, key=lambda fact: fact[0], default=session.facts.get(name))
+            if held is not None:
+                facts[name] = held[1]
+        return facts
+
+    def _lines(self, session: Session, segment: Segment) -> tuple[int, int]:
+        told = [n for n in session.lines.values() if segment.start <= n[0] <= segment.end]
+        return sum(n[1] for n in told), sum(n[2] for n in told)
+
+    def _events(self, session: Session, segment: Segment) -> list[BuiltEvent]:
+        return [
+            BuiltEvent(n.name, n.time, tuple(n.attributes))
+            for n in session.notes.values()
+            if segment.start <= n.time <= segment.end
+        ]
+
+    def _error(self, session: Session, segment: Segment, left: dict[str, Left]) -> tuple[str | None, str | None]:
+        """The error that a segment ended with: told of the session after its last good answer, or its last answer."""
+        answers = [r for k, r in left.items() if k.startswith("request:")]
+        good = max((r.end for r in answers if not r.failed), default=0)
+        notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.end]
+        notes = [n for n in notes if n.time >= segment.start]
+        if notes:
+            last = max(notes, key=lambda n: (n.time, n.attributes))
+            told = dict(last.attributes)
+            return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
+        last_answer = max(answers, key=lambda r: (r.end, r.start), default=None)
+        return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
+
+
+def _usage(left: dict[str, Left]) -> dict[str, AttributeValue]:
+    """Totals of the segment's own requests; a total is told if any of them told a part of it."""
+    requests = [r.usage for k, r in sorted(left.items()) if k.startswith("request:") and r.usage]
+    totals: dict[str, AttributeValue] = {}
+    names = [*(name for name, _ in USAGE), sc.COST]
+    for i, name in enumerate(names[: len(USAGE_FACTS)]):
+        told = [u[i] for u in requests if u[i] != NOT_TOLD]
+        if told:
+            totals[name] = round(sum(told), 9) if name == sc.COST else int(sum(told))
+    return totals

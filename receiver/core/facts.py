@@ -1,0 +1,199 @@
+"""State is what is known, merged. Merging is commutative, associative and idempotent, so that neither the order nor
+the repetition of records can matter. Nothing is decided and nothing is rendered here.
+
+A *register* holds one fact as (rank, value): the lower rank wins, and among equals the larger value (the smaller for
+times at which something began). A *stretch* is a run of activity without a pause longer than `joint`; it holds the
+facts that may change over a session's life as registers whose rank is the time, later times winning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from receiver.events import Plain
+
+Registers: TypeAlias = dict[str, tuple[int, Any]]
+EARLIEST = frozenset({"start", "asked", "created"})
+
+
+def learn(registers: Registers, field: str, rank: int, value: Plain) -> bool:
+    """Merge one told fact; True if it is news."""
+    old = registers.get(field)
+    if old is not None:
+        if old[0] < rank or old == (rank, value):
+            return False
+        if old[0] == rank and (value > old[1]) == (field in EARLIEST):
+            return False
+    registers[field] = (rank, value)
+    return True
+
+
+def known(registers: Registers, field: str) -> Any:
+    """The believed value, or None."""
+    held = registers.get(field)
+    return None if held is None else held[1]
+
+
+class Item(msgspec.Struct, gc=False):
+    """A call, request or permission whose span has not left yet. `arrival` and `wait` are in ns of the receiver's
+    clock: when it was last told of, and how much longer than `settle` its producer's other signals may take."""
+
+    key: str
+    facts: Registers
+    arrival: int = 0
+    wait: int = 0
+    lines: dict[str, tuple[int, int]] = {}
+
+    def get(self, field: str) -> Any:
+        """The believed value of a fact, or None."""
+        held = self.facts.get(field)
+        return None if held is None else held[1]
+
+    @property
+    def start(self) -> int:
+        """When it began (ns), or ended where no start is known."""
+        return int(self.get("start") or self.get("asked") or self.get("end") or self.get("replied") or 0)
+
+    @property
+    def end(self) -> int:
+        """When it ended (ns), 0 if that is not known."""
+        return int(self.get("end") or self.get("replied") or 0)
+
+
+class Unnamed(msgspec.Struct, gc=False):
+    """A call that was reported without its id."""
+
+    facts: Registers
+    start: int
+    end: int
+    tool: str
+    arrival: int = 0
+    wait: int = 0
+
+
+class Counted(msgspec.Struct, gc=False):
+    """One metric point: see events.CallsCounted."""
+
+    source: str
+    tool: str
+    count: int
+    time: int
+    start: int
+    durations: tuple[int, ...] = ()
+    rest: int | None = None
+    agent: str | None = None
+    skill: str | None = None
+    resource: str = ""
+
+
+class Note(msgspec.Struct, gc=False):
+    """A remark for the session's span."""
+
+    time: int
+    name: str
+    attributes: tuple[tuple[str, Plain], ...] = ()
+
+
+class Left(msgspec.Struct, gc=False, array_like=True):
+    """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
+    for the totals of its session. `label` is a call's tool, or the type of a request's error."""
+
+    start: int
+    end: int
+    label: str = ""
+    child: str = ""
+    failed: bool = False
+    usage: tuple[float, ...] = ()
+    lines: tuple[int, int] = (0, 0)
+
+
+class Stretch(msgspec.Struct, gc=False):
+    """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never.
+    `work` tells a turn from mere housekeeping (a new title, being archived)."""
+
+    start: int
+    end: int
+    busy: int = 0
+    idle: int = 0
+    work: bool = False
+    facts: Registers = {}
+
+    @property
+    def rests(self) -> bool:
+        """Whether the session said that it is idle, and nothing of a new turn since."""
+        return self.idle > 0 and self.idle >= self.busy
+
+
+class Closed(msgspec.Struct, gc=False):
+    """A segment whose session span has left. `limit` (ns) is the quiet that ended it: what follows sooner is late."""
+
+    number: int
+    start: int
+    end: int
+    limit: int
+    trace: bytes
+    root_segment: int
+    spans: int = 0
+
+
+class Session(msgspec.Struct, gc=False):
+    """Everything known of a session that has not left. Keys of `left` carry the kind: `call:…`, `request:…`."""
+
+    id: str
+    producer: str = ""
+    facts: Registers = {}
+    stretches: list[Stretch] = []
+    calls: dict[str, Item] = {}
+    requests: dict[str, Item] = {}
+    permissions: dict[str, Item] = {}
+    unnamed: dict[str, Unnamed] = {}
+    counted: dict[str, Counted] = {}
+    lines: dict[str, tuple[int, int, int]] = {}
+    notes: dict[str, Note] = {}
+    history: dict[str, int] = {}
+    agents: dict[int, str] = {}
+    resources: dict[str, bytes] = {}
+    closed: list[Closed] = []
+    cuts: list[int] = []
+    spans: int = 0
+    gone: bool = False
+    arrival: int = 0
+    wait: int = 0
+
+    def get(self, field: str) -> Any:
+        """The believed value of a fact about the session's identity, or None."""
+        held = self.facts.get(field)
+        return None if held is None else held[1]
+
+    @property
+    def parent(self) -> str | None:
+        """The parent session's id, as far as it is known."""
+        held = self.facts.get("parent")
+        return None if held is None else str(held[1])
+
+    @property
+    def is_stated_root(self) -> bool:
+        """Whether a record states that it has no parent."""
+        return bool(self.get("root")) and not self.get("parent")
+
+
+def merge_stretch(stretches: list[Stretch], new: Stretch, joint: int) -> None:
+    """Add activity, joining every stretch that it touches within `joint` (ns). The list stays sorted."""
+    touched = [s for s in stretches if s.start - joint <= new.end and new.start - joint <= s.end]
+    if not touched:
+        at = next((i for i, s in enumerate(stretches) if s.start > new.start), len(stretches))
+        stretches.insert(at, new)
+        return
+    first = touched[0]
+    for other in [*touched[1:], new]:
+        first.start = min(first.start, other.start)
+        first.end = max(first.end, other.end)
+        first.busy = max(first.busy, other.busy)
+        first.idle = max(first.idle, other.idle)
+        first.work = first.work or other.work
+        for field, (rank, value) in other.facts.items():
+            learn(first.facts, field, rank, value)
+    for gone in touched[1:]:
+        stretches.remove(gone)

@@ -1,0 +1,246 @@
+"""Leaving: an item that is due becomes a span in its place, and is remembered as gone. Which items are due, and which
+sessions close, the builder says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from receiver import semconv as sc
+from receiver.core import links
+from receiver.core.facts import Closed, Item, Left, Session, learn
+from receiver.core.forest import Forest
+from receiver.core.ids import item_span_id, session_span_id
+from receiver.core.mcp import McpName, resolve
+from receiver.core.render import Place, call_span, permission_span, request_span
+from receiver.core.segments import Segment, TreeView
+from receiver.core.settings import BuilderSettings
+from receiver.core.unnamed import is_unnamed, left_already
+from receiver.events import INFERRED
+from receiver.model import Link, Span
+
+USAGE_FACTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_creation_tokens",
+    "reasoning_tokens",
+    "cost",
+)
+NOT_TOLD = -1.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one look at some trees gave. `deadlines` (ns) say when to look at a session again; None: never."""
+
+    spans: list[Span] = field(default_factory=list)
+    discards: Counter[str] = field(default_factory=Counter)
+    inferred: Counter[str] = field(default_factory=Counter)
+    deadlines: dict[str, int | None] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+
+
+def agent_at(session: Session, time: int) -> str | None:
+    """The agent of a session at a moment (ns): a session may change it from turn to turn."""
+    earlier = [t for t in session.agents if t <= time]
+    if earlier:
+        return session.agents[max(earlier)]
+    if session.agents:
+        return session.agents[min(session.agents)]
+    agent = session.get("agent")
+    return str(agent) if agent else None
+
+
+def resource_of(session: Session, item: Item | None = None) -> bytes:
+    """The serialized Resource of who told best of an item, or of the session."""
+    key = item.get("resource") if item is not None else None
+    if key in session.resources:
+        return session.resources[key]
+    return max(session.resources.values(), key=lambda raw: (len(raw), raw), default=b"")
+
+
+class Leaving:
+    """Renders what is due in one tree. `view` is computed anew when the trace rolls over on the way."""
+
+    def __init__(self, settings: BuilderSettings, forest: Forest, view: TreeView, outcome: Outcome) -> None:
+        self.settings = settings
+        self.forest = forest
+        self.view = view
+        self.outcome = outcome
+
+    def items(self, due: Iterable[tuple[Session, str, Item]], closing: Collection[str]) -> None:
+        """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
+        last = 1 << 63
+        ordered = sorted(due, key=lambda d: (d[2].end or last, d[2].start, d[0].id, d[1], d[2].key))
+        for session, kind, item in ordered:
+            self._one(session, kind, item, session.id in closing)
+
+    def place(self, session: Session, time: int) -> Place:
+        """Where an item of a session hangs, by when it began (ns)."""
+        segment = self.view.at(session, time)
+        if isinstance(segment, Closed):
+            trace, late, number = segment.trace, True, segment.number
+        else:
+            start = segment.start if segment is not None else time
+            root = self.view.at(self.view.root, start)
+            trace, late = self.view.trace(start)[0], isinstance(root, Closed)
+            number = segment.number if segment is not None else 1
+        return Place(
+            trace=trace,
+            parent=session_span_id(session.id, number),
+            session=session.id,
+            root=self.view.root.id,
+            agent=agent_at(session, time),
+            resource=b"",
+            late=late,
+        )
+
+    def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
+        problem = self._problem(session, kind, item)
+        if problem:
+            if problem == "wait" and not closing:
+                return
+            if problem != "wait":
+                _items(session, kind).pop(item.key, None)
+                self.outcome.discards[problem] += 1
+                return
+        place = self.place(session, item.start)
+        place.resource = resource_of(session, item)
+        end = item.end or self._end_of(session, item)
+        if not item.end:
+            place.inferred.append("end")
+            self.outcome.inferred["end"] += 1
+        elif not (item.get("start") or item.get("asked")):
+            place.inferred.append("start")
+        span = self._span(session, kind, item, place, end)
+        self.outcome.spans.append(span)
+        _items(session, kind).pop(item.key, None)
+        self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end))
+        self._count(span)
+
+    def _problem(self, session: Session, kind: str, item: Item) -> str | None:
+        if not item.start or (kind == "call" and not item.get("tool")):
+            return "not_told"
+        if kind == "call" and not is_unnamed(item.key) and left_already(item, self.forest.left_of(session.id)):
+            return "already_left"
+        if not item.end and not self.settings.infer:
+            return "not_ended"
+        if kind == "permission" and (call := item.get("call")) and not self._has_call(session, call):
+            return "wait"
+        return None
+
+    def _has_call(self, session: Session, call: str) -> bool:
+        held = session.calls.get(call)
+        return (held is not None and bool(held.get("tool"))) or self.forest.has_left(session.id, f"call:{call}")
+
+    def _end_of(self, session: Session, item: Item) -> int:
+        """Where an unfinished item is cut: at the end of its segment."""
+        segment = self.view.at(session, item.start)
+        return max(segment.end if segment is not None else 0, item.start)
+
+    def _span(self, session: Session, kind: str, item: Item, place: Place, end: int) -> Span:
+        if kind == "request":
+            return request_span(self.settings, place, item, end)
+        if kind == "permission":
+            call = item.get("call")
+            if call and self._has_call(session, call):
+                held = session.calls.get(call)
+                start = held.start if held is not None else self.forest.left_of(session.id)[f"call:{call}"].start
+                of_call = self.place(session, start)
+                place.trace, place.late = of_call.trace, of_call.late
+                place.parent = item_span_id("call", session.id, call)
+            return permission_span(self.settings, place, item, end)
+        return call_span(
+            self.settings, place, item, end, self._mcp(session, item), self._child_link(session, item, place)
+        )
+
+    def _mcp(self, session: Session, item: Item) -> McpName | None:
+        tool = str(item.get("tool"))
+        if tool in (links.TASK, "skill"):
+            return None
+        return resolve(
+            tool,
+            stated_server=item.get("mcp_server"),
+            stated_tool=item.get("mcp_tool"),
+            servers=(*self.settings.mcp_servers, *self.forest.servers.get(session.producer, ())),
+            builtin=self.settings.builtin_tools,
+            infer=self.settings.infer,
+        )
+
+    def _child_link(self, session: Session, item: Item, place: Place) -> list[Link]:
+        """From a task call to the span of the session that it started."""
+        child_id = item.get("child")
+        if not child_id and item.get("tool") == links.TASK and self.settings.infer:
+            child_id = self._inferred_child(session, item)
+            if child_id:
+                place.inferred.append("child")
+                learn(item.facts, "child", INFERRED, child_id)
+        child = self.forest.get(child_id) if child_id else None
+        if not child_id or child is None or child.parent != session.id:
+            return []
+        segment = self.nearest_segment(child, item.start)
+        trace = segment.trace if isinstance(segment, Closed) else place.trace
+        number = segment.number if segment is not None else len(child.closed) + 1
+        attributes = ((sc.LINK_TYPE, sc.LINK_CHILD), (sc.LINKED_SESSION, child_id))
+        return [Link(trace, session_span_id(child_id, number), attributes)]
+
+    def nearest_segment(self, session: Session, time: int) -> Segment | Closed | None:
+        """The segment of a session whose beginning is nearest to a moment (ns)."""
+        segments: list[Segment | Closed] = [*session.closed, *self.view.segments(session)]
+        return min(segments, key=lambda s: (abs(s.start - time), s.number), default=None)
+
+    def _inferred_child(self, session: Session, item: Item) -> str | None:
+        found, _ = self.infer_makers(session)
+        return next((child for child, call in found.items() if call == item.key), None)
+
+    def infer_makers(self, session: Session) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """Which calls of a session started those of its children that no call names; and the candidates otherwise."""
+        calls = task_calls(self.forest, session)
+        named = {c.child for c in calls if c.child}
+        lost = []
+        for child in self.forest.children(session.id):
+            if child.id in named:
+                continue
+            for segment in self.view.segments(child)[:1]:
+                lost.append(links.Child(child.id, segment.start, segment.end, agent_at(child, segment.start) or ""))
+        return links.infer_makers(lost, calls) if lost else ({}, {})
+
+    def _count(self, span: Span) -> None:
+        """Roll over: what begins after the span that filled the trace goes on in the next one."""
+        root = self.view.root
+        root.spans += 1
+        self.forest.dirty.add(root.id)
+        if root.spans >= self.settings.max_spans_per_trace > 0:
+            root.cuts.append(span.end + 1)
+            root.spans = 0
+            self.view = TreeView(self.forest, root, self.settings)
+
+
+def _items(session: Session, kind: str) -> dict[str, Item]:
+    return {"call": session.calls, "request": session.requests, "permission": session.permissions}[kind]
+
+
+def _record(kind: str, item: Item, end: int) -> Left:
+    if kind == "request":
+        usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
+        return Left(item.start, end, str(item.get("error_type") or ""), "", bool(item.get("error_type")), usage)
+    child = str(item.get("child") or "") if kind == "call" else ""
+    return Left(item.start, end, str(item.get("tool") or ""), child, item.get("status") == "error")
+
+
+def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
+    """The task calls of a session, those that have left too."""
+    found = [
+        links.TaskCall(c.key, c.start, c.end, c.get("child") or "", c.get("agent") or "", c.get("status") == "error")
+        for c in session.calls.values()
+        if (c.get("tool") == links.TASK or c.get("child")) and c.start
+    ]
+    found += [
+        links.TaskCall(k.removeprefix("call:"), r.start, r.end, r.child, "", r.failed)
+        for k, r in forest.left_of(session.id).items()
+        if k.startswith("call:") and (r.label == links.TASK or r.child)
+    ]
+    return sorted(found, key=lambda c: (c.start, c.key))

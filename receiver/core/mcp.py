@@ -1,0 +1,53 @@
+"""MCP names: OpenCode calls an MCP tool `{server}_{tool}`, both sanitized, and both may hold underscores (contract 6.4).
+
+Best first: the event states the server; the longest known server that is a prefix (configured, or named by this
+producer); otherwise the first underscore, which is a guess. A tool that ships with OpenCode is never an MCP tool.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@dataclass(frozen=True, slots=True)
+class McpName:
+    """A server, by the name that its configuration gives it where that is known, and its own name of the tool."""
+
+    server: str
+    tool: str
+    inferred: bool
+
+
+def sanitized(name: str) -> str:
+    """A name as OpenCode writes it into a tool's name."""
+    return _UNSAFE.sub("_", name)
+
+
+def resolve(
+    name: str,
+    *,
+    stated_server: str | None,
+    stated_tool: str | None,
+    servers: Iterable[str],
+    builtin: frozenset[str],
+    infer: bool = True,
+) -> McpName | None:
+    """What server and tool a tool's name means; None if it is not an MCP tool (or cannot be known, without `infer`)."""
+    if stated_server:
+        prefix = sanitized(stated_server) + "_"
+        rest = name[len(prefix) :] if name.startswith(prefix) else name
+        return McpName(stated_server, stated_tool or rest, False)
+    if name in builtin or "_" not in name.strip("_"):
+        return None
+    for server in sorted(set(servers), key=lambda s: (-len(s), s)):
+        prefix = sanitized(server) + "_"
+        if name.startswith(prefix) and len(name) > len(prefix):
+            return McpName(server, name[len(prefix) :], False)
+    if not infer:
+        return None
+    server, _, tool = name.partition("_")
+    return McpName(server, tool, True) if server and tool else None

@@ -1,0 +1,300 @@
+"""Take: each event becomes facts of the session that it names (and of the sessions that it links to). Nothing leaves
+here and nothing is decided: what an event adds does not depend on what was taken before it.
+
+Content that nobody asked for ends here, before it is state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from receiver.core.facts import Counted, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
+from receiver.core.forest import Forest
+from receiver.core.ids import creation_time
+from receiver.core.settings import BuilderSettings
+from receiver.events import (
+    CONTENT,
+    EXACT,
+    GUESSED,
+    CallsCounted,
+    CallTold,
+    EndTold,
+    ForkTold,
+    LinesTold,
+    NoteTold,
+    PermissionTold,
+    RequestTold,
+    ServerTold,
+    SessionTold,
+    StateTold,
+    Told,
+    UnnamedCallTold,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who told, and when it arrived. `resource` is the producer's serialized Resource, `key` a short name for it;
+    `wait` (ns) is how much later its other signals may tell of the same thing; `arrival` (ns) the receiver's clock."""
+
+    producer: str
+    key: str
+    resource: bytes
+    wait: int
+    arrival: int
+
+
+_NOT_FACTS = {"session", "call", "request", "permission", "rank", "time", "root", "key"}
+_SESSION_IDENTITY = ("parent", "created", "version", "project")
+_SESSION_CHANGING = ("title", "model", "provider", "directory")
+
+
+def _fields(event_type: type[Any]) -> tuple[str, ...]:
+    return tuple(f for f in event_type.__struct_fields__ if f not in _NOT_FACTS)
+
+
+_FIELDS = {t: _fields(t) for t in (CallTold, UnnamedCallTold, RequestTold, PermissionTold)}
+HISTORY_KEPT = 32  # copied calls remembered to find the session that they were copied from
+
+
+def mentioned(event: Told) -> tuple[str, ...]:
+    """The sessions whose facts an event can change."""
+    if isinstance(event, (CallTold, UnnamedCallTold)) and event.child:
+        return (event.session, event.child)
+    if isinstance(event, SessionTold) and event.parent:
+        return (event.session, event.parent)
+    session = getattr(event, "session", "")
+    return (session,) if session else ()
+
+
+class Taking:
+    """Merges events into a forest."""
+
+    def __init__(self, settings: BuilderSettings) -> None:
+        self._settings = settings
+        self._dropped = frozenset(f for f, word in CONTENT.items() if word not in settings.capture_content)
+        self._kept = {t: tuple(f for f in fields if f not in self._dropped) for t, fields in _FIELDS.items()}
+        self._take: dict[type[Any], Callable[[Forest, Source, Any], str | None]] = {
+            SessionTold: self._session,
+            ForkTold: self._fork,
+            StateTold: self._state,
+            EndTold: self._ended,
+            NoteTold: self._note,
+            CallTold: self._call,
+            UnnamedCallTold: self._unnamed,
+            CallsCounted: self._counted,
+            LinesTold: self._lines,
+            RequestTold: self._request,
+            PermissionTold: self._permission,
+        }
+
+    def __call__(self, forest: Forest, source: Source, event: Told) -> str | None:
+        """Merge one event. Total: every event has an outcome, none raises. Returns why an event added nothing."""
+        if isinstance(event, ServerTold):
+            forest.servers.setdefault(source.producer, set()).add(event.server)
+            return None
+        take = self._take.get(type(event))
+        return take(forest, source, event) if take is not None else None
+
+    def _touch(self, forest: Forest, source: Source, session: str) -> Session:
+        at = forest.open(session)
+        at.arrival = max(at.arrival, source.arrival)
+        at.wait = max(at.wait, source.wait)
+        at.producer = min(at.producer, source.producer) if at.producer else source.producer
+        if source.key not in at.resources:
+            at.resources[source.key] = source.resource
+        forest.dirty.add(session)
+        return at
+
+    def _active(
+        self, session: Session, start: int, end: int, busy: int = 0, idle: int = 0, work: bool = True
+    ) -> Stretch | None:
+        """Note activity (ns). What lies in a segment that has left is known already, or comes too late to widen it."""
+        if start <= 0 or end < start:
+            return None
+        if any(c.start <= start and end <= c.end for c in session.closed):
+            return None
+        if (created := creation_time(session.id, start)) is not None:
+            learn(session.facts, "created", GUESSED, created)
+        stretch = Stretch(start=start, end=end, busy=busy, idle=idle, work=work)
+        merge_stretch(session.stretches, stretch, self._settings.joint)
+        return stretch
+
+    def _session(self, forest: Forest, source: Source, event: SessionTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if event.root:
+            learn(session.facts, "root", event.rank, True)
+        for field in _SESSION_IDENTITY:
+            value = getattr(event, field)
+            if value is None:
+                continue
+            if field == "parent":
+                forest.adopt(event.session, value, event.rank)
+            else:
+                learn(session.facts, field, event.rank, value)
+        if event.agent and event.time:
+            session.agents[event.time] = max(session.agents.get(event.time, ""), event.agent)
+        elif event.agent:
+            learn(session.facts, "agent", event.rank, event.agent)
+        changing = {f: (-event.time, v) for f in _SESSION_CHANGING if (v := getattr(event, f)) is not None}
+        kept = {f: fact for f, fact in changing.items() if f not in self._dropped}
+        if event.time:
+            stretch = Stretch(start=event.time, end=event.time, facts=kept)
+            if not any(c.start <= event.time <= c.end for c in session.closed):
+                merge_stretch(session.stretches, stretch, self._settings.joint)
+                if (created := creation_time(session.id, event.time)) is not None:
+                    learn(session.facts, "created", GUESSED, created)
+        for field, (rank, value) in kept.items():
+            learn(session.facts, field, rank, value)
+        return None
+
+    def _fork(self, forest: Forest, source: Source, event: ForkTold) -> str | None:
+        learn(self._touch(forest, source, event.session).facts, "origin", EXACT, event.origin)
+        return None
+
+    def _state(self, forest: Forest, source: Source, event: StateTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
+        self._active(session, event.time, event.time, busy, idle, work=bool(busy))
+        return None
+
+    def _ended(self, forest: Forest, source: Source, event: EndTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        learn(session.facts, "ended", -event.time, event.reason)
+        self._active(session, event.time, event.time, work=False)
+        return None
+
+    def _note(self, forest: Forest, source: Source, event: NoteTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        content = tuple((name, value) for name, value, field in event.content if field not in self._dropped)
+        note = Note(time=event.time, name=event.name, attributes=event.attributes + content)
+        if self._is_history(session, event.time):
+            return "history"
+        if any(c.start <= event.time <= c.end for c in session.closed):
+            return "already_left"
+        session.notes[f"{event.name}:{event.key or event.time}"] = note
+        self._active(session, event.time, event.time)
+        return None
+
+    def _item(self, source: Source, items: dict[str, Item], key: str, event: Any, kind: type[Any]) -> Item:
+        item = items.get(key)
+        if item is None:
+            item = items[key] = Item(key=key, facts={})
+        item.arrival = max(item.arrival, source.arrival)
+        item.wait = max(item.wait, source.wait)
+        for field in self._kept[kind]:
+            value = getattr(event, field)
+            if value is not None:
+                learn(item.facts, field, event.rank, value)
+        learn(item.facts, "resource", event.rank, source.key)
+        return item
+
+    def _call(self, forest: Forest, source: Source, event: CallTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if event.child and not self._is_history(session, event.end or event.start):
+            self._child(forest, source, event.session, event.child, event.rank)
+        if self._is_history(session, event.end or event.start):
+            if len(session.history) < HISTORY_KEPT:
+                session.history[event.call] = event.end or event.start or 0
+            return "history"
+        if forest.has_left(event.session, f"call:{event.call}"):
+            return "already_left"
+        self._item(source, session.calls, event.call, event, CallTold)
+        self._span_of_activity(session, event.start, event.end)
+        return None
+
+    def _is_history(self, session: Session, at: int | None) -> bool:
+        """Whether something ended before its session began: a fork replays what it copied (FACTS 4)."""
+        if not at:
+            return False
+        created = session.get("created") or creation_time(session.id, at)
+        return bool(created and at < created)
+
+    def _unnamed(self, forest: Forest, source: Source, event: UnnamedCallTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if event.child:
+            self._child(forest, source, event.session, event.child, event.rank)
+        key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
+        self._span_of_activity(session, event.start, event.end)
+        if key in session.unnamed or forest.has_left(event.session, f"call:~{key}"):
+            return "already_told"
+        told = Unnamed(
+            facts={}, start=event.start, end=event.end, tool=event.tool, arrival=source.arrival, wait=source.wait
+        )
+        for field in self._kept[UnnamedCallTold]:
+            value = getattr(event, field)
+            if value is not None:
+                learn(told.facts, field, event.rank, value)
+        learn(told.facts, "resource", event.rank, source.key)
+        session.unnamed[key] = told
+        return None
+
+    def _child(self, forest: Forest, source: Source, parent: str, child: str, rank: int) -> None:
+        """A call names the session that it started: a statement about that session, if not the best one."""
+        forest.adopt(child, parent, max(rank, EXACT + 1))
+        at = forest.open(child)
+        at.arrival = max(at.arrival, source.arrival)
+        at.wait = max(at.wait, source.wait)
+        at.producer = min(at.producer, source.producer) if at.producer else source.producer
+        forest.dirty.add(child)
+
+    def _span_of_activity(self, session: Session, start: int | None, end: int | None) -> None:
+        if start:
+            self._active(session, start, max(start, end or 0), busy=start)
+        elif end:
+            self._active(session, end, end)
+
+    def _counted(self, forest: Forest, source: Source, event: CallsCounted) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if forest.has_left(event.session, f"counted:{event.key}"):
+            return "already_left"
+        session.counted[event.key] = Counted(
+            source=event.source,
+            tool=event.tool,
+            count=event.count,
+            time=event.time,
+            start=event.start,
+            durations=event.durations,
+            rest=event.rest,
+            agent=event.agent,
+            skill=event.skill,
+            resource=source.key,
+        )
+        self._active(session, event.start, event.start)
+        return None
+
+    def _lines(self, forest: Forest, source: Source, event: LinesTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        call = session.calls.get(event.call) if event.call else None
+        session.lines[event.key] = (event.time, event.added, event.removed)
+        if event.call and not forest.has_left(event.session, f"call:{event.call}"):
+            if call is None:
+                call = session.calls[event.call] = Item(key=event.call, facts={})
+            call.lines[event.key] = (event.added, event.removed)
+            call.arrival = max(call.arrival, source.arrival)
+        self._active(session, event.time, event.time)
+        return None
+
+    def _request(self, forest: Forest, source: Source, event: RequestTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if self._is_history(session, event.end or event.start):
+            return "history"
+        if forest.has_left(event.session, f"request:{event.request}"):
+            return "already_left"
+        self._item(source, session.requests, event.request, event, RequestTold)
+        self._span_of_activity(session, event.start, event.end)
+        return None
+
+    def _permission(self, forest: Forest, source: Source, event: PermissionTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if forest.has_left(event.session, f"permission:{event.permission}"):
+            return "already_left"
+        item = self._item(source, session.permissions, event.permission, event, PermissionTold)
+        if event.call is not None:
+            learn(item.facts, "call", event.rank, event.call)
+        for at in (event.asked, event.replied):
+            if at:
+                self._active(session, at, at)
+        return None

@@ -1,0 +1,75 @@
+"""One call, told by several signals, is one span: reports without a call id find the call that they tell of.
+
+A report and a call are the same if session and tool are, and both ends lie close (the tolerances are the skews that
+FACTS measured, with room for load), or both name the same child session. Parallel calls are matched one to one.
+"""
+
+from __future__ import annotations
+
+from receiver.core.assignment import match
+from receiver.core.facts import Item, Left, Session, Unnamed, learn
+from receiver.core.settings import MILLISECOND
+from receiver.events import REPORTED
+
+# An AI SDK span begins -30..-1 ms (-260 in OpenCode 1.2) and ends -10..+1 ms (-275 when aborted) from the agent's
+# own times; a plugin's report -5..+3 and -12..-1 ms (facts/opencode-telemetry-plugin.md).
+START_SKEW, END_SKEW = 400 * MILLISECOND, 400 * MILLISECOND
+ANY_OF_THE_BEST = -1
+
+
+def _cost(told: Unnamed, start: int, end: int, child: str) -> int | None:
+    told_child = told.facts.get("child", (0, ""))[1]
+    if told_child and child:
+        return 0 if told_child == child else None
+    by_start, by_end = abs(told.start - start), abs(told.end - end)
+    return by_start + by_end if by_start <= START_SKEW and by_end <= END_SKEW else None
+
+
+def find_calls(session: Session, left: dict[str, Left]) -> None:
+    """Merge each report into the call that it tells of; those of calls that have left are done with."""
+    if not session.unnamed:
+        return
+    costs: dict[tuple[str, str], int] = {}
+    for key, told in session.unnamed.items():
+        for call in session.calls.values():
+            if call.end and call.get("tool") == told.tool and not is_unnamed(call.key):
+                price = _cost(told, call.start, call.end, call.get("child") or "")
+                if price is not None:
+                    costs[key, f"call:{call.key}"] = price
+        for gone, record in left.items():
+            if record.label == told.tool and gone.startswith("call:"):
+                price = _cost(told, record.start, record.end, record.child)
+                if price is not None:
+                    costs[key, gone] = price
+    for key, found in match(costs, ANY_OF_THE_BEST).items():
+        told = session.unnamed.pop(key)
+        same = session.calls.get(found.removeprefix("call:"))
+        if same is not None and found not in left:
+            for field, (rank, value) in told.facts.items():
+                learn(same.facts, field, rank, value)
+
+
+def stand_alone(session: Session, key: str) -> Item:
+    """A report that no other signal tells of becomes a call, identified by what it says."""
+    told = session.unnamed.pop(key)
+    item = Item(key=f"~{key}", facts=dict(told.facts), arrival=told.arrival, wait=told.wait)
+    learn(item.facts, "inferred", REPORTED, "identity")
+    session.calls[item.key] = item
+    return item
+
+
+def is_unnamed(key: str) -> bool:
+    """Whether a call's key stands for the facts that identify it, since no record gave its id."""
+    return key.startswith(("~", "#"))
+
+
+def left_already(call: Item, left: dict[str, Left]) -> bool:
+    """Whether the span of a call left before its id was told, by a report or a count of the same call."""
+    return any(
+        is_unnamed(key.removeprefix("call:"))
+        and record.label == call.get("tool")
+        and abs(record.start - call.start) <= START_SKEW
+        and abs(record.end - call.end) <= END_SKEW
+        for key, record in left.items()
+        if key.startswith(("call:~", "call:#"))
+    )

@@ -1,0 +1,148 @@
+"""Reading fields that may be missing, empty or of another type than agreed: what can be used is used (FACTS 6).
+
+Numbers may come as int, double or text, booleans as text, times in milliseconds or as ISO 8601.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import msgspec
+
+from receiver.model import Attributes, LogRecord, Value
+
+Wanted: TypeAlias = frozenset[str]
+"""Words of `capture_content`: content that is costly to put together is read only where it is asked for."""
+
+MS = 1_000_000
+MAX_ID = 512  # bytes; OpenCode's ids have 30 characters, providers' call ids up to some 100
+LATEST = 1 << 62  # ns: the year 2116
+SLACK = 1_000 * MS  # a record's time may be this much after its observed time: two clocks in one process
+
+
+def as_text(value: Value, limit: int = 65_536) -> str | None:
+    """A non-empty text, cut at `limit` characters."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str):
+        return value[:limit] or None
+    if isinstance(value, (int, float)):
+        return str(value)
+    return None
+
+
+def as_id(value: Value) -> str | None:
+    """An identifier: a text of sane length without surrounding blanks."""
+    if not isinstance(value, str):
+        return None
+    value = value.strip()
+    return value if 0 < len(value) <= MAX_ID else None
+
+
+def as_number(value: Value) -> float | int | None:
+    """A finite number, also if it came as text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return value
+    return None
+
+
+def as_count(value: Value) -> int | None:
+    """A whole number that is not negative."""
+    number = as_number(value)
+    return int(number) if number is not None and 0 <= number < 1 << 53 else None
+
+
+def as_bool(value: Value) -> bool | None:
+    """A truth value, also if it came as text."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    return None
+
+
+def as_map(value: Value) -> Mapping[str, Value]:
+    """A mapping, empty if it is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def from_json(value: Value) -> Mapping[str, Value]:
+    """The object that a JSON text holds, empty if it holds none."""
+    if isinstance(value, Mapping):
+        return value
+    if not isinstance(value, (str, bytes)):
+        return {}
+    try:
+        return as_map(msgspec.json.decode(value))
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return {}
+
+
+def ms_time(value: Value) -> int | None:
+    """A time in milliseconds since the epoch, as nanoseconds; None if absent or absurd."""
+    number = as_number(value)
+    if number is None or number <= 0:
+        return None
+    time = int(number * MS)
+    return time if time < LATEST else None
+
+
+def iso_time(value: Value) -> int | None:
+    """A time in ISO 8601, as nanoseconds to the microsecond; None if absent or absurd."""
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+    time = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+    return time if 0 < time < LATEST else None
+
+
+def record_time(record: LogRecord) -> int | None:
+    """When a log record's event was (ns): a time beyond the observed one is not to be believed (FACTS 2)."""
+    time, observed = record.time, record.observed
+    if 0 < time < LATEST and (not observed or time <= observed + SLACK):
+        return time
+    return observed if 0 < observed < LATEST else None
+
+
+def event_name(record: LogRecord) -> str:
+    """The event's name: the record's own field, or the attribute that came before it."""
+    if record.event_name:
+        return record.event_name
+    name = record.attributes.get("event.name")
+    return name if isinstance(name, str) else ""
+
+
+def first(attributes: Attributes, *names: str) -> Value:
+    """The first of several attributes that is set."""
+    for name in names:
+        if (value := attributes.get(name)) is not None:
+            return value
+    return None
+
+
+def to_json(value: Value) -> str:
+    """A value as JSON text."""
+    return msgspec.json.encode(_solid(value)).decode()
+
+
+def _solid(value: Value) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _solid(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_solid(v) for v in value]
+    return value

@@ -1,0 +1,30 @@
+"""The table of dialects, in order of asking: the first that knows a record reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from receiver.dialects import ai_sdk, event_relay, telemetry_plugin
+from receiver.dialects.reading import Wanted
+from receiver.events import Told
+from receiver.model import LogRecord, MetricPoint, SpanRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One producer's way to tell. Each reader gives events, or None for a record that is not of this dialect. `wait`
+    (ns) is how much later another signal of the same producer may tell of the same thing."""
+
+    name: str
+    wait: int = 0
+    logs: Callable[[LogRecord, Wanted], Sequence[Told] | None] | None = None
+    metrics: Callable[[MetricPoint, Wanted], Sequence[Told] | None] | None = None
+    spans: Callable[[SpanRecord, Wanted], Sequence[Told] | None] | None = None
+
+
+DIALECTS: tuple[Dialect, ...] = (
+    Dialect("event_relay", logs=event_relay.logs),
+    Dialect("telemetry_plugin", telemetry_plugin.FLUSH, logs=telemetry_plugin.logs, metrics=telemetry_plugin.metrics),
+    Dialect("ai_sdk", telemetry_plugin.FLUSH, spans=ai_sdk.spans),
+)

@@ -1,0 +1,236 @@
+"""The vocabulary: what an agent's telemetry can tell, in OpenCode's own words. Dialects end here, the core starts here.
+
+Every event names its session. Every time is in nanoseconds by the producer's clock. A field that a record does not
+tell is None and claims nothing. `rank` says how good a witness the record is: where two records tell the same fact,
+the lower rank is believed, so that neither order nor repetition of records matters (see core/facts.py).
+Fields whose names are in CONTENT hold what `capture_content` governs; the core drops them unless they are asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Plain: TypeAlias = str | bool | int | float
+
+# How good a witness is, best first.
+EXACT = 0  # the agent's own record of a finished thing (a terminal part, a completed message)
+REPORTED = 1  # a plugin's report of a finished thing, measured at its hooks
+SPAN = 2  # an AI SDK span: begins before and ends after the thing itself (FACTS: -30..-1 and -10..+1 ms)
+HOOK = 3  # a hook call seen by itself
+PARTIAL = 4  # an update of a thing that is not finished; may be reset later (OpenCode 1.1 and 1.2)
+COUNTED = 5  # read out of a metric point
+GUESSED = 6  # read out of an id or a name
+INFERRED = 7  # reconstructed from the times of other things
+
+# field name -> the word of `capture_content` that lets it through
+CONTENT: dict[str, str] = {
+    "title": "titles",
+    "directory": "paths",
+    "skill_source": "paths",
+    "file_path": "paths",
+    "error": "errors",
+    "arguments": "arguments",
+    "description": "arguments",
+    "result": "results",
+    "prompt": "prompts",
+}
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something that a record told about `session`."""
+
+    session: str
+
+
+class SessionTold(Event, frozen=True, kw_only=True, gc=False):
+    """What a session is. `root=True` states that it has no parent; `time` is when this was so (0: always)."""
+
+    time: int = 0
+    rank: int = EXACT
+    parent: str | None = None
+    root: bool = False
+    created: int | None = None
+    title: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    version: str | None = None
+    project: str | None = None
+    directory: str | None = None
+
+
+class ForkTold(Event, frozen=True, kw_only=True, gc=False):
+    """The session began as a copy of another one's history."""
+
+    origin: str
+
+
+class StateTold(Event, frozen=True, kw_only=True, gc=False):
+    """The session began to work, or said that its turn is over."""
+
+    time: int
+    state: Literal["busy", "idle"]
+
+
+class EndTold(Event, frozen=True, kw_only=True, gc=False):
+    """The session was deleted or archived: nothing more can happen in it."""
+
+    time: int
+    reason: Literal["deleted", "archived"]
+
+
+class NoteTold(Event, frozen=True, kw_only=True, gc=False):
+    """A remark that belongs on the session's span. `name` is one of semconv.NOTES; `key` tells two of them apart.
+
+    `content` holds (attribute, value, field of CONTENT) where an attribute is content.
+    """
+
+    time: int
+    name: str
+    key: str = ""
+    attributes: tuple[tuple[str, Plain], ...] = ()
+    content: tuple[tuple[str, Plain, str], ...] = ()
+
+
+class CallTold(Event, frozen=True, kw_only=True, gc=False):
+    """A tool call, known by the id that the model gave it. `child` is the session that a task call started."""
+
+    call: str
+    rank: int
+    start: int | None = None
+    end: int | None = None
+    tool: str | None = None
+    status: Literal["completed", "error"] | None = None
+    error_type: str | None = None
+    error: str | None = None
+    child: str | None = None
+    agent: str | None = None
+    background: bool | None = None
+    tool_count: int | None = None
+    skill: str | None = None
+    skill_source: str | None = None
+    mcp_server: str | None = None
+    mcp_tool: str | None = None
+    permission: str | None = None
+    permission_reply: str | None = None
+    file_path: str | None = None
+    description: str | None = None
+    arguments: str | None = None
+    result: str | None = None
+
+
+class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
+    """A finished tool call that was reported without its id: the facts that identify it stand in its place."""
+
+    rank: int
+    tool: str
+    start: int
+    end: int
+    status: Literal["completed", "error"] | None = None
+    child: str | None = None
+    agent: str | None = None
+    tool_count: int | None = None
+    skill: str | None = None
+    skill_source: str | None = None
+    mcp_server: str | None = None
+    mcp_tool: str | None = None
+    description: str | None = None
+
+
+class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
+    """A metric point counts `count` finished calls of `tool` between `start` and `time`.
+
+    `source` names the instrument: two instruments that count the same calls are not added up. `durations` (ns) are
+    those that the point tells exactly, `rest` the mean of the others. `start` is the point's, which is when the first
+    of them ended unless the series was also in the export before (see core/counted.py). `key` identifies the point,
+    so that a copy of it counts once.
+    """
+
+    source: str
+    key: str
+    tool: str
+    count: int
+    time: int
+    start: int
+    durations: tuple[int, ...] = ()
+    rest: int | None = None
+    agent: str | None = None
+    skill: str | None = None
+
+
+class LinesTold(Event, frozen=True, kw_only=True, gc=False):
+    """Lines that a call (or, without one, the session) added or removed. `key` identifies the point that told it."""
+
+    key: str
+    time: int
+    added: int = 0
+    removed: int = 0
+    call: str | None = None
+
+
+class RequestTold(Event, frozen=True, kw_only=True, gc=False):
+    """A request to a model, known by `request` (message id or span id). Tokens count as the provider bills them."""
+
+    request: str
+    rank: int
+    start: int | None = None
+    end: int | None = None
+    agent: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    finish: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+    error_type: str | None = None
+    error: str | None = None
+
+
+class PermissionTold(Event, frozen=True, kw_only=True, gc=False):
+    """A permission that was asked for, and how it was answered."""
+
+    permission: str
+    rank: int = EXACT
+    name: str | None = None
+    call: str | None = None
+    asked: int | None = None
+    replied: int | None = None
+    reply: str | None = None
+
+
+class ServerTold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A producer's MCP server, by the name that its configuration gives it. The only event without a session."""
+
+    server: str
+    time: int = 0
+
+
+class Discarded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A record, or a part of one, that tells nothing of a tree. `reason` is one of semconv.DISCARDS."""
+
+    reason: str
+    items: int = 1
+
+
+Told: TypeAlias = (
+    SessionTold
+    | ForkTold
+    | StateTold
+    | EndTold
+    | NoteTold
+    | CallTold
+    | UnnamedCallTold
+    | CallsCounted
+    | LinesTold
+    | RequestTold
+    | PermissionTold
+    | ServerTold
+    | Discarded
+)

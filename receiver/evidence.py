@@ -1,0 +1,115 @@
+"""Evidence: a request's records become events, each read by the first dialect that knows it. Every record is counted,
+as used or as discarded for a named reason (contract 7.5); none can stop the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from receiver.codec.decode import Envelope, log_records, metric_points, span_records
+from receiver.core.taking import Source
+from receiver.dialects.table import DIALECTS, Dialect
+from receiver.events import Discarded, Told
+from receiver.model import Request, Resource
+
+# what tells one producer's process from another's, of what the plugins send
+PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "process.pid", "opencode.directory")
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What one request told. `used` and `discarded` add up to its records. `untouched` are the spans that no dialect
+    knows, to be handed on as they came."""
+
+    told: list[tuple[Source, Told]] = field(default_factory=list)
+    used: Counter[str] = field(default_factory=Counter)
+    discarded: Counter[str] = field(default_factory=Counter)
+    untouched: list[tuple[Envelope, bytes]] = field(default_factory=list)
+    known: list[tuple[Envelope, bytes]] = field(default_factory=list)
+
+
+@lru_cache(maxsize=4096)
+def _names(raw: bytes, attributes: tuple[str, ...]) -> tuple[str, str]:
+    producer = hashlib.blake2b("\x00".join(attributes).encode(), digest_size=8).hexdigest()
+    return producer, hashlib.blake2b(raw, digest_size=6).hexdigest()
+
+
+def _source(resource: Resource, wait: int, arrival: int) -> Source:
+    attributes = tuple(str(resource.attributes.get(name) or "") for name in PRODUCER)
+    producer, key = _names(resource.raw, attributes)
+    return Source(producer, key, resource.raw, wait, arrival)
+
+
+class Reading:
+    """Reads requests. `content` are the words of `capture_content`."""
+
+    def __init__(self, content: frozenset[str], dialects: Sequence[Dialect] = DIALECTS) -> None:
+        self._content = content
+        self._logs = [(d, d.logs) for d in dialects if d.logs]
+        self._metrics = [(d, d.metrics) for d in dialects if d.metrics]
+        self._spans = [(d, d.spans) for d in dialects if d.spans]
+        self._sources: dict[tuple[int, int, int], Source] = {}
+
+    def read(self, request: Request, arrival: int) -> Evidence:
+        """What a request tells. `arrival` is the receiver's clock (ns)."""
+        evidence = Evidence()
+        self._sources.clear()
+        if request.signal == "logs":
+            self._all(evidence, log_records(request.body), self._logs, arrival)
+        elif request.signal == "metrics":
+            self._all(evidence, metric_points(request.body), self._metrics, arrival)
+        else:
+            for span, envelope in span_records(request.body):
+                before = len(evidence.told)
+                if self._one(evidence, span, self._spans, arrival):
+                    evidence.known.append((envelope, span.raw))
+                else:
+                    evidence.untouched.append((envelope, span.raw))
+                    del evidence.told[before:]
+        return evidence
+
+    def _all(self, evidence: Evidence, records: Iterable, dialects: list, arrival: int) -> None:  # type: ignore[type-arg]
+        for record in records:
+            self._one(evidence, record, dialects, arrival)
+
+    def _one(
+        self,
+        evidence: Evidence,
+        record,  # type: ignore[no-untyped-def]  # a LogRecord, MetricPoint or SpanRecord, as the dialects' readers take it
+        dialects: list[tuple[Dialect, Callable[..., Sequence[Told] | None]]],
+        arrival: int,
+    ) -> bool:
+        for dialect, read in dialects:
+            try:
+                told = read(record, self._content)
+            except Exception:
+                evidence.discarded["internal_error"] += 1
+                return True
+            if told is not None:
+                self._count(evidence, dialect, told, record.resource, arrival)
+                return True
+        evidence.discarded["unknown_record"] += 1
+        return False
+
+    def _count(
+        self, evidence: Evidence, dialect: Dialect, told: Sequence[Told], resource: Resource, arrival: int
+    ) -> None:
+        events = list(_useful(told))
+        if not events:
+            reason = next((t.reason for t in told if isinstance(t, Discarded)), "not_of_the_tree")
+            evidence.discarded[reason] += 1
+            return
+        evidence.used[dialect.name] += 1
+        key = (id(resource), dialect.wait, arrival)
+        source = self._sources.get(key)
+        if source is None:
+            source = self._sources[key] = _source(resource, dialect.wait, arrival)
+        evidence.told.extend((source, event) for event in events)
+
+
+def _useful(told: Iterable[Told]) -> Iterator[Told]:
+    return (t for t in told if not isinstance(t, Discarded))

@@ -1,0 +1,93 @@
+"""OTLP over gRPC to one backend: the queue's bytes go out as they are, never parsed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import grpc
+
+from receiver.codec.export_service import EXPORT_SERVICES
+from receiver.model import SIGNALS, Signal
+from receiver.otlp.tls import TLSSettings
+from receiver.otlp_export.answers import grpc_failure
+from receiver.otlp_export.endpoint import USER_AGENT, grpc_metadata, grpc_target
+from receiver.otlp_export.partial_success import OnRejected, rejection, tell
+from receiver.otlp_export.tls import channel_credentials
+
+_COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompression}
+# The sending loop backs off by itself. gRPC's own pause (up to two minutes) would come on top: a backend that
+# is back would go unnoticed for that long.
+_MAX_RECONNECT_BACKOFF_MS = 5_000
+
+
+class GrpcExporter:
+    """One attempt for each export(). The Collector's keys: `endpoint`, `headers`, `compression`, `timeout`, `tls`.
+
+    `timeout` is in seconds. An `https://` endpoint means TLS and an `http://` one plaintext; otherwise it is TLS
+    unless `tls.insecure`. `on_rejected` hears of partial successes. Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: str,
+        *,
+        tls: TLSSettings | None = None,
+        headers: Mapping[str, str] | None = None,
+        compression: Literal["gzip", "none"] = "gzip",
+        timeout: float = 5.0,
+        on_rejected: OnRejected | None = None,
+    ) -> None:
+        tls = tls or TLSSettings()
+        self.name = name
+        self._target = grpc_target(endpoint)
+        plaintext = tls.insecure if self._target.plaintext is None else self._target.plaintext
+        self._credentials = None if plaintext else channel_credentials(tls)
+        self._metadata = grpc_metadata(headers or {})
+        self._compression = _COMPRESSIONS[compression]
+        self._timeout = timeout
+        self._on_rejected = on_rejected
+        self._options = _options(self._target.loopback, tls.server_name_override)
+        self._channel: grpc.aio.Channel | None = None
+        self._calls: dict[Signal, Any] = {}
+
+    async def start(self) -> None:
+        """Make the channel. It connects when there is something to send."""
+        target = self._target.target
+        if self._credentials is None:
+            channel = grpc.aio.insecure_channel(target, self._options, self._compression)
+        else:
+            channel = grpc.aio.secure_channel(target, self._credentials, self._options, self._compression)
+        self._channel = channel
+        self._calls = {
+            signal: channel.unary_unary(f"/{EXPORT_SERVICES[signal].name}/Export", None, None) for signal in SIGNALS
+        }
+
+    async def export(self, signal: Signal, body: bytes, items: int) -> None:
+        """Send one serialized Export request. Raises PermanentExportError or RetryableExportError."""
+        call = self._calls[signal]
+        try:
+            answer = await call(body, timeout=self._timeout, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise grpc_failure(error, self._target.target) from None
+        tell(rejection(signal, answer), self.name, signal, items, self._on_rejected)
+
+    async def stop(self) -> None:
+        """Close the channel. Calls that are under way are cancelled."""
+        if self._channel is not None:
+            await self._channel.close(None)
+            self._channel = None
+
+
+def _options(loopback: bool, server_name: str) -> list[tuple[str, Any]]:
+    options: list[tuple[str, Any]] = [
+        ("grpc.primary_user_agent", USER_AGENT),
+        ("grpc.initial_reconnect_backoff_ms", 1_000),
+        ("grpc.max_reconnect_backoff_ms", _MAX_RECONNECT_BACKOFF_MS),
+    ]
+    if loopback:
+        options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
+    if server_name:
+        options.append(("grpc.ssl_target_name_override", server_name))
+    return options

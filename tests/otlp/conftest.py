@@ -1,0 +1,135 @@
+"""What the tests of the receiving edges share: someone to accept requests, running servers, and their certificates."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+import trustme
+from grpc import aio
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from receiver.otlp.grpc_receiver import GrpcReceiver
+from receiver.otlp.http_receiver import HttpReceiver
+from receiver.otlp.tls import TLSSettings
+
+
+class Sink:
+    """Stands where the pipeline stands. `error` is raised instead; while `gate` is closed nothing returns."""
+
+    def __init__(self):
+        self.requests = []
+        self.counts = []
+        self.error = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.arrived = asyncio.Event()
+
+    async def accept(self, request):
+        self.arrived.set()
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        self.requests.append(request)
+
+    def observe(self, *event):
+        self.counts.append(event)
+
+
+class Edge:
+    """Starts receivers, with the sink behind them, and stops them when the test ends."""
+
+    def __init__(self, sink, stack):
+        self._sink = sink
+        self._stack = stack
+
+    async def grpc(self, **settings):
+        settings = {"endpoint": "127.0.0.1:0", **settings}
+        receiver = GrpcReceiver(self._sink.accept, observe=self._sink.observe, **settings)
+        receiver.port = await receiver.start()
+        self._stack.push_async_callback(receiver.stop, 0.5)
+        return receiver
+
+    async def http(self, **settings):
+        settings = {"endpoint": "127.0.0.1:0", **settings}
+        receiver = HttpReceiver(self._sink.accept, observe=self._sink.observe, **settings)
+        receiver.port = await receiver.start()
+        self._stack.push_async_callback(receiver.stop, 0.5)
+        return receiver
+
+    def channel(self, port, credentials=None, options=()):
+        address = f"localhost:{port}" if credentials else f"127.0.0.1:{port}"
+        made = (
+            aio.secure_channel(address, credentials, options=options)
+            if credentials
+            else aio.insecure_channel(address, options=options)
+        )
+        self._stack.push_async_callback(made.close)
+        return made
+
+
+class Certificates:
+    """A CA, a server's files for localhost, and a client's, with another CA's client beside it."""
+
+    def __init__(self, folder):
+        self.ca, stranger = trustme.CA(), trustme.CA()
+        self.ca_file = str(folder / "ca.pem")
+        self.ca.cert_pem.write_to_path(self.ca_file)
+        self.ca_pem = self.ca.cert_pem.bytes()
+        self.client = self.ca.issue_cert("client@example.org")
+        self.stranger = stranger.issue_cert("stranger@example.org")
+        self.cert_file, self.key_file = str(folder / "server.pem"), str(folder / "server.key")
+        server = self.ca.issue_cert("localhost", "127.0.0.1")
+        server.private_key_pem.write_to_path(self.key_file)
+        for pem in server.cert_chain_pems:
+            pem.write_to_path(self.cert_file, append=True)
+
+    @property
+    def tls(self):
+        return TLSSettings(cert_file=self.cert_file, key_file=self.key_file)
+
+    @property
+    def mutual(self):
+        return TLSSettings(cert_file=self.cert_file, key_file=self.key_file, client_ca_file=self.ca_file)
+
+
+@pytest.fixture
+async def sink():
+    return Sink()
+
+
+@pytest.fixture
+async def edge(sink):
+    async with AsyncExitStack() as stack:
+        yield Edge(sink, stack)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def logs():
+    """Makes a serialized logs request of so many records, each with a body of so many bytes."""
+
+    def make(records=1, size=0):
+        request = ExportLogsServiceRequest()
+        scope = request.resource_logs.add().scope_logs.add()
+        for number in range(records):
+            record = scope.log_records.add(time_unix_nano=number + 1)
+            record.body.string_value = "x" * size
+        return request.SerializeToString()
+
+    return make
+
+
+@pytest.fixture
+def half_bad_traces():
+    """A serialized traces request of two spans, one of them without ids."""
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    spans.append(Span(name="good", trace_id=b"t" * 16, span_id=b"s" * 8))
+    spans.append(Span(name="bad"))
+    return request.SerializeToString()

@@ -1,0 +1,71 @@
+"""Who is let in, and that secrets stay secret."""
+
+from base64 import b64encode
+
+import pytest
+
+from receiver.errors import UnauthenticatedError
+from receiver.otlp.auth import BasicAuth, BearerAuth
+
+BEARER = BearerAuth(tokens=("s3cret", "second"))
+BASIC = BasicAuth(users=(("ann", "pa:ss"), ("bob", "pwé")))
+
+
+def basic(pair):
+    return "Basic " + b64encode(pair.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("auth", "header"),
+    [
+        (BEARER, "Bearer s3cret"),
+        (BEARER, "bearer second"),
+        (BearerAuth(tokens=("k",), scheme=""), "k"),
+        (BearerAuth(tokens=("k",), scheme="Api-Key"), "Api-Key k"),
+        (BASIC, basic("ann:pa:ss")),
+        (BASIC, basic("bob:pwé")),
+        (BASIC, basic("bob:pwé").lower().replace("basic", "basic", 1)[:6] + basic("bob:pwé")[6:]),
+    ],
+)
+def test_valid_credentials_pass(auth, header):
+    auth.check(header)
+
+
+@pytest.mark.parametrize("auth", [BEARER, BASIC, BearerAuth(tokens=()), BearerAuth(tokens=("",)), BasicAuth(users=())])
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Bearer s3cret2",
+        "s3cret",
+        "Basic s3cret",
+        "Basic",
+        "Basic ====",
+        "Basic é",
+        basic("ann:wrong"),
+        basic("ann"),
+        basic(":"),
+        basic("bob:pa:ss"),
+        "Bearer \udcff",
+    ],
+)
+def test_all_else_is_refused_without_naming_a_secret(auth, header):
+    with pytest.raises(UnauthenticatedError) as refused:
+        auth.check(header)
+    assert "s3cret" not in str(refused.value)
+    assert "pa:ss" not in str(refused.value)
+
+
+def test_secrets_are_not_in_the_representation():
+    assert "s3cret" not in repr(BEARER)
+    assert "pa:ss" not in repr(BASIC)
+
+
+def test_challenges():
+    assert BEARER.challenge == "Bearer"
+    assert BASIC.challenge.startswith("Basic realm=")

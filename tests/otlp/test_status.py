@@ -1,0 +1,69 @@
+"""Every error has one answer on each wire."""
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from receiver.errors import (
+    ConfigError,
+    ExportError,
+    MalformedError,
+    RefusedError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from receiver.otlp.status import expected, grpc_status, http_refusal, http_status
+
+Code = grpc.StatusCode
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "http"),
+    [
+        (MalformedError("no"), Code.INVALID_ARGUMENT, 400),
+        (TooLargeError("no"), Code.RESOURCE_EXHAUSTED, 413),
+        (UnauthenticatedError("no"), Code.UNAUTHENTICATED, 401),
+        (RefusedError("no"), Code.INVALID_ARGUMENT, 400),
+    ],
+)
+def test_a_refusal_names_its_reason_and_never_invites_another_try(error, code, http):
+    assert grpc_status(error) == (code, "no", ())
+    status, headers, body = http_status(error)
+    assert (status, headers) == (http, {})
+    assert (body.code, body.message, len(body.details)) == (code.value[0], "no", 0)
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(0, "1"), (0.2, "1"), (5.0, "5"), (7.1, "8")])
+def test_unavailable_says_when_to_try_again(seconds, header):
+    error = UnavailableError("disk full", retry_after=seconds)
+    code, message, metadata = grpc_status(error)
+    assert (code, message) == (Code.UNAVAILABLE, "disk full")
+    details = Status.FromString(dict(metadata)["grpc-status-details-bin"])
+    assert (details.code, details.message) == (14, "disk full")
+    http, headers, body = http_status(error)
+    assert (http, headers) == (503, {"Retry-After": header})
+    for status in (details, body):
+        retry = RetryInfo()
+        assert status.details[0].Unpack(retry)
+        assert retry.retry_delay.ToMilliseconds() == round(seconds * 1000)
+
+
+@pytest.mark.parametrize("error", [ValueError("/secret/path"), ConfigError("x"), ExportError("x"), KeyError("x")])
+def test_anything_else_is_internal_and_tells_nothing(error):
+    code, message, metadata = grpc_status(error)
+    assert (code, metadata) == (Code.INTERNAL, ())
+    assert str(error) not in message.split()
+    http, headers, body = http_status(error)
+    assert (http, headers, body.code, body.message) == (500, {}, 13, message)
+    assert not expected(error)
+
+
+def test_a_long_message_is_cut_to_what_a_trailer_can_hold():
+    assert len(grpc_status(MalformedError("x" * 100_000))[1]) <= 1024
+
+
+@pytest.mark.parametrize(("http", "code"), [(404, 5), (405, 12), (415, 3), (417, 3)])
+def test_what_http_itself_refuses_is_a_status_too(http, code):
+    assert http_refusal(http, "why") == Status(code=code, message="why")

@@ -41,9 +41,7 @@ class AgentTrace(Section):
     capture_content: tuple[Content, ...] = Field(
         default=("errors",), description="content that may appear in what is built, kept or shown"
     )
-    infer: Flag = Field(
-        default=True, description="reconstruct what the events leave out; false: only what is stated"
-    )
+    infer: Flag = Field(default=True, description="reconstruct what the events leave out; false: only what is stated")
     conventions: tuple[Convention, ...] = Field(
         default=("gen_ai",),
         min_length=1,
@@ -51,7 +49,7 @@ class AgentTrace(Section):
     )
     adopt_spans: Flag = Field(
         default=True,
-        description="spans that a dialect knows are evidence, and leave once, in the session's trace; others pass through",
+        description="known spans are evidence and leave once, in the session's trace; others pass through",
     )
     live_markers: Flag = Field(
         default=False, description='zero-duration "started" children for those who watch; never a second copy of a span'

@@ -48,9 +48,7 @@ def _expand_text(
         whole = _REFERENCE.fullmatch(text)
         if whole and whole[1] is not None:
             return _typed(_look_up(whole[1], environment))
-        return _REFERENCE.sub(
-            lambda found: "$" if found[1] is None else _look_up(found[1], environment), text
-        )
+        return _REFERENCE.sub(lambda found: "$" if found[1] is None else _look_up(found[1], environment), text)
     except ValueError as error:
         problems.append(Problem(path, str(error)))
         return None
@@ -65,9 +63,7 @@ def _look_up(reference: str, environment: Mapping[str, str]) -> str:
     if name in environment:
         return environment[name]
     if not colon:
-        raise ValueError(
-            f"the environment variable {name} is not set; set it, or write ${{env:{name}:-default}}"
-        )
+        raise ValueError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:-default}}")
     return default
 
 

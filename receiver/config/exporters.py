@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from receiver.config.section import (
     Count,
@@ -73,9 +73,16 @@ def _header_names(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
 
 Target: TypeAlias = Annotated[str, AfterValidator(_grpc_target), Shown("host:port or URL")]
 URL: TypeAlias = Annotated[str, AfterValidator(_url), Shown("URL")]
-Headers: TypeAlias = Annotated[
-    Mapping[str, Secret], AfterValidator(_header_names), Shown("map of secret text")
-]
+Headers: TypeAlias = Annotated[Mapping[str, Secret], AfterValidator(_header_names), Shown("map of secret text")]
+
+
+def _queued(value: bool) -> bool:
+    if not value:
+        raise ValueError("the queue is part of the store and cannot be switched off; take the key out")
+    return value
+
+
+Queued: TypeAlias = Annotated[bool, Strict(), AfterValidator(_queued), Shown("`true`")]
 
 
 class Retry(Section):
@@ -99,7 +106,7 @@ class Batch(Section):
 class SendingQueue(Section):
     """The persistent queue in front of an exporter. It lies in the store (`file_storage`)."""
 
-    enabled: Literal[True] = Field(default=True, description="always true: what is built is kept until it is taken")
+    enabled: Queued = Field(default=True, description="always true: what is built is kept until it is taken")
     sizer: Literal["requests", "items", "bytes"] = Field(default="items", description="what queue_size counts")
     queue_size: Count = Field(default=100_000, description="most that may wait")
     num_consumers: Count = Field(default=1, description="requests under way at once; 1 keeps the order")
@@ -180,7 +187,9 @@ class FileExporter(Section):
     """Appends to a file: a line of OTLP/JSON for each batch, or length-prefixed protobuf."""
 
     path: Text = Field(description="file to append to")
-    format: Literal["json", "proto"] = Field(default="json", description="encoding, as in the Collector's file exporter")
+    format: Literal["json", "proto"] = Field(
+        default="json", description="encoding, as in the Collector's file exporter"
+    )
 
 
 Exporter: TypeAlias = OTLPGRPCExporter | OTLPHTTPExporter | DebugExporter | FileExporter

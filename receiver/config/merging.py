@@ -1,4 +1,4 @@
-"""Trees laid over one another, as the Collector does: maps merge deeply, everything else is replaced. Also `--set`. Pure."""
+"""Trees laid over one another as the Collector does: maps merge deeply, all else is replaced. Also `--set`. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def merge(*trees: Tree) -> Tree:
 
 
 def _over(below: object, above: object) -> object:
+    if above is None or below is None:
+        return above
     over, under = mapping(above), mapping(below)
-    if above is None or over is None or under is None:
+    if over is None or under is None:
         return above
     return merge(under, over)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: one line each, beginning with the key path. They are gathered, then raised at once."""
+"""What is wrong with a configuration: a line each, beginning with the key path. Gathered first, then raised at once."""
 
 from __future__ import annotations
 

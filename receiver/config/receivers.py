@@ -1,4 +1,4 @@
-"""The `otlp` receiver's settings: the Collector's otlpreceiver, configgrpc and confighttp, as far as they are implemented."""
+"""The `otlp` receiver's settings: what is implemented of the Collector's otlpreceiver, configgrpc and confighttp."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ class GRPCServer(Section):
     """OTLP over gRPC."""
 
     endpoint: Listen = Field(default="localhost:4317", description="address to listen on; port 0 draws a free one")
-    max_recv_msg_size_mib: Count = Field(
-        default=64, description="largest request in MiB, counted after decompression"
-    )
+    max_recv_msg_size_mib: Count = Field(default=64, description="largest request in MiB, counted after decompression")
     max_concurrent_streams: Size = Field(
         default=0, description="requests under way on one connection; 0: without limit"
     )

@@ -1,4 +1,4 @@
-"""What every block of settings is made of: the frozen base class, and the types of its values. No setting lives here."""
+"""What every block of settings is made of: the frozen base class and the types of its values. No setting lives here."""
 
 from __future__ import annotations
 
@@ -146,6 +146,4 @@ Span: TypeAlias = Annotated[
 
 def lasting(default: str, description: str) -> Any:
     """A field that holds a Duration or a Span, its default in Go's syntax."""
-    return Field(
-        default=duration.parse(default), description=description, json_schema_extra={"default": default}
-    )
+    return Field(default=duration.parse(default), description=description, json_schema_extra={"default": default})

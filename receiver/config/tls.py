@@ -1,4 +1,4 @@
-"""TLS in the Collector's keys (configtls): one block for a server, one for a client. Files are read when they are used."""
+"""TLS in the Collector's keys (configtls): a block for a server, a block for a client. No file is read here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class TLSServer(Section):
 class TLSClient(Section):
     """How to reach a server over TLS."""
 
-    insecure: Flag = Field(default=False, description="no TLS; an endpoint that begins with http:// has the same effect")
+    insecure: Flag = Field(
+        default=False, description="no TLS; an endpoint that begins with http:// has the same effect"
+    )
     insecure_skip_verify: Flag = Field(default=False, description="accept any certificate from the server")
     ca_file: Text | None = Field(
         default=None, description="PEM file with the authorities to trust, instead of the system's"

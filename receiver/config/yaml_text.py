@@ -14,7 +14,7 @@ from yaml.constructor import ConstructorError
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's idea of a scalar, and a complaint about duplicate keys."""
+    """SafeLoader with YAML 1.2's idea of a scalar, text for every key, and a complaint about duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -26,6 +26,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
             seen.add(key.value)
+            key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
 

@@ -99,14 +99,8 @@ class Taking:
         return take(forest, source, event) if take is not None else None
 
     def _touch(self, forest: Forest, source: Source, session: str) -> Session:
-        at = forest.open(session)
-        at.arrival = max(at.arrival, source.arrival)
-        at.wait = max(at.wait, source.wait)
-        at.producer = min(at.producer, source.producer) if at.producer else source.producer
-        if source.key not in at.resources:
-            at.resources[source.key] = source.resource
-        forest.dirty.add(session)
-        return at
+        self._mention(forest, source, session)
+        return forest.open(session)
 
     def _active(
         self, session: Session, start: int, end: int, busy: int = 0, idle: int = 0, work: bool = True
@@ -132,6 +126,7 @@ class Taking:
                 continue
             if field == "parent":
                 forest.adopt(event.session, value, event.rank)
+                self._mention(forest, source, value)
             else:
                 learn(session.facts, field, event.rank, value)
         if event.agent and event.time:
@@ -234,11 +229,16 @@ class Taking:
     def _child(self, forest: Forest, source: Source, parent: str, child: str, rank: int) -> None:
         """A call names the session that it started: a statement about that session, if not the best one."""
         forest.adopt(child, parent, max(rank, EXACT + 1))
-        at = forest.open(child)
+        self._mention(forest, source, child)
+
+    def _mention(self, forest: Forest, source: Source, session: str) -> None:
+        """Another session's record names this one: it exists, and who told may be all that is ever known of it."""
+        at = forest.open(session)
         at.arrival = max(at.arrival, source.arrival)
         at.wait = max(at.wait, source.wait)
         at.producer = min(at.producer, source.producer) if at.producer else source.producer
-        forest.dirty.add(child)
+        at.resources.setdefault(source.key, source.resource)
+        forest.dirty.add(session)
 
     def _span_of_activity(self, session: Session, start: int | None, end: int | None) -> None:
         if start:

@@ -99,14 +99,17 @@ class GrpcReceiver:
 
         Raises ReceiverError when it cannot bind, ConfigError when TLS cannot be set up.
         """
+        credentials = server_credentials(self._tls) if self._tls else None
+        addresses, port = _addresses(self._endpoint)
         server = aio.server(options=self._options)
         exports = {f"/{EXPORT_SERVICES[signal].name}/Export": self._handler(signal) for signal in SIGNALS}
         server.add_generic_rpc_handlers((_ExportHandlers(exports, self._auth, self._admission),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(_service_names(), server)
-        port = self._bind(server)
+        self._bind(server, addresses, credentials)
         await server.start()
         self._server = server
+        self._address = _reachable(addresses[0])
         await self.set_serving(True)
         return port
 
@@ -123,19 +126,15 @@ class GrpcReceiver:
             await self._server.stop(grace)
             self._server = None
 
-    def _bind(self, server: aio.Server) -> int:
-        credentials = server_credentials(self._tls) if self._tls else None
-        addresses, port = _addresses(self._endpoint)
-        for address in addresses:
-            try:
+    def _bind(self, server: aio.Server, addresses: list[str], credentials: grpc.ServerCredentials | None) -> None:
+        try:
+            for address in addresses:
                 if credentials is None:
                     server.add_insecure_port(address)
                 else:
                     server.add_secure_port(address, credentials)
-            except RuntimeError as error:
-                raise ReceiverError(f"cannot listen on {self._endpoint}: {error}") from None
-        self._address = _reachable(addresses[0])
-        return port
+        except RuntimeError as error:
+            raise ReceiverError(f"cannot listen on {self._endpoint}: {error}") from None
 
     def _handler(self, signal: Signal) -> grpc.RpcMethodHandler[bytes, bytes]:
         async def export(body: bytes, context: _Context) -> bytes:
@@ -203,6 +202,9 @@ def _options(size: int, streams: int, keepalive: Keepalive) -> list[tuple[str, i
     ]
     if streams:
         options.append(("grpc.max_concurrent_streams", streams))
+        # gRPC counts streams that are answered but not yet cleared away, and would refuse calls of clients that
+        # keep to the limit. The plugins' client never retries; it queues by the limit it was told.
+        options.append(("grpc.http.overload_protection", 0))
     return options
 
 

@@ -7,10 +7,12 @@ port are passed to the gRPC server, because the plugins' settings lead many user
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from google.protobuf.message import Message
 
 from receiver.codec.otlp_json import response_json, to_protobuf
@@ -32,6 +34,16 @@ DEFAULT_PATHS: Mapping[str, Signal] = {"/v1/logs": "logs", "/v1/metrics": "metri
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 # Decoding more than this would hold the loop for tens of milliseconds; a compressed body grows many times.
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 256 << 10, 32 << 10
+
+
+def _not_a_clients_doing(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ConnectionError)
+
+
+# aiohttp logs what is not HTTP, and whoever hangs up, as an error with a traceback: a stranger could fill a disk.
+_aiohttp_log = logging.getLogger(f"{__name__}.aiohttp")
+_aiohttp_log.addFilter(_not_a_clients_doing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ class HttpReceiver:
         context = server_ssl_context(self._tls) if self._tls else None
         sockets = bind(self._endpoint)
         port = int(sockets[0].getsockname()[1])
-        self._server = web.Server(self._handle, auto_decompress=False, access_log=None)
+        self._server = web.Server(self._handle, auto_decompress=False, access_log=None, logger=_aiohttp_log)
         self._door = Door(InProcess(self._server), self._splice)
         await self._door.open(sockets, context)
         return port

@@ -1,6 +1,7 @@
 """A backend's answer becomes a PermanentExportError or a RetryableExportError here, and nowhere else.
 
-The rules are OTLP's (specification, "Failures", "OTLP/gRPC Throttling") as the Collector reads them: everything that is not named as retryable is permanent, wrong credentials too. No I/O, no clock.
+The rules are OTLP's (specification, "Failures", "OTLP/gRPC Throttling") as the Collector reads them: what is not
+named as retryable is permanent, wrong credentials too. No I/O, no clock.
 """
 
 from __future__ import annotations

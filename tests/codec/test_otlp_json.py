@@ -158,9 +158,7 @@ def test_written_json_is_one_line_with_hex_ids_integer_enums_and_string_integers
     written = (
         request.resource_spans.add()
         .scope_spans.add()
-        .spans.add(
-            trace_id=TRACE, span_id=SPAN, kind=3, start_time_unix_nano=1790000000000000000, name="two\nlines"
-        )
+        .spans.add(trace_id=TRACE, span_id=SPAN, kind=3, start_time_unix_nano=1790000000000000000, name="two\nlines")
     )
     written.links.add(trace_id=TRACE, span_id=SPAN)
     written.attributes.add(key="n").value.int_value = 5

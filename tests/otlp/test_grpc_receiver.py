@@ -214,21 +214,28 @@ async def test_a_unix_socket(edge, sink, logs, tmp_path):
     assert len(sink.requests) == 1
 
 
-async def test_keepalive_and_stream_limits_are_passed_on(edge, sink, logs):
-    keepalive = Keepalive(1, 2, 3, 4, 5, 6, True)
+async def test_keepalive_settings_become_grpcs_arguments(edge, sink, logs):
+    keepalive = Keepalive(10, 20, 30, 40, 50, 60, True)
     assert dict(keepalive.options()) == {
-        "grpc.max_connection_idle_ms": 1000,
-        "grpc.max_connection_age_ms": 2000,
-        "grpc.max_connection_age_grace_ms": 3000,
-        "grpc.keepalive_time_ms": 4000,
-        "grpc.keepalive_timeout_ms": 5000,
-        "grpc.http2.min_ping_interval_without_data_ms": 6000,
+        "grpc.max_connection_idle_ms": 10_000,
+        "grpc.max_connection_age_ms": 20_000,
+        "grpc.max_connection_age_grace_ms": 30_000,
+        "grpc.keepalive_time_ms": 40_000,
+        "grpc.keepalive_timeout_ms": 50_000,
+        "grpc.http2.min_ping_interval_without_data_ms": 60_000,
         "grpc.keepalive_permit_without_calls": 1,
     }
-    receiver = await edge.grpc(keepalive=keepalive, max_concurrent_streams=2)
+    assert Keepalive().options() == []
+    receiver = await edge.grpc(keepalive=keepalive)
+    assert await exporting(edge.channel(receiver.port), "logs")(logs()) == b""
+
+
+@pytest.mark.parametrize("limit", [0, 2, 20])
+async def test_calls_beyond_the_stream_limit_wait_their_turn_and_none_is_refused(edge, sink, logs, limit):
+    receiver = await edge.grpc(max_concurrent_streams=limit)
     call = exporting(edge.channel(receiver.port), "logs")
-    await asyncio.gather(*(call(logs()) for _ in range(10)))
-    assert len(sink.requests) == 10
+    await asyncio.gather(*(call(logs()) for _ in range(100)))
+    assert len(sink.requests) == 100
 
 
 @pytest.mark.parametrize(

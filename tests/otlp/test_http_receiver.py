@@ -259,7 +259,7 @@ async def raw(port, *sent):
     return answer
 
 
-async def test_poison_on_the_wire_does_not_end_the_server(edge, sink, post, logs):
+async def test_poison_on_the_wire_does_not_end_the_server_nor_fill_its_log(edge, sink, post, logs, caplog):
     receiver = await edge.http()
     head = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
     for poison in (b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"):
@@ -270,6 +270,7 @@ async def test_poison_on_the_wire_does_not_end_the_server(edge, sink, post, logs
     await writer.drain()
     writer.transport.abort()
     assert (await post(receiver, "/v1/logs", logs())).status == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(sink.requests) == 1
 
 

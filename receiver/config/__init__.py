@@ -1,0 +1,73 @@
+"""Configuration: texts and an environment in, frozen Settings out. Imports nothing of the project but errors.
+
+No I/O: the caller reads the files and hands over the environment. `load` is the only way in.
+"""
+
+from receiver.config.connector import AgentTrace
+from receiver.config.exporters import (
+    Batch,
+    DebugExporter,
+    Exporter,
+    FileExporter,
+    OTLPGRPCExporter,
+    OTLPHTTPExporter,
+    Retry,
+    SendingQueue,
+)
+from receiver.config.extensions import Admin, Extension, FileStorage, HealthCheck
+from receiver.config.graph import SIGNALS, Graph, Input, Signal
+from receiver.config.json_schema import schema
+from receiver.config.loading import load
+from receiver.config.receivers import (
+    CORS,
+    Basic,
+    GRPCServer,
+    HTTPServer,
+    KeepaliveServer,
+    OTLPReceiver,
+    Protocols,
+    ServerAuth,
+)
+from receiver.config.redaction import effective
+from receiver.config.service import LogsTelemetry, MetricsTelemetry, Pipeline, Service, Telemetry
+from receiver.config.settings import Settings
+from receiver.config.tls import TLSClient, TLSServer
+
+__all__ = [
+    "CORS",
+    "SIGNALS",
+    "Admin",
+    "AgentTrace",
+    "Basic",
+    "Batch",
+    "DebugExporter",
+    "Exporter",
+    "Extension",
+    "FileExporter",
+    "FileStorage",
+    "GRPCServer",
+    "Graph",
+    "HTTPServer",
+    "HealthCheck",
+    "Input",
+    "KeepaliveServer",
+    "LogsTelemetry",
+    "MetricsTelemetry",
+    "OTLPGRPCExporter",
+    "OTLPHTTPExporter",
+    "OTLPReceiver",
+    "Pipeline",
+    "Protocols",
+    "Retry",
+    "SendingQueue",
+    "ServerAuth",
+    "Service",
+    "Settings",
+    "Signal",
+    "TLSClient",
+    "TLSServer",
+    "Telemetry",
+    "effective",
+    "load",
+    "schema",
+]

@@ -1,0 +1,107 @@
+"""What holds where the files are silent: the components, the pipelines between them, and where the store lies. Pure.
+
+A file's `receivers`, `exporters` and `pipelines` stand in for the default ones. To the extensions it adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from receiver.config.components import type_of
+from receiver.config.merging import Tree, mapping, merge
+from receiver.config.problem import Problem
+
+_DIRECTORY = "opencode-trace-receiver"
+
+
+def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Tree:
+    """The tree to validate: files over the defaults, and `--set` over both. `exporter` is the default one."""
+    tree = merge(_components(files, sets, exporter), files, sets)
+    service = mapping(files.get("service")) or {}
+    wiring: Tree = {}
+    if service.get("extensions") is None:
+        wiring["extensions"] = _ids(tree, "extensions")
+    if service.get("pipelines") is None:
+        wiring["pipelines"] = _pipelines(tree)
+    tree["service"] = _over_wiring(wiring, service, mapping(sets.get("service")), tree.get("service"))
+    _place_store(tree, environment, problems)
+    return tree
+
+
+def uses_default_exporter(files: Tree, sets: Tree, exporter: Tree) -> bool:
+    """Whether the default exporter is wanted: no file defines one, and `--set` at most adds to it."""
+    named = mapping(sets.get("exporters")) or {}
+    return not mapping(files.get("exporters")) and all(name in exporter for name in named)
+
+
+def _components(files: Tree, sets: Tree, exporter: Tree) -> Tree:
+    given = merge(files, sets)
+    base: Tree = {"connectors": {"agenttrace": None}, "extensions": _extensions(given)}
+    if mapping(given.get("connectors")):
+        base["connectors"] = {}
+    if not mapping(files.get("receivers")):
+        base["receivers"] = {"otlp": {"protocols": {"grpc": None, "http": None}}}
+    if uses_default_exporter(files, sets, exporter):
+        base["exporters"] = exporter
+    return base
+
+
+def _extensions(given: Tree) -> Tree:
+    named = {type_of(str(name)) for name in mapping(given.get("extensions")) or {}}
+    return {kind: None for kind in ("file_storage", "health_check", "admin") if kind not in named}
+
+
+def _ids(tree: Tree, section: str) -> list[object]:
+    return [str(name) for name in mapping(tree.get(section)) or {}]
+
+
+def _pipelines(tree: Tree) -> Tree:
+    receivers, connectors, exporters = (_ids(tree, key) for key in ("receivers", "connectors", "exporters"))
+    taking = {"receivers": receivers, "exporters": connectors}
+    return {
+        "logs": dict(taking),
+        "metrics": dict(taking),
+        "traces/in": dict(taking),
+        "traces": {"receivers": connectors, "exporters": exporters},
+    }
+
+
+def _over_wiring(wiring: Tree, files: Tree, sets: Tree | None, given: object) -> object:
+    if mapping(given) is None:
+        return given  # not a block at all, which validation tells
+    told = {key: value for key, value in files.items() if key not in wiring}
+    return merge(wiring, told, sets or {})
+
+
+def _place_store(tree: Tree, environment: Mapping[str, str], problems: list[Problem]) -> None:
+    """Fill in `directory` where it is not given, and the home directory where it is written `~/`."""
+    extensions = mapping(tree.get("extensions")) or {}
+    placed: Tree = {}
+    for name, body in extensions.items():
+        store = mapping(body)
+        if type_of(str(name)) != "file_storage" or store is None:
+            continue
+        directory = store.get("directory")
+        if directory is None:
+            directory = _state(environment)
+        elif isinstance(directory, str) and directory.startswith("~/"):
+            directory = _in_home(directory[2:], environment)
+        if directory is None:
+            text = "where the store lies is not known, since HOME is not set; set this key"
+            problems.append(Problem(("extensions", str(name), "directory"), text))
+            continue
+        placed[name] = {**store, "directory": directory}
+    if mapping(tree.get("extensions")) is not None:
+        tree["extensions"] = {**extensions, **placed}
+
+
+def _state(environment: Mapping[str, str]) -> str | None:
+    state = environment.get("XDG_STATE_HOME", "")
+    if state.startswith("/"):  # the XDG specification: relative paths are to be ignored
+        return f"{state.rstrip('/')}/{_DIRECTORY}"
+    return _in_home(f".local/state/{_DIRECTORY}", environment)
+
+
+def _in_home(path: str, environment: Mapping[str, str]) -> str | None:
+    home = environment.get("HOME", "")
+    return f"{home.rstrip('/')}/{path}" if home else None

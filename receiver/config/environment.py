@@ -1,0 +1,115 @@
+"""The standard OTEL_EXPORTER_OTLP_* variables as the default exporter's settings. Pure: the environment is given.
+
+OTel's own rules: an empty variable is not set; the traces variable beats the general one; the general endpoint is a
+base to which HTTP adds /v1/traces, the traces endpoint is used as it is; a gRPC endpoint's scheme says whether TLS is
+spoken. Where no protocol is stated, port 4317 means gRPC and any other HTTP, since a wrong guess loses everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+from receiver.config.merging import Tree
+from receiver.config.problem import Problem
+
+PREFIX = "OTEL_EXPORTER_OTLP_"
+_PROTOCOLS = ("grpc", "http/protobuf", "http/json")
+
+
+class _Variables:
+    """The variables of the traces exporter, by the last part of their names."""
+
+    def __init__(self, environment: Mapping[str, str], problems: list[Problem]) -> None:
+        self._environment = environment
+        self._problems = problems
+
+    def name(self, part: str) -> str:
+        """The variable that counts, or an empty text."""
+        names = (f"{PREFIX}TRACES_{part}", f"{PREFIX}{part}")
+        return next((name for name in names if self._environment.get(name, "").strip()), "")
+
+    def get(self, part: str) -> str:
+        """Its value, or an empty text."""
+        return self._environment.get(self.name(part), "").strip()
+
+    def refuse(self, part: str, text: str) -> None:
+        """Name what is wrong with its value."""
+        self._problems.append(Problem((self.name(part),), text))
+
+
+def default_exporter(environment: Mapping[str, str], problems: list[Problem]) -> Tree:
+    """One exporter by its id: OTLP where an endpoint is set, otherwise `debug`."""
+    variables = _Variables(environment, problems)
+    if not variables.get("ENDPOINT"):
+        return {"debug": None}
+    protocol = _protocol(variables)
+    shared = _shared(variables)
+    if protocol == "grpc":
+        return {"otlp_grpc": {"endpoint": variables.get("ENDPOINT"), **shared}}
+    encoding = "json" if protocol == "http/json" else "proto"
+    return {"otlp_http": {**_http_endpoint(variables), "encoding": encoding, **shared}}
+
+
+def endpoint_variable(environment: Mapping[str, str]) -> str:
+    """The variable that the default exporter's endpoint came from, or an empty text."""
+    return _Variables(environment, []).name("ENDPOINT")
+
+
+def _protocol(variables: _Variables) -> str:
+    stated = variables.get("PROTOCOL")
+    if stated and stated not in _PROTOCOLS:
+        variables.refuse("PROTOCOL", f"{stated!r} is not one of {', '.join(_PROTOCOLS)}")
+    if stated:
+        return stated
+    endpoint = variables.get("ENDPOINT")
+    # Without a scheme it cannot be a URL, so it is not for HTTP.
+    if "://" not in endpoint or urlsplit(endpoint).netloc.endswith(":4317"):
+        return "grpc"
+    return "http/protobuf"
+
+
+def _http_endpoint(variables: _Variables) -> Tree:
+    value = variables.get("ENDPOINT")
+    if variables.name("ENDPOINT").startswith(f"{PREFIX}TRACES_"):
+        return {"traces_endpoint": value}
+    return {"endpoint": value}
+
+
+def _shared(variables: _Variables) -> Tree:
+    tree: Tree = {"headers": _headers(variables), "tls": _tls(variables)}
+    if compression := variables.get("COMPRESSION"):
+        if compression not in ("gzip", "none"):
+            variables.refuse("COMPRESSION", f"{compression!r} is not one of gzip, none")
+        else:
+            tree["compression"] = compression
+    if timeout := variables.get("TIMEOUT"):
+        if timeout.isdecimal() and int(timeout) > 0:
+            tree["timeout"] = f"{timeout}ms"
+        else:
+            variables.refuse("TIMEOUT", f"{timeout!r} is not a number of milliseconds above 0")
+    return tree
+
+
+def _headers(variables: _Variables) -> Tree:
+    """`key=value` pairs with commas between them, percent-encoded."""
+    headers: Tree = {}
+    for pair in variables.get("HEADERS").split(","):
+        key, equals, value = pair.partition("=")
+        if not pair.strip():
+            continue
+        if not equals or not key.strip() or not value.strip():
+            variables.refuse("HEADERS", "is not a list such as key1=value1,key2=value2")  # a value may be a secret
+            continue
+        headers[unquote(key.strip())] = unquote(value.strip())
+    return headers
+
+
+def _tls(variables: _Variables) -> Tree:
+    tree: Tree = {}
+    for key, part in (("ca_file", "CERTIFICATE"), ("cert_file", "CLIENT_CERTIFICATE"), ("key_file", "CLIENT_KEY")):
+        if path := variables.get(part):
+            tree[key] = path
+    if variables.get("INSECURE").lower() == "true":
+        tree["insecure"] = True
+    return tree

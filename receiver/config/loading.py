@@ -1,0 +1,98 @@
+"""The way from texts to Settings, in order: read, merge, expand, complete with the defaults, validate. Pure.
+
+Reading files and the process's environment is the caller's. Every problem is found before any is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from receiver.config import addresses, yaml_text
+from receiver.config.defaults import complete, uses_default_exporter
+from receiver.config.environment import PREFIX, default_exporter, endpoint_variable
+from receiver.config.expansion import expand
+from receiver.config.merging import Tree, assignments, mapping, merge
+from receiver.config.problem import Path, Problem, refuse
+from receiver.config.settings import Settings
+from receiver.config.validating import settings
+
+
+def load(files: Sequence[tuple[str, str]], sets: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """The settings of (name, text) files, later over earlier, and of `key::path=value` texts over them.
+
+    Raises ConfigError with a line for each thing that is wrong, each beginning with its key path.
+    """
+    problems: list[Problem] = []
+    written = _read(files, problems)
+    assigned = assignments(list(sets), problems)
+    refuse(problems)  # half a configuration would give problems of its own
+    tree, changes = (_expanded(one, environment, problems) for one in (written, assigned))
+    unset = [problem.path for problem in problems]
+    loaded = _build(tree, changes, environment, problems)
+    refuse(problem for at, problem in enumerate(problems) if at < len(unset) or not _within(problem.path, unset))
+    assert loaded is not None
+    return loaded
+
+
+def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Settings | None:
+    exporter = default_exporter(environment, [])
+    from_variables = uses_default_exporter(tree, changes, exporter) and "debug" not in exporter
+    if from_variables:
+        default_exporter(environment, problems)
+    before = len(problems)
+    loaded = settings(complete(tree, changes, exporter, environment, problems), problems)
+    if from_variables:
+        variable = endpoint_variable(environment)
+        problems[before:] = [_by_variable(problem, variable) for problem in problems[before:]]
+    if loaded is None:
+        return None
+    loop = list(addresses.loops(loaded))
+    if loop and from_variables:
+        return _without_variables(tree, changes, environment, problems)
+    problems.extend(loop)
+    problems.extend(addresses.collisions(loaded))
+    return replace(loaded, notices=(*loaded.notices, *addresses.notices(loaded)))
+
+
+def _by_variable(problem: Problem, variable: str) -> Problem:
+    """No file holds the default exporter's endpoint: name what does."""
+    if problem.path[:1] == ("exporters",) and problem.path[-1].endswith("endpoint"):
+        return replace(problem, path=(variable,))
+    return problem
+
+
+def _without_variables(
+    tree: Tree, changes: Tree, environment: Mapping[str, str], problems: list[Problem]
+) -> Settings | None:
+    """The variable was meant for the agent in the same shell: it names this receiver. Better to show than to loop."""
+    others = {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
+    loaded = _build(tree, changes, others, problems)
+    variable = endpoint_variable(environment)
+    notice = f"{variable} names this receiver itself, so it is not used; traces are shown by the debug exporter"
+    return loaded and replace(loaded, notices=(notice, *loaded.notices))
+
+
+def _read(files: Sequence[tuple[str, str]], problems: list[Problem]) -> Tree:
+    merged: Tree = {}
+    for name, text in files:
+        try:
+            tree = yaml_text.parse(text)
+        except ValueError as error:
+            problems.append(Problem((name,), str(error)))
+            continue
+        sections = mapping(tree)
+        if sections is None:
+            problems.append(Problem((name,), "must be a map of sections, such as `receivers: {…}`"))
+            continue
+        merged = merge(merged, sections)
+    return merged
+
+
+def _expanded(tree: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Tree:
+    return mapping(expand(tree, environment, problems)) or {}
+
+
+def _within(path: Path, unset: Sequence[Path]) -> bool:
+    """Whether a problem follows from a variable that is not set, which is told already."""
+    return any(path[: len(one)] == one or one[: len(path)] == path for one in unset)

@@ -1,0 +1,97 @@
+"""The table of all settings in docs/configuration.md, written from the models so that it cannot be out of date.
+
+`python -m receiver.config.reference docs/configuration.md` rewrites the part of the page between its markers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from receiver.config.components import COMPONENTS
+from receiver.config.section import Section, Shown, section_in
+from receiver.config.service import Pipeline, Service
+
+BEGIN = "<!-- reference: written by `python -m receiver.config.reference docs/configuration.md` -->"
+END = "<!-- end of reference -->"
+_HEAD = "| key | type | default | |\n|---|---|---|---|"
+
+
+def reference() -> str:
+    """Markdown: a heading and a table for each component, and one for `service`."""
+    parts = []
+    for section, known in COMPONENTS.items():
+        for name, kind in known.items():
+            parts.append(_component(f"{section}::{name}", kind))
+    return "\n\n".join([*parts, _component("service", Service)])
+
+
+def page(text: str) -> str:
+    """The page with its reference written anew. Raises ValueError where the markers are missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no place for the reference: {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
+
+
+def _component(path: str, kind: type[Section]) -> str:
+    about = " ".join((kind.__doc__ or "").split())
+    rows = "\n".join(_rows("", kind))
+    return f"### `{path}`\n\n{about}\n\n{_HEAD}\n{rows}"
+
+
+def _rows(prefix: str, kind: type[Section]) -> Iterator[str]:
+    for name, field in kind.model_fields.items():
+        key = f"{prefix}{name}"
+        yield f"| `{key}` | {_type(field)} | {_default(field)} | {field.description} |"
+        block = section_in(field.annotation)
+        if block is not None:
+            yield from _rows(f"{key}::<id>::" if block is Pipeline else f"{key}::", block)
+
+
+def _type(field: FieldInfo) -> str:
+    shown = next((one for one in field.metadata if isinstance(one, Shown)), None)
+    return shown.name if shown else _name(field.annotation)
+
+
+def _name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        shown = next((one for one in arguments[1:] if isinstance(one, Shown)), None)
+        return shown.name if shown else _name(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{_yaml(one)}`" for one in arguments)
+    if origin is tuple:
+        return f"list of {_name(arguments[0])}"
+    if section_in(annotation) is not None:
+        return "map of blocks" if section_in(annotation) is Pipeline else "block"
+    inner = [one for one in arguments if one is not type(None)]
+    return _name(inner[0]) if inner else str(annotation)
+
+
+def _default(field: FieldInfo) -> str:
+    stated = field.json_schema_extra
+    if isinstance(stated, dict):
+        text = str(stated["default"])
+        return f"`{text}`" if " " not in text else text
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return "off" if section_in(field.annotation) else "unset"
+    return "" if isinstance(field.default, Section) else f"`{_yaml(field.default)}`"
+
+
+def _yaml(value: object) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+
+
+if __name__ == "__main__":
+    for _path in map(Path, sys.argv[1:]):
+        _path.write_text(page(_path.read_text(encoding="utf-8")), encoding="utf-8")

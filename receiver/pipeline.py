@@ -1,0 +1,341 @@
+"""The order of effects, and nothing else. For every request:
+
+1. append    all requests in flight are committed to the store in one transaction
+2. answer    only now are they acknowledged
+3. read      records become events, each by its dialect
+4. build     events become facts, and what is due becomes spans
+5. commit    facts moved, spans in the sending queues, requests done with: one transaction
+6. send      each exporter empties its queue; rows leave it when they are done (sending.py)
+
+Killed between 1 and 5, a request is built again from the store; between 5 and 6, spans are sent from it. The store and
+the builder have one owner: the single thread of `_owner`, in which every step runs whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from receiver.codec.encode import pass_through, spans_request
+from receiver.core.builder import Builder, Outcome
+from receiver.core.settings import SECOND, BuilderSettings
+from receiver.core.taking import mentioned
+from receiver.errors import UnavailableError
+from receiver.evidence import Evidence, Reading
+from receiver.model import Request, Signal, Span
+from receiver.store import Outgoing, QueueSize, Step, Store, Waiting
+from receiver.woods import Woods
+
+_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+
+DAY = 24 * 3600 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every bound of the pipeline. Memory and disk are held by these, not by the number or age of sessions."""
+
+    sessions_in_memory: int = 2_000
+    backlog_items: int = 1_000_000  # accepted and not built; beyond it requests are refused as unavailable
+    queue_items: int = 100_000  # built and not sent, for each exporter; beyond it building waits
+    step_items: int = 4_096  # records that one step reads, so that acknowledging never waits long
+    step_sessions: int = 256  # overdue sessions that one step looks at
+    retention: int = 7 * DAY  # ns that closed sessions are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Where signals go: exporters of the built traces, and of what passes through untouched."""
+
+    traces: tuple[str, ...] = ()
+    untouched: dict[Signal, tuple[str, ...]] = field(default_factory=dict)
+    connector: frozenset[Signal] = frozenset({"logs", "metrics", "traces"})
+    adopt_spans: bool = True
+
+
+class Observer(Protocol):
+    """Is told of what happened, for metrics and logs. Never asked."""
+
+    def read(self, evidence: Evidence) -> None:
+        """One request's records were read."""
+
+    def skipped(self, reasons: Counter[str]) -> None:
+        """Events added nothing, or items left no span, for these reasons."""
+
+    def built(self, outcome: Outcome) -> None:
+        """Spans left the builder."""
+
+
+class NoObserver:
+    """Nobody watches."""
+
+    def read(self, evidence: Evidence) -> None:
+        """Not watched."""
+
+    def skipped(self, reasons: Counter[str]) -> None:
+        """Not watched."""
+
+    def built(self, outcome: Outcome) -> None:
+        """Not watched."""
+
+
+class Pipeline:
+    """Takes requests in, lets spans out. start() before the doors open, stop() after they closed."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: BuilderSettings,
+        routes: Routes,
+        *,
+        limits: Limits | None = None,
+        observer: Observer | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._routes = routes
+        self._limits = limits or Limits()
+        self._observer = observer or NoObserver()
+        self._clock = clock
+        self._builder = Builder(settings)
+        self._reading = Reading(settings.capture_content)
+        self._settle = settings.settle
+        self._woods = Woods(store, self._builder, self._limits.sessions_in_memory)
+        self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owner")
+        self._arrived: list[tuple[Request, asyncio.Future[None]]] = []
+        self._work = asyncio.Event()
+        self._arrivals = asyncio.Event()
+        self._queued = asyncio.Event()
+        self._not_before = 0
+        self._seen = 0
+        self._purged = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Go on where the last commit was. Sessions that fell due while nobody listened wait for stragglers first."""
+        self._not_before = self._clock() + self._settle
+        self._tasks = [asyncio.create_task(self._append_all()), asyncio.create_task(self._build_all())]
+        self._work.set()
+        self._queued.set()
+
+    async def stop(self) -> None:
+        """Build what was accepted, and let go of the store. Open sessions stay open: they are in it."""
+        self._stopping = True
+        self._arrivals.set()
+        self._work.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._owner.shutdown(wait=True)
+        self._store.close()
+
+    async def accept(self, request: Request) -> None:
+        """Return when the request is committed. Raises UnavailableError when it cannot be."""
+        if self._stopping:
+            raise UnavailableError("the receiver is shutting down; send again")
+        if self._store.backlog().items + request.items > self._limits.backlog_items:
+            raise UnavailableError("too much is waiting to be built; send again later", retry_after=10)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._arrived.append((request, done))
+        self._arrivals.set()
+        await done
+
+    # 1, 2: persist what has arrived, then answer
+
+    async def _append_all(self) -> None:
+        while not (self._stopping and not self._arrived):
+            await self._arrivals.wait()
+            self._arrivals.clear()
+            group, self._arrived = self._arrived, []
+            if not group:
+                continue
+            error: Exception | None = None
+            try:
+                await self._own(self._store.append, self._clock(), [request for request, _ in group])
+            except Exception as failed:
+                error = failed if isinstance(failed, UnavailableError) else UnavailableError(str(failed))
+                _log.error("requests could not be persisted", requests=len(group), error=str(failed))
+            for _, done in group:
+                if not done.done():
+                    done.set_result(None) if error is None else done.set_exception(error)
+            self._work.set()
+
+    # 3, 4, 5: build what was persisted, and what falls due
+
+    async def _build_all(self) -> None:
+        while True:
+            pause = await self._own(self._step_safely)
+            if self._stopping and pause is not None:
+                return
+            if pause is None:
+                await asyncio.sleep(0)
+                continue
+            self._work.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+
+    def _step_safely(self) -> float | None:
+        """One step. Returns how long (s) nothing will be due, None if there is more to do at once."""
+        try:
+            return self._step()
+        except UnavailableError as error:
+            _log.error("the store cannot be written; trying again", error=str(error))
+            self._start_over()
+            return 1.0
+        except Exception:
+            _log.exception("a step failed; it is undone and tried again")
+            self._start_over()
+            return 5.0
+
+    def _start_over(self) -> None:
+        self._woods.forget()
+        self._seen = 0
+
+    def _step(self) -> float | None:
+        if self._is_full():
+            return 0.5
+        now = self._clock()
+        waiting = self._take_waiting()
+        outgoing, skipped = self._read(waiting)
+        due = self._store.due(now, self._limits.step_sessions) if now >= self._not_before else []
+        outcome = Outcome()
+        if due:
+            self._woods.load_trees(due)
+            outcome = self._builder.advance(self._woods.forest, due, now)
+        self._commit(now, waiting, outgoing, outcome)
+        self._observer.skipped(skipped + outcome.discards)
+        self._observer.built(outcome)
+        self._purge(now)
+        if waiting or len(due) == self._limits.step_sessions:
+            return None
+        return self._until_next(now)
+
+    def _is_full(self) -> bool:
+        names = {*self._routes.traces, *(n for names in self._routes.untouched.values() for n in names)}
+        return any(self._store.queue_size(name).items >= self._limits.queue_items for name in names)
+
+    def _take_waiting(self) -> list[Waiting]:
+        taken: list[Waiting] = []
+        items = 0
+        for one in self._store.waiting(self._seen, 64):
+            if taken and items + one.request.items > self._limits.step_items:
+                break
+            taken.append(one)
+            items += one.request.items
+        return taken
+
+    def _read(self, waiting: Sequence[Waiting]) -> tuple[list[Outgoing], Counter[str]]:
+        outgoing: list[Outgoing] = []
+        skipped: Counter[str] = Counter()
+        for one in waiting:
+            signal = one.request.signal
+            untouched = self._routes.untouched.get(signal, ())
+            outgoing.extend(Outgoing(name, signal, one.request.items, one.request.body) for name in untouched)
+            if signal not in self._routes.connector:
+                continue
+            evidence = self._reading.read(one.request, one.arrival)
+            self._observer.read(evidence)
+            self._woods.load({s for _, event in evidence.told for s in mentioned(event)})
+            for source, event in evidence.told:
+                self._woods.load_producer(source.producer)
+                reason = self._builder.take(self._woods.forest, source, event)
+                if reason:
+                    skipped[reason] += 1
+            outgoing.extend(self._hand_on(evidence))
+        return outgoing, skipped
+
+    def _hand_on(self, evidence: Evidence) -> list[Outgoing]:
+        """Spans that are not ours to rebuild go on to where the built traces go."""
+        spans = evidence.untouched if self._routes.adopt_spans else evidence.untouched + evidence.known
+        if not spans:
+            return []
+        already = self._routes.untouched.get("traces", ())
+        body = pass_through(spans)
+        return [Outgoing(n, "traces", len(spans), body) for n in self._routes.traces if n not in already]
+
+    def _commit(self, now: int, waiting: Sequence[Waiting], outgoing: list[Outgoing], outcome: Outcome) -> None:
+        step = self._woods.changes(now, outcome.deadlines)
+        step.built = [one.id for one in waiting]
+        step.outgoing = [*outgoing, *self._spans_out(outcome.spans)]
+        if step.built or step.sessions or step.forgotten or step.outgoing or step.left or step.servers:
+            self._store.commit(step)
+        self._woods.saved(step)
+        if step.outgoing:
+            self._wake_senders()
+
+    def _spans_out(self, spans: list[Span]) -> list[Outgoing]:
+        """Spans in batches of one trace each, so that a backend's refusal of one cannot take others with it."""
+        traces: dict[bytes, list[Span]] = {}
+        for span in spans:
+            traces.setdefault(span.trace_id, []).append(span)
+        outgoing: list[Outgoing] = []
+        for of_trace in traces.values():
+            for i in range(0, len(of_trace), 512):
+                part = of_trace[i : i + 512]
+                body = spans_request(part)
+                outgoing.extend(Outgoing(name, "traces", len(part), body) for name in self._routes.traces)
+        return outgoing
+
+    def _until_next(self, now: int) -> float:
+        deadline = self._store.next_deadline()
+        if deadline is None:
+            return 60.0
+        return min(60.0, max(0.01, (max(deadline, self._not_before) - now) / SECOND))
+
+    def _purge(self, now: int) -> None:
+        if now - self._purged > 3600 * SECOND:
+            self._purged = now
+            self._store.purge(now - self._limits.retention)
+
+    # the owner's thread, and those who wait for it
+
+    async def _own(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._owner, function, *arguments)
+
+    def _wake_senders(self) -> None:
+        self._loop_call(self._queued.set)
+
+    def _loop_call(self, function: Callable[[], None]) -> None:
+        task = self._tasks[0] if self._tasks else None
+        if task is not None:
+            task.get_loop().call_soon_threadsafe(function)
+
+    async def ask(self, question: Callable[[Woods, Store], _T]) -> _T:
+        """Run something in the owner's thread, between two steps."""
+        return await self._own(question, self._woods, self._store)
+
+    async def flush(self, sessions: Sequence[str] | None = None) -> int:
+        """Close open sessions (these, or all) now, whatever was said; how many closed."""
+        return await self._own(self._flush, sessions)
+
+    def _flush(self, sessions: Sequence[str] | None) -> int:
+        while waiting := self._take_waiting():
+            outgoing, _ = self._read(waiting)
+            self._commit(self._clock(), waiting, outgoing, Outcome())
+        now, closed = self._clock(), 0
+        ids = list(sessions) if sessions is not None else self._store.due(1 << 62, 1_000_000)
+        for i in range(0, len(ids), self._limits.step_sessions):
+            part = ids[i : i + self._limits.step_sessions]
+            self._woods.load_trees(part)
+            outcome = self._builder.advance(self._woods.forest, part, now, flush=True)
+            self._commit(now, (), [], outcome)
+            self._observer.built(outcome)
+            closed += len(outcome.closed)
+        return closed
+
+    async def backlog(self) -> QueueSize:
+        """How much is accepted and not built."""
+        return await self._own(self._store.backlog)
+
+
+__all__ = ["Limits", "NoObserver", "Observer", "Pipeline", "Routes", "Step"]

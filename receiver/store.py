@@ -1,0 +1,132 @@
+"""What the pipeline needs of a store, and the rows that go over the counter. The store itself is an edge
+(storage.py); it decides nothing and knows no spans: state and spans are bytes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from receiver.model import Request, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request that was accepted and is not built yet. `arrival` is the receiver's clock (ns)."""
+
+    id: int
+    arrival: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session's state. `deadline` (ns) is when it must be looked at, None for never; `open` whether something of it
+    has still to leave; `touched` (ns) when it was last written, from which its retention counts."""
+
+    id: str
+    parent: str | None
+    producer: str
+    deadline: int | None
+    open: bool
+    touched: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A serialized Export request to be put into one exporter's queue."""
+
+    exporter: str
+    signal: Signal
+    items: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Step:
+    """One move of the state, committed whole or not at all."""
+
+    built: Sequence[int] = ()
+    sessions: list[SessionRow] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    left: list[tuple[str, str, bytes]] = field(default_factory=list)
+    servers: list[tuple[str, str]] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSize:
+    """What one exporter's queue holds: rows, and the items in them."""
+
+    rows: int
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A row of a sending queue."""
+
+    id: int
+    signal: Signal
+    items: int
+    body: bytes
+
+
+class Store(Protocol):
+    """Synchronous, and used by one thread only: it has one owner. Raises UnavailableError when it cannot write."""
+
+    def append(self, arrival: int, requests: Sequence[Request]) -> list[int]:
+        """Commit requests, all in one transaction; their ids. This is the point of acknowledgement."""
+
+    def waiting(self, after: int, limit: int) -> list[Waiting]:
+        """Requests that are not built yet, oldest first, with ids above `after`."""
+
+    def sessions(self, ids: Iterable[str]) -> list[SessionRow]:
+        """The rows of these sessions, as far as there are any."""
+
+    def children(self, ids: Iterable[str]) -> list[SessionRow]:
+        """The rows of the sessions directly below these."""
+
+    def open_sessions(self, producer: str, limit: int) -> list[SessionRow]:
+        """The open sessions of one producer."""
+
+    def left(self, session: str) -> list[tuple[str, bytes]]:
+        """What has left of a session: (key, record)."""
+
+    def holders(self, key: str, limit: int) -> list[str]:
+        """The sessions of which an item with this key has left."""
+
+    def servers(self, producer: str) -> list[str]:
+        """The MCP servers that a producer named."""
+
+    def due(self, now: int, limit: int) -> list[str]:
+        """Sessions whose deadline (ns) has come, the longest overdue first."""
+
+    def next_deadline(self) -> int | None:
+        """The earliest deadline (ns) of any session."""
+
+    def commit(self, step: Step) -> None:
+        """Make one move of the state, in one transaction."""
+
+    def purge(self, before: int) -> int:
+        """Forget closed sessions that were last touched before a time (ns); how many."""
+
+    def queue_head(self, exporter: str, after: Sequence[int], limit: int) -> list[QueueRow]:
+        """An exporter's oldest rows, without those whose ids are given."""
+
+    def queue_done(self, ids: Sequence[int]) -> None:
+        """Remove rows that a backend took."""
+
+    def queue_set_aside(self, ids: Sequence[int], reason: str, at: int) -> None:
+        """Move rows to where refused ones are kept, with the reason and the time (ns)."""
+
+    def queue_size(self, exporter: str) -> QueueSize:
+        """How much waits in a queue."""
+
+    def backlog(self) -> QueueSize:
+        """How many requests, and records in them, are accepted and not built."""
+
+    def close(self) -> None:
+        """Close the store."""

@@ -1,0 +1,194 @@
+"""One span's line in a tree: what it says, and how it fills the width.
+
+The marks say in words what colour says too, so that nothing is lost on a terminal without colour or on paper:
+
+    ✗ reason                   the span failed
+    @server                    the MCP server that was called
+    → session ses_…            a task call and the child session that it started
+    ⤷ continued from ses_…     the segment before this one; also "forked from", "task call", "candidate"
+    ~parent ~start             facts that were inferred (`opencode.inferred`)
+    late                       came after the span above it had left (`opencode.late`)
+    ⤴ parent … not here        hangs below a span that is not in this tree
+
+Names and messages were written by others: control characters do not reach the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from receiver import semconv as sc
+
+_INDENT = 2
+_GAP = 2
+_TEXT_LIMIT = 200
+_ID_SHOWN = 16  # hex digits of a trace id: enough to find it in a backend's search
+_ASCII = str.maketrans({"✗": "x", "→": "->", "⤷": "^", "⤴": "^", "·": "|", "…": "~", "µ": "u"})
+_LINKS = {
+    sc.LINK_CHILD: "→ session",
+    sc.LINK_CONTINUED: "⤷ continued from",
+    sc.LINK_FORK: "⤷ forked from",
+    sc.LINK_TASK: "⤷ task call",
+    sc.LINK_CANDIDATE: "⤷ candidate",
+}
+
+
+def span_label(span: Span, *, orphan: bool = False, details: bool = False, trace_id: str = "") -> Label:
+    """The line of a span. An orphan's parent is named; `details` adds every attribute and event; `trace_id` is hex."""
+    attributes = decoded(span.attributes)
+    failed = span.status.code == Status.STATUS_CODE_ERROR
+    parts = [_part(span.name or "(no name)", "bold red" if failed else "bold")]
+    parts.append(_part(duration(span.end_time_unix_nano - span.start_time_unix_nano), "cyan"))
+    parts += _marks(span, attributes)
+    if attributes.get(sc.OPERATION_NAME) == sc.INVOKE_AGENT:
+        parts += [_part(total, "dim") for total in _totals(attributes)]
+    if orphan:
+        parts.append(_part(f"⤴ parent {span.parent_span_id.hex()} not here", "dim"))
+    if trace_id:
+        if (session := attributes.get(sc.SESSION_ID)) is not None:
+            parts.append(_part(f"session {session}", "dim"))
+        parts.append(_part(f"trace {trace_id[:_ID_SHOWN]}", "dim"))
+    lines = [_part(_failure(span, attributes), "red")] if failed else []
+    if details:
+        lines += [_part(line, "dim") for line in _details(span, attributes)]
+    return Label(parts, lines)
+
+
+def title_label(title: str, trace_id: str) -> Label:
+    """The line above spans that have no span of their own above them. `trace_id` is hex."""
+    return Label([_part(title, "bold"), _part(trace_id[:_ID_SHOWN], "dim")])
+
+
+def _marks(span: Span, attributes: Mapping[str, Any]) -> Iterator[Text]:
+    if (server := attributes.get(sc.MCP_SERVER)) is not None:
+        yield _part(f"@{server}", "blue")
+    for link in span.links:
+        yield _link(decoded(link.attributes), link, attributes)
+    inferred = attributes.get(sc.INFERRED) or []
+    for fact in inferred if isinstance(inferred, list) else [inferred]:
+        yield _part(f"~{fact}", "dim")
+    if attributes.get(sc.LATE):
+        yield _part("late", "yellow")
+
+
+def _link(said: Mapping[str, Any], link: Span.Link, attributes: Mapping[str, Any]) -> Text:
+    kind = said.get(sc.LINK_TYPE)
+    target = said.get(sc.LINKED_SESSION)
+    if kind == sc.LINK_CHILD:
+        target = target or attributes.get(sc.CHILD_SESSION_ID)
+    return _part(f"{_LINKS.get(str(kind), '⤷ link to')} {target or link.span_id.hex()}", "green")
+
+
+def _totals(attributes: Mapping[str, Any]) -> Iterator[str]:
+    counts = [
+        f"{attributes[name]:,} {word}"
+        for name, word in ((sc.INPUT_TOKENS, "in"), (sc.OUTPUT_TOKENS, "out"))
+        if isinstance(attributes.get(name), int)
+    ]
+    if counts:
+        yield f"tokens {' · '.join(counts)}"
+    cost = attributes.get(sc.COST)
+    if isinstance(cost, float | int) and cost:
+        yield f"${cost:,.4f}" if cost < 1 else f"${cost:,.2f}"
+    if reason := attributes.get(sc.END_REASON):
+        yield f"ended: {reason}"
+
+
+def _failure(span: Span, attributes: Mapping[str, Any]) -> str:
+    return f"✗ {span.status.message or attributes.get(sc.ERROR_TYPE) or 'failed'}"
+
+
+def _details(span: Span, attributes: Mapping[str, Any]) -> Iterator[str]:
+    yield f"span {span.span_id.hex()}"
+    for name, value in attributes.items():
+        yield f"{name}: {value}"
+    for event in span.events:
+        said = " ".join(f"{name}={value}" for name, value in decoded(event.attributes).items())
+        yield f"event {event.name} +{duration(event.time_unix_nano - span.start_time_unix_nano)} {said}"
+
+
+def duration(nanoseconds: int) -> str:
+    """A length of time in three digits or so: `412µs`, `87ms`, `3.74s`, `2m 05s`, `1h 04m`."""
+    if nanoseconds < 0:
+        return f"-{duration(-nanoseconds)}"
+    if nanoseconds == 0:
+        return "0ms"
+    if nanoseconds < 1_000_000:
+        return f"{max(1, nanoseconds // 1000)}µs"
+    milliseconds = round(nanoseconds / 1_000_000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.2f}s" if seconds < 10 else f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m {rest:02}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def decoded(pairs: Iterable[KeyValue]) -> dict[str, Any]:
+    """Attributes as plain values; one without a value is None."""
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_value(item) for item in value.array_value.values]
+    if kind == "kvlist_value":
+        return decoded(value.kvlist_value.values)
+    return getattr(value, kind) if kind else None
+
+
+def _part(text: str, style: str) -> Text:
+    """Something of a line that is not broken where it fits on a line of its own."""
+    printable = "".join(char if char.isprintable() else " " for char in text[: 2 * _TEXT_LIMIT])
+    line = " ".join(printable.split())
+    return Text(line if len(line) <= _TEXT_LIMIT else f"{line[: _TEXT_LIMIT - 1]}…", style=style)
+
+
+class Label:
+    """Parts on as few lines as the width allows, then further lines; all but the first are indented.
+
+    Without the indent, a second line would look like a sibling.
+    """
+
+    def __init__(self, parts: Sequence[Text], lines: Sequence[Text] = ()) -> None:
+        self._parts = parts
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(_INDENT + 8, options.max_width)
+        line = Text()
+        for part in (_readable(part, options) for part in self._parts):
+            if line and cell_len(line.plain) + _GAP + cell_len(part.plain) > width:
+                yield from _wrapped(line, console, width)
+                line = Text(" " * _INDENT)
+            elif line:
+                line.append(" " * _GAP)
+            line.append_text(part)
+        yield from _wrapped(line, console, width)
+        for extra in self._lines:
+            yield from _wrapped(Text(" " * _INDENT).append_text(_readable(extra, options)), console, width)
+
+
+def _wrapped(line: Text, console: Console, width: int) -> Iterator[Text]:
+    if cell_len(line.plain) <= width:
+        yield line
+        return
+    indent = Text(" " * _INDENT)
+    for number, piece in enumerate(line.wrap(console, width - _INDENT)):
+        piece.rstrip()
+        yield Text.assemble(indent, piece) if number else piece
+
+
+def _readable(part: Text, options: ConsoleOptions) -> Text:
+    if not options.ascii_only:
+        return part
+    return Text(part.plain.translate(_ASCII).encode("ascii", "replace").decode(), style=part.style)

@@ -1,0 +1,161 @@
+"""The forest between the store and the core: loads the sessions that a step touches, and says what a step changed.
+Keeps a bounded number of sessions in memory; the others lie in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from receiver.core.builder import Builder, has_open_content
+from receiver.core.facts import Left, Session
+from receiver.core.forest import Forest
+from receiver.store import SessionRow, Step, Store
+
+SAME_PRODUCER = 500  # open sessions of one producer that are looked at for an undecided parent
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_session = msgspec.msgpack.Decoder(Session).decode
+_decode_left = msgspec.msgpack.Decoder(Left).decode
+
+
+class Woods:
+    """A forest that is backed by a store. `limit` is how many sessions stay in memory between steps."""
+
+    def __init__(self, store: Store, builder: Builder, limit: int) -> None:
+        self.forest = Forest()
+        self._store = store
+        self._builder = builder
+        self._limit = limit
+        self._deadlines: dict[str, int | None] = {}
+        self._producers: set[str] = set()
+        self._servers: set[tuple[str, str]] = set()
+        self._used: dict[str, None] = {}
+
+    def load(self, sessions: Iterable[str]) -> None:
+        """Have these sessions at hand, as far as they are known."""
+        missing = [s for s in sessions if s not in self.forest.sessions]
+        for row in self._store.sessions(missing) if missing else ():
+            self._put(row)
+        for session in sessions:
+            self._used.pop(session, None)
+            self._used[session] = None
+
+    def load_producer(self, producer: str) -> None:
+        """Have at hand what a producer told apart from its sessions."""
+        if producer in self._producers:
+            return
+        self._producers.add(producer)
+        names = self._store.servers(producer)
+        if names:
+            self.forest.servers.setdefault(producer, set()).update(names)
+            self._servers.update((producer, n) for n in names)
+
+    def load_trees(self, sessions: Iterable[str]) -> None:
+        """Have the whole trees of these sessions at hand; of an undecided one also what may turn out above it."""
+        self.load(sessions)
+        roots = {self._climb(s).id for s in sessions if s in self.forest.sessions}
+        for root in sorted(roots):
+            self._descend(root)
+            session = self.forest.sessions[root]
+            self.load_producer(session.producer)
+            if not (session.is_stated_root or session.closed):
+                self._load_neighbours(session)
+            if session.history and not session.get("origin"):
+                self._load_origins(session)
+
+    def _climb(self, session: str) -> Session:
+        seen: set[str] = set()
+        at = self.forest.sessions[session]
+        while (up := at.parent) and up not in seen:
+            seen.add(up)
+            self.load([up])
+            at = self.forest.open(up)
+        return at
+
+    def _descend(self, root: str) -> None:
+        """Whoever is at hand has told its parent; whoever is not is found by the parent that it was stored with."""
+        seen, level = {root}, [root]
+        while level:
+            for row in self._store.children(level):
+                if row.id not in self.forest.sessions:
+                    self._put(row)
+            below = [c.id for p in level for c in self.forest.children(p) if c.id not in seen]
+            seen.update(below)
+            level = below
+        for session in seen:
+            self._used.pop(session, None)
+            self._used[session] = None
+
+    def _load_neighbours(self, session: Session) -> None:
+        for row in self._store.open_sessions(session.producer, SAME_PRODUCER):
+            if row.id not in self.forest.sessions:
+                self._put(row)
+
+    def _load_origins(self, session: Session) -> None:
+        """The sessions that a fork's copied calls are known from."""
+        call = min(session.history)
+        for holder in self._store.holders(f"call:{call}", 8):
+            self.load([holder])
+            if holder in self.forest.sessions:
+                self._climb(holder)
+
+    def _put(self, row: SessionRow) -> None:
+        left = {key: _decode_left(record) for key, record in self._store.left(row.id)}
+        self.forest.put(_decode_session(row.state), left)
+        self._deadlines[row.id] = row.deadline
+        self._used[row.id] = None
+
+    def changes(self, now: int, deadlines: dict[str, int | None]) -> Step:
+        """Everything that changed since the last step, to be committed; `deadlines` as the core just set them."""
+        step, forest = Step(), self.forest
+        for session_id in sorted(forest.dirty | deadlines.keys()):
+            session = forest.sessions.get(session_id)
+            if session is None:
+                continue
+            if session.gone and not has_open_content(session) and not forest.left_of(session_id):
+                step.forgotten.append(session_id)
+                forest.drop(session_id)
+                continue
+            row = self._row(session, now, deadlines)
+            self._deadlines[session_id] = row.deadline
+            step.sessions.append(row)
+        step.left = [(s, key, _encode(record)) for s, key, record in forest.new_left]
+        fresh = {(p, n) for p, names in forest.servers.items() for n in names} - self._servers
+        step.servers = sorted(fresh)
+        return step
+
+    def _row(self, session: Session, now: int, deadlines: dict[str, int | None]) -> SessionRow:
+        if session.id in deadlines:
+            deadline = deadlines[session.id]
+        else:
+            first = self._builder.first_deadline(session)
+            held = self._deadlines.get(session.id)
+            deadline = first if held is None else min(held, first)
+        is_open = has_open_content(session)
+        return SessionRow(
+            session.id, session.parent, session.producer, deadline if is_open else None, is_open, now, _encode(session)
+        )
+
+    def saved(self, step: Step) -> None:
+        """The step is committed: nothing is dirty, and what is too much goes out of memory."""
+        self.forest.dirty.clear()
+        self.forest.new_left.clear()
+        self._servers.update(step.servers)
+        for session in step.forgotten:
+            self._deadlines.pop(session, None)
+            self._used.pop(session, None)
+        while len(self._used) > self._limit:
+            oldest = next(iter(self._used))
+            del self._used[oldest]
+            self._deadlines.pop(oldest, None)
+            self.forest.drop(oldest)
+
+    def forget(self) -> None:
+        """Drop everything that is not committed, after a step failed: the store has what was before it."""
+        self.forest = Forest()
+        self._deadlines.clear()
+        self._used.clear()
+        self._producers.clear()
+        self._servers.clear()

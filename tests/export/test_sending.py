@@ -1,0 +1,356 @@
+"""The sending loop: order, backing off, refusing, splitting, and that nothing leaves the queue too early."""
+
+import asyncio
+import itertools
+
+import pytest
+from structlog.testing import capture_logs
+
+from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
+from receiver.sending import Chunk, RetryOnFailure, Sender
+
+
+class MemoryQueue:
+    """A sending queue in memory, with the promises of the persistent one."""
+
+    def __init__(self, *rows):
+        self.rows = dict(enumerate(rows, 1))  # id -> body
+        self.in_flight = set()
+        self.aside = {}
+        self._news = asyncio.Event()
+        self.fail_next = []
+
+    def put(self, body):
+        self.rows[max(self.rows, default=0) + 1] = body
+        self._news.set()
+
+    async def head(self, exporter, max_items, max_bytes):
+        self._maybe_fail()
+        self._news.clear()
+        ids = [number for number in self.rows if number not in self.in_flight][:max_items]
+        self.in_flight.update(ids)
+        return self._chunk(ids) if ids else None
+
+    async def split(self, chunk):
+        return [self._chunk([number]) for number in chunk.ids]
+
+    async def done(self, chunk):
+        self._maybe_fail()
+        self._remove(chunk)
+
+    async def set_aside(self, chunk, reason):
+        self._maybe_fail()
+        for number in chunk.ids:
+            self.aside[self.rows[number]] = reason
+        self._remove(chunk)
+
+    async def wait(self, exporter):
+        await self._news.wait()
+
+    def _chunk(self, ids):
+        return Chunk(tuple(ids), "traces", b"".join(self.rows[number] for number in ids), len(ids))
+
+    def _remove(self, chunk):
+        for number in chunk.ids:
+            del self.rows[number]
+        self.in_flight.difference_update(chunk.ids)
+
+    def _maybe_fail(self):
+        if self.fail_next:
+            raise self.fail_next.pop()
+
+
+class Backend:
+    """An exporter that takes what it is not told to refuse. `script` holds errors to raise first, or None."""
+
+    name = "otlp_grpc"
+
+    def __init__(self, *script, refuses=b""):
+        self.taken = []
+        self.script = list(script)
+        self.refuses = refuses
+        self.running = False
+
+    async def start(self):
+        self.running = True
+
+    async def stop(self):
+        self.running = False
+
+    async def export(self, signal, body, items):
+        error = self.script.pop(0) if self.script else None
+        if error:
+            raise error
+        if self.refuses and self.refuses in body:
+            raise PermanentExportError("no such thing")
+        self.taken.append(body)
+
+
+class VirtualTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.slept = []
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class Running:
+    """A started sender and what it counted."""
+
+    def __init__(self, queue, exporter, time, **settings):
+        self.counted = []
+        self.time = time
+        self.sender = Sender(
+            queue,
+            exporter,
+            observe=lambda *event: self.counted.append(event),
+            clock=lambda: time.now,
+            sleep=time.sleep,
+            random=lambda: 0.5,
+            **settings,
+        )
+
+
+@pytest.fixture
+async def run():
+    """Run a sender in virtual time until the queue is empty."""
+    senders = []
+
+    async def start(queue, exporter, *, until=lambda: True, **settings):
+        running = Running(queue, exporter, VirtualTime(), **settings)
+        await running.sender.start()
+        senders.append(running.sender)
+        async with asyncio.timeout(5):
+            while queue.rows or not until():
+                await asyncio.sleep(0)
+        return running
+
+    yield start
+    for sender in senders:
+        await sender.stop()
+
+
+def unavailable(retry_after=None):
+    return RetryableExportError("UNAVAILABLE", retry_after)
+
+
+async def test_rows_leave_in_order_and_in_one_chunk(run):
+    queue, backend = MemoryQueue(b"1", b"2", b"3"), Backend()
+
+    running = await run(queue, backend)
+
+    assert backend.taken == [b"123"]
+    assert running.counted == [("sent", "traces", "otlp_grpc", 3)]
+
+
+async def test_what_comes_later_is_sent_too(run):
+    queue, backend = MemoryQueue(), Backend()
+    await run(queue, backend)
+
+    queue.put(b"later")
+
+    async with asyncio.timeout(5):
+        while queue.rows:
+            await asyncio.sleep(0)
+    assert backend.taken == [b"later"]
+
+
+async def test_backing_off_grows_to_its_limit_as_the_collectors_does(run):
+    running = await run(MemoryQueue(b"1"), Backend(*[unavailable() for _ in range(7)]))
+
+    assert running.time.slept == pytest.approx([5, 7.5, 11.25, 16.875, 25.3125, 30, 30])
+
+
+def test_intervals_are_spread_by_the_randomization_factor():
+    retry = RetryOnFailure(initial_interval=10, randomization_factor=0.5)
+
+    assert next(retry.intervals(lambda: 0.0)) == 5
+    assert next(retry.intervals(lambda: 1.0)) == 15
+
+
+async def test_a_backends_own_wish_is_a_lower_bound(run):
+    running = await run(MemoryQueue(b"1"), Backend(unavailable(60), unavailable(1)))
+
+    assert running.time.slept == [60, 7.5]
+
+
+async def test_a_row_stays_in_the_queue_until_it_was_taken(run):
+    queue = MemoryQueue(b"1")
+    seen = []
+
+    class Watching(Backend):
+        async def export(self, signal, body, items):
+            seen.append(dict(queue.rows))
+            await super().export(signal, body, items)
+
+    await run(queue, Watching(unavailable()))
+
+    assert seen == [{1: b"1"}, {1: b"1"}]
+
+
+async def test_a_refused_row_is_set_aside_with_the_reason_and_is_not_sent_again(run):
+    queue, backend = MemoryQueue(b"bad"), Backend(refuses=b"bad")
+
+    running = await run(queue, backend)
+
+    assert queue.aside == {b"bad": "no such thing"}
+    assert running.time.slept == []
+    assert running.counted == [("send_failed", "traces", "otlp_grpc", 1)]
+
+
+async def test_only_the_bad_row_of_a_chunk_is_set_aside(run):
+    queue, backend = MemoryQueue(b"1", b"bad", b"3"), Backend(refuses=b"bad")
+
+    await run(queue, backend)
+
+    assert backend.taken == [b"1", b"3"]
+    assert list(queue.aside) == [b"bad"]
+
+
+async def test_backing_off_goes_on_while_rows_are_sent_one_by_one(run):
+    queue = MemoryQueue(b"1", b"2")
+    backend = Backend(PermanentExportError("too large"), None, unavailable())
+
+    running = await run(queue, backend)
+
+    assert backend.taken == [b"1", b"2"]
+    assert running.time.slept == [5]
+
+
+async def test_without_retries_a_failure_is_set_aside_at_once(run):
+    queue = MemoryQueue(b"1", b"2")
+
+    running = await run(queue, Backend(unavailable()), retry=RetryOnFailure(enabled=False))
+
+    assert queue.aside == {b"1": "UNAVAILABLE", b"2": "UNAVAILABLE"}
+    assert running.time.slept == []
+
+
+async def test_a_limit_of_time_ends_the_retries(run):
+    queue = MemoryQueue(b"1")
+    backend = Backend(*[unavailable() for _ in range(9)])
+
+    running = await run(queue, backend, retry=RetryOnFailure(max_elapsed_time=20))
+
+    assert running.time.slept == pytest.approx([5, 7.5])  # the third pause would end after 23.75 s
+    assert queue.aside == {b"1": "given up after 12 s: UNAVAILABLE"}
+
+
+async def test_an_unexpected_error_is_logged_and_tried_again(run):
+    queue, backend = MemoryQueue(b"1"), Backend(KeyError("defect"))
+
+    with capture_logs() as logs:
+        await run(queue, backend)
+
+    assert backend.taken == [b"1"]
+    assert logs[0]["event"] == "unexpected error in an exporter"
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_store_that_fails_for_a_while_ends_nothing(run, failures):
+    queue, backend = MemoryQueue(b"1"), Backend()
+    queue.fail_next = [OSError("disk full")] * failures
+
+    running = await run(queue, backend)
+
+    assert backend.taken == [b"1"]
+    assert len(running.time.slept) == failures
+
+
+async def test_a_store_that_cannot_forget_does_not_send_again(run):
+    queue = MemoryQueue(b"1")
+
+    class Filling(Backend):
+        async def export(self, signal, body, items):
+            await super().export(signal, body, items)
+            queue.fail_next = [OSError("disk full")]
+
+    backend = Filling()
+    await run(queue, backend)
+
+    assert backend.taken == [b"1"]
+
+
+async def test_stopping_is_prompt_and_leaves_the_chunk_in_the_queue():
+    queue = MemoryQueue(b"1")
+    begun = asyncio.Event()
+
+    class Hanging(Backend):
+        async def export(self, signal, body, items):
+            begun.set()
+            await asyncio.Event().wait()
+
+    backend = Hanging()
+    sender = Sender(queue, backend)
+    await sender.start()
+    await begun.wait()
+
+    async with asyncio.timeout(1):
+        await sender.stop()
+
+    assert queue.rows == {1: b"1"}
+    assert not backend.running
+
+
+async def test_stopping_does_not_wait_for_a_pause():
+    queue = MemoryQueue(b"1")
+    begun = asyncio.Event()
+
+    class Failing(Backend):
+        async def export(self, signal, body, items):
+            begun.set()
+            raise unavailable(3600)
+
+    sender = Sender(queue, Failing())
+    await sender.start()
+    await begun.wait()
+
+    async with asyncio.timeout(1):
+        await sender.stop()
+
+    assert queue.rows == {1: b"1"}
+
+
+async def test_several_consumers_send_side_by_side():
+    queue = MemoryQueue(b"1", b"2", b"3")
+    together = asyncio.Barrier(3)
+
+    class Meeting(Backend):
+        async def export(self, signal, body, items):
+            await together.wait()
+            await super().export(signal, body, items)
+
+    backend = Meeting()
+    sender = Sender(queue, backend, num_consumers=3, max_items=1)
+    await sender.start()
+    async with asyncio.timeout(5):
+        while queue.rows:
+            await asyncio.sleep(0)
+    await sender.stop()
+
+    assert sorted(backend.taken) == [b"1", b"2", b"3"]
+
+
+async def test_an_exporter_that_cannot_start_is_told_at_start():
+    class Broken(Backend):
+        async def start(self):
+            raise ConfigError("exporters::otlp_grpc::endpoint: …")
+
+    with pytest.raises(ConfigError):
+        await Sender(MemoryQueue(), Broken()).start()
+
+
+async def test_a_long_outage_loses_nothing_and_keeps_the_order(run):
+    rows = [bytes([65 + number]) for number in range(20)]
+    outage = itertools.chain.from_iterable(([unavailable()] * 3, [None]) for _ in range(10))
+    queue, backend = MemoryQueue(*rows), Backend(*outage)
+
+    await run(queue, backend, max_items=2)
+
+    assert b"".join(backend.taken) == b"".join(rows)
+    assert not queue.aside

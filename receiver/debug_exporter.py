@@ -8,9 +8,10 @@ for looking at.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal, cast
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -110,9 +111,33 @@ class DebugExporter:
 
     def _write(self, trees: list[RenderableType]) -> None:
         # Rich answers a broken pipe (`| head`) with SystemExit, so the writing is done here.
-        with self._console.capture() as printed:
-            for tree in trees:
-                self._console.print(tree, highlight=False, markup=False)
-                self._console.print()
-        self._console.file.write(printed.get())
+        page = _Page(self._console.encoding)
+        drawing = _like(self._console, page)
+        for tree in trees:
+            drawing.print(tree, highlight=False, markup=False)
+            drawing.print()
+        self._console.file.write(page.getvalue())
         self._console.file.flush()
+
+
+class _Page(io.StringIO):
+    """Text for a terminal of another encoding, which decides what lines can be drawn with."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
+
+
+def _like(console: Console, page: _Page) -> Console:
+    return Console(
+        file=page,
+        width=console.width,
+        color_system=cast(Any, console.color_system),
+        force_terminal=console.is_terminal,
+        no_color=console.no_color,
+        legacy_windows=False,
+    )

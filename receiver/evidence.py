@@ -9,12 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
 from receiver.codec.decode import Envelope, log_records, metric_points, span_records
 from receiver.core.taking import Source
 from receiver.dialects.table import DIALECTS, Dialect
 from receiver.events import Discarded, Told
-from receiver.model import Request, Resource
+from receiver.model import LogRecord, MetricPoint, Request, Resource, SpanRecord
+
+Record: TypeAlias = LogRecord | MetricPoint | SpanRecord
+Readers: TypeAlias = Sequence[tuple[Dialect, Callable[..., Sequence[Told] | None]]]
 
 # what tells one producer's process from another's, of what the plugins send
 PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "process.pid", "opencode.directory")
@@ -52,7 +56,7 @@ class Reading:
         self._logs = [(d, d.logs) for d in dialects if d.logs]
         self._metrics = [(d, d.metrics) for d in dialects if d.metrics]
         self._spans = [(d, d.spans) for d in dialects if d.spans]
-        self._sources: dict[tuple[int, int, int], Source] = {}
+        self._sources: dict[tuple[bytes, int, int], Source] = {}
 
     def read(self, request: Request, arrival: int) -> Evidence:
         """What a request tells. `arrival` is the receiver's clock (ns)."""
@@ -72,15 +76,15 @@ class Reading:
                     del evidence.told[before:]
         return evidence
 
-    def _all(self, evidence: Evidence, records: Iterable, dialects: list, arrival: int) -> None:  # type: ignore[type-arg]
+    def _all(self, evidence: Evidence, records: Iterable[Record], dialects: Readers, arrival: int) -> None:
         for record in records:
             self._one(evidence, record, dialects, arrival)
 
     def _one(
         self,
         evidence: Evidence,
-        record,  # type: ignore[no-untyped-def]  # a LogRecord, MetricPoint or SpanRecord, as the dialects' readers take it
-        dialects: list[tuple[Dialect, Callable[..., Sequence[Told] | None]]],
+        record: Record,
+        dialects: Readers,
         arrival: int,
     ) -> bool:
         for dialect, read in dialects:
@@ -104,7 +108,7 @@ class Reading:
             evidence.discarded[reason] += 1
             return
         evidence.used[dialect.name] += 1
-        key = (id(resource), dialect.wait, arrival)
+        key = (resource.raw, dialect.wait, arrival)
         source = self._sources.get(key)
         if source is None:
             source = self._sources[key] = _source(resource, dialect.wait, arrival)

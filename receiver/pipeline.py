@@ -30,7 +30,8 @@ from receiver.core.taking import mentioned
 from receiver.errors import UnavailableError
 from receiver.evidence import Evidence, Reading
 from receiver.model import Request, Signal, Span
-from receiver.store import Outgoing, QueueSize, Step, Store, Waiting
+from receiver.outbox import Outbox
+from receiver.store import Outgoing, QueueSize, Store, Waiting
 from receiver.woods import Woods
 
 _T = TypeVar("_T")
@@ -113,7 +114,7 @@ class Pipeline:
         self._arrived: list[tuple[Request, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._arrivals = asyncio.Event()
-        self._queued = asyncio.Event()
+        self.outbox = Outbox(store, self._own, clock)
         self._not_before = 0
         self._seen = 0
         self._purged = 0
@@ -125,15 +126,18 @@ class Pipeline:
         self._not_before = self._clock() + self._settle
         self._tasks = [asyncio.create_task(self._append_all()), asyncio.create_task(self._build_all())]
         self._work.set()
-        self._queued.set()
+        self.outbox.wake()
 
     async def stop(self) -> None:
-        """Build what was accepted, and let go of the store. Open sessions stay open: they are in it."""
+        """Build what was accepted. Open sessions stay open: they are in the store."""
         self._stopping = True
         self._arrivals.set()
         self._work.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._owner.shutdown(wait=True)
+
+    async def close(self) -> None:
+        """Let go of the store, when the senders have stopped too."""
+        await asyncio.to_thread(self._owner.shutdown, wait=True)
         self._store.close()
 
     async def accept(self, request: Request) -> None:
@@ -303,12 +307,8 @@ class Pipeline:
         return await asyncio.get_running_loop().run_in_executor(self._owner, function, *arguments)
 
     def _wake_senders(self) -> None:
-        self._loop_call(self._queued.set)
-
-    def _loop_call(self, function: Callable[[], None]) -> None:
-        task = self._tasks[0] if self._tasks else None
-        if task is not None:
-            task.get_loop().call_soon_threadsafe(function)
+        if self._tasks:
+            self._tasks[0].get_loop().call_soon_threadsafe(self.outbox.wake)
 
     async def ask(self, question: Callable[[Woods, Store], _T]) -> _T:
         """Run something in the owner's thread, between two steps."""
@@ -336,6 +336,3 @@ class Pipeline:
     async def backlog(self) -> QueueSize:
         """How much is accepted and not built."""
         return await self._own(self._store.backlog)
-
-
-__all__ = ["Limits", "NoObserver", "Observer", "Pipeline", "Routes", "Step"]

@@ -126,5 +126,5 @@ DISCARDS = {
 
 
 def provider_name(provider: str) -> str:
-    """The convention's name of a provider that OpenCode or the AI SDK names (`anthropic.messages`, `amazon-bedrock`)."""
+    """The convention's name of a provider that OpenCode (`amazon-bedrock`) or the AI SDK (`openai.chat`) names."""
     return PROVIDERS.get(provider) or PROVIDERS.get(provider.partition(".")[0], provider.partition(".")[0])

@@ -131,7 +131,8 @@ class SQLiteStore:
         return self._sessions("parent", ids)
 
     def _sessions(self, column: str, ids: Iterable[str]) -> list[SessionRow]:
-        wanted, found = sorted(set(ids)), []
+        wanted = sorted(set(ids))
+        found: list[SessionRow] = []
         for i in range(0, len(wanted), _BATCH):
             part = wanted[i : i + _BATCH]
             marks = ",".join("?" * len(part))

@@ -126,8 +126,8 @@ def duration(nanoseconds: int) -> str:
     if milliseconds < 1000:
         return f"{milliseconds}ms"
     seconds = milliseconds / 1000
-    if seconds < 60:
-        return f"{seconds:.2f}s" if seconds < 10 else f"{seconds:.1f}s"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.2f}s" if round(seconds, 2) < 10 else f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m {rest:02}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02}m"
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 
 from receiver.config.components import type_of
 from receiver.config.merging import Tree, mapping, merge
-from receiver.config.problem import Problem
 
 _DIRECTORY = "opencode-trace-receiver"
 
 
-def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Tree:
+def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, str]) -> Tree:
     """The tree to validate: files over the defaults, and `--set` over both. `exporter` is the default one."""
+    files, sets = _told(files), _told(sets)
     tree = merge(_components(files, sets, exporter), files, sets)
     service = mapping(files.get("service")) or {}
     wiring: Tree = {}
@@ -24,7 +24,7 @@ def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, 
     if service.get("pipelines") is None:
         wiring["pipelines"] = _pipelines(tree)
     tree["service"] = _over_wiring(wiring, service, mapping(sets.get("service")), tree.get("service"))
-    _place_store(tree, environment, problems)
+    _place_store(tree, environment)
     return tree
 
 
@@ -32,6 +32,11 @@ def uses_default_exporter(files: Tree, sets: Tree, exporter: Tree) -> bool:
     """Whether the default exporter is wanted: no file defines one, and `--set` at most adds to it."""
     named = mapping(sets.get("exporters")) or {}
     return not mapping(files.get("exporters")) and all(name in exporter for name in named)
+
+
+def _told(tree: Tree) -> Tree:
+    """Without the sections that have no value: they say nothing."""
+    return {section: body for section, body in tree.items() if mapping(body) != {}}
 
 
 def _components(files: Tree, sets: Tree, exporter: Tree) -> Tree:
@@ -73,7 +78,7 @@ def _over_wiring(wiring: Tree, files: Tree, sets: Tree | None, given: object) ->
     return merge(wiring, told, sets or {})
 
 
-def _place_store(tree: Tree, environment: Mapping[str, str], problems: list[Problem]) -> None:
+def _place_store(tree: Tree, environment: Mapping[str, str]) -> None:
     """Fill in `directory` where it is not given, and the home directory where it is written `~/`."""
     extensions = mapping(tree.get("extensions")) or {}
     placed: Tree = {}
@@ -86,10 +91,6 @@ def _place_store(tree: Tree, environment: Mapping[str, str], problems: list[Prob
             directory = _state(environment)
         elif isinstance(directory, str) and directory.startswith("~/"):
             directory = _in_home(directory[2:], environment)
-        if directory is None:
-            text = "where the store lies is not known, since HOME is not set; set this key"
-            problems.append(Problem(("extensions", str(name), "directory"), text))
-            continue
         placed[name] = {**store, "directory": directory}
     if mapping(tree.get("extensions")) is not None:
         tree["extensions"] = {**extensions, **placed}

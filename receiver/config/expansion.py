@@ -56,7 +56,7 @@ def _expand_text(
 
 def _look_up(reference: str, environment: Mapping[str, str]) -> str:
     name, colon, default = reference.removeprefix("env:").partition(":-")
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or "${" in default:
         raise ValueError(
             f"${{{reference}}} is not understood; write ${{env:NAME}} or ${{env:NAME:-default}}, and $$ for $"
         )

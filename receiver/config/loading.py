@@ -41,7 +41,7 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
     if from_variables:
         default_exporter(environment, problems)
     before = len(problems)
-    loaded = settings(complete(tree, changes, exporter, environment, problems), problems)
+    loaded = settings(complete(tree, changes, exporter, environment), problems)
     if from_variables:
         variable = endpoint_variable(environment)
         problems[before:] = [_by_variable(problem, variable) for problem in problems[before:]]

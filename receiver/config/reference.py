@@ -47,7 +47,8 @@ def _component(path: str, kind: type[Section]) -> str:
 
 
 def _rows(prefix: str, kind: type[Section]) -> Iterator[str]:
-    for name, field in kind.model_fields.items():
+    own = sorted(kind.model_fields.items(), key=lambda item: item[0] not in kind.__annotations__)
+    for name, field in own:  # then what it shares with others
         key = f"{prefix}{name}"
         yield f"| `{key}` | {_type(field)} | {_default(field)} | {field.description} |"
         block = section_in(field.annotation)

@@ -38,6 +38,7 @@ _KINDS = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": "must be a map of keys and values",
     "mapping_type": "must be a map of keys and values",
     "model_type": "must be a block of keys and values",
     "missing": "is required; set it",
@@ -117,6 +118,8 @@ def _text(kind: type[Section], found: Mapping[str, Any]) -> str:
         return f"unknown key; {_HINTS.get(key) or nearest(key, _keys(kind, found['loc'][:-1]))}"
     if name == "value_error":
         return str(context["error"])
+    if name == "missing" and found["loc"] == ("directory",):
+        return "where the store lies is not known, since HOME is not set; set this key"
     if name == "literal_error":
         return f"{_shown(value)} is not one of {_choices(context['expected'])}"
     if name in ("greater_than", "greater_than_equal", "less_than_equal"):

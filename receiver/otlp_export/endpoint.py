@@ -38,8 +38,8 @@ def grpc_target(endpoint: str) -> GrpcTarget:
     """
     if not endpoint:
         raise ConfigError("endpoint: must be given, for example localhost:4317")
-    scheme, _, rest = endpoint.partition("://")
-    if not rest:
+    scheme, colon, _ = endpoint.partition("://")
+    if not colon:
         return GrpcTarget(endpoint, None, _is_loopback(_split(f"//{endpoint}", endpoint).hostname))
     if scheme.lower() not in _DEFAULT_PORTS:
         return GrpcTarget(endpoint, None, False)

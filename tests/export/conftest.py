@@ -1,5 +1,7 @@
 """What the tests of the way out share: real backends on free ports that answer as a test tells them, and requests."""
 
+import asyncio
+import contextlib
 import gzip
 import ssl
 from collections import deque
@@ -190,3 +192,16 @@ def retry_info():
         return (("grpc-status-details-bin", status.SerializeToString()),)
 
     return make
+
+
+@pytest.fixture
+async def silent_port():
+    """The port of a server that accepts connections and says nothing."""
+    writers = []
+    server = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    for writer in writers:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

@@ -17,11 +17,13 @@ class MemoryQueue:
         self.rows = dict(enumerate(rows, 1))  # id -> body
         self.in_flight = set()
         self.aside = {}
-        self._news = asyncio.Event()
         self.fail_next = []
+        self.emptied = asyncio.Event()
+        self._news = asyncio.Event()
 
     def put(self, body):
         self.rows[max(self.rows, default=0) + 1] = body
+        self.emptied.clear()
         self._news.set()
 
     async def head(self, exporter, max_items, max_bytes):
@@ -54,6 +56,8 @@ class MemoryQueue:
         for number in chunk.ids:
             del self.rows[number]
         self.in_flight.difference_update(chunk.ids)
+        if not self.rows:
+            self.emptied.set()
 
     def _maybe_fail(self):
         if self.fail_next:
@@ -121,13 +125,12 @@ async def run():
     """Run a sender in virtual time until the queue is empty."""
     senders = []
 
-    async def start(queue, exporter, *, until=lambda: True, **settings):
+    async def start(queue, exporter, **settings):
         running = Running(queue, exporter, VirtualTime(), **settings)
         await running.sender.start()
         senders.append(running.sender)
-        async with asyncio.timeout(5):
-            while queue.rows or not until():
-                await asyncio.sleep(0)
+        if queue.rows:
+            await asyncio.wait_for(queue.emptied.wait(), 5)
         return running
 
     yield start
@@ -154,9 +157,7 @@ async def test_what_comes_later_is_sent_too(run):
 
     queue.put(b"later")
 
-    async with asyncio.timeout(5):
-        while queue.rows:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(queue.emptied.wait(), 5)
     assert backend.taken == [b"later"]
 
 
@@ -328,9 +329,7 @@ async def test_several_consumers_send_side_by_side():
     backend = Meeting()
     sender = Sender(queue, backend, num_consumers=3, max_items=1)
     await sender.start()
-    async with asyncio.timeout(5):
-        while queue.rows:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(queue.emptied.wait(), 5)
     await sender.stop()
 
     assert sorted(backend.taken) == [b"1", b"2", b"3"]

@@ -1,0 +1,282 @@
+"""The command line: arguments in, exit codes out. With __main__, the only place that knows the process: environment,
+signals, terminal, files that arguments name.
+
+Exit codes: 0 well, 1 the input or configuration is bad, 2 usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from receiver import __version__, config
+from receiver.errors import ConfigError, InputError, ReceiverError
+
+WELL, BAD, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WELL
+    except ReceiverError as error:
+        if options.debug:
+            raise
+        for line in str(error).splitlines():
+            print(f"opencode-trace-receiver: {line}", file=sys.stderr)
+        return BAD
+    except Exception as error:
+        if options.debug:
+            raise
+        print(
+            f"opencode-trace-receiver: unexpected {type(error).__name__}: {error} (a defect; --debug shows where)",
+            file=sys.stderr,
+        )
+        return BAD
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors in one line, with the way to help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="opencode-trace-receiver", description="OpenCode's telemetry events in, traces out.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "run", _run, "serve until SIGTERM or SIGINT; a second signal forces", _add_config)
+    _add(commands, "validate", _validate, "check a configuration", _add_config)
+    _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_config)
+    _add(commands, "build", _build, "offline: recorded OTLP requests in, finished traces out", _add_build)
+    _add(commands, "replay", _replay, "send recorded OTLP requests to a running receiver", _add_replay)
+    return parser
+
+
+def _add(
+    commands: Any,
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    about: str,
+    arguments: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    parser = commands.add_parser(name, help=about, description=about)
+    parser.set_defaults(command=command)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    arguments(parser)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="a YAML file; later ones win")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY::PATH=VALUE", help="one setting; wins")
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a recorded request, or a folder of them")
+    parser.add_argument("--format", choices=("tree", "otlp-json", "otlp-proto"), default="tree", help="default: tree")
+    parser.add_argument("--output", metavar="FILE", help="write there instead of to standard output")
+    _add_config(parser)
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a recorded request, or a folder of them")
+    parser.add_argument("--endpoint", default="localhost:4317", metavar="URL", help="default: localhost:4317")
+    parser.add_argument("--protocol", choices=("grpc", "http/protobuf", "http/json"), help="default: by the endpoint")
+    parser.add_argument("--rate", type=_rate, metavar="N", help="requests a second; default: as fast as they are taken")
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of requests a second, such as 50")
+    return rate
+
+
+def _settings(options: argparse.Namespace) -> config.Settings:
+    files = [(name, _read_text(name)) for name in options.config]
+    return config.load(files, options.set, os.environ)
+
+
+def _read_text(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"--config {name}: cannot be read ({reason}); name a YAML file") from error
+
+
+# run
+
+
+def _run(options: argparse.Namespace) -> int:
+    from receiver.logs import set_up_logs
+    from receiver.service import Service
+
+    settings = _settings(options)
+    logs = settings.service.telemetry.logs
+    set_up_logs(logs.level, logs.encoding)
+    asyncio.run(Service(settings, Console()).serve(_until_signal))
+    return WELL
+
+
+def _until_signal() -> asyncio.Future[None]:
+    """Done at SIGTERM or SIGINT. A second signal ends the process at once: nothing acknowledged is lost by that."""
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[None] = loop.create_future()
+
+    def on_signal(number: int) -> None:
+        if asked.done():
+            os._exit(128 + number)
+        asked.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return asked
+
+
+# validate, print-config
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from receiver.wiring import builder_settings
+
+    settings = _settings(options)
+    builder_settings(settings.connector)
+    print("the configuration is valid")
+    return WELL
+
+
+def _print_config(options: argparse.Namespace) -> int:
+    print(config.effective(_settings(options)), end="")
+    return WELL
+
+
+# build
+
+
+def _build(options: argparse.Namespace) -> int:
+    from receiver.model import Request
+    from receiver.offline import build
+    from receiver.recordings import read_recordings, recorded_files
+    from receiver.wiring import builder_settings
+
+    settings = builder_settings(_settings(options).connector)
+    files = recorded_files(options.paths)
+    with _progress() as progress:
+        task = progress.add_task("reading", total=len(files))
+
+        def requests() -> Any:
+            for done, path in enumerate(files):
+                progress.update(task, completed=done, description=f"reading {path.name}")
+                for recording in read_recordings([path]):
+                    yield Request(recording.signal, recording.body, 0)
+            progress.update(task, completed=len(files), description="building")
+
+        built = build(requests(), settings)
+    _write_built(built, options)
+    return WELL
+
+
+def _write_built(built: Any, options: argparse.Namespace) -> None:
+    from receiver.codec.otlp_json import from_protobuf
+
+    if options.format == "tree":
+        with _output(options.output) as out:
+            _write_trees(built, out)
+        return
+    with _output(options.output) as out:
+        for body in built.requests():
+            if options.format == "otlp-json":
+                out.write(from_protobuf("traces", body).encode() + b"\n")
+            else:
+                out.write(body)
+
+
+def _write_trees(built: Any, out: BinaryIO) -> None:
+    from io import TextIOWrapper
+
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from receiver.tree_view import trace_trees
+
+    text = TextIOWrapper(out, encoding="utf-8", write_through=True)
+    console = Console(file=text, soft_wrap=False) if out is not sys.stdout.buffer else Console()
+    shown = trace_trees(ExportTraceServiceRequest.FromString(body) for body in built.requests())
+    for tree in shown:
+        console.print(tree)
+    text.detach()
+    if not built.spans:
+        print("opencode-trace-receiver: the recordings tell of no session", file=sys.stderr)
+
+
+class _output:  # noqa: N801 - reads as a function at its use
+    """Standard output, or a file that is written whole or named in the error."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> BinaryIO:
+        if self._name is None:
+            return sys.stdout.buffer
+        try:
+            self._file = open(self._name, "wb")
+        except OSError as error:
+            raise InputError(f"--output {self._name}: cannot be written ({error.strerror})") from error
+        return self._file
+
+    def __exit__(self, *raised: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        else:
+            sys.stdout.buffer.flush()
+
+
+# replay
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from receiver.recordings import Recording, read_recordings, recorded_files
+    from receiver.replaying import replay
+
+    files = recorded_files(options.paths)
+    with _progress() as progress:
+        task = progress.add_task("sending", total=len(files))
+
+        def sent(recording: Recording) -> None:
+            progress.update(task, advance=1, description=f"sending {Path(recording.source).name}")
+
+        result = asyncio.run(
+            replay(read_recordings(options.paths), options.endpoint, options.rate, sent, protocol=options.protocol)
+        )
+    for refusal in result.refused:
+        print(f"opencode-trace-receiver: {refusal.source}: refused ({refusal.reason})", file=sys.stderr)
+    print(f"{result.sent} requests sent, {len(result.refused)} refused")
+    return BAD if result.refused else WELL
+
+
+def _progress() -> Progress:
+    """A progress bar on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,39 @@
+"""The program's own log: structlog, to standard error, for people (console) or machines (json). Standard output is
+for trees.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+
+
+def set_up_logs(level: str, encoding: Literal["console", "json"]) -> None:
+    """Send structlog's and the libraries' records to standard error in one form."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any
+    if encoding == "json":
+        shared.append(structlog.processors.dict_tracebacks)
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    least = _LEVELS.get(level, logging.INFO)
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    form = structlog.stdlib.ProcessorFormatter
+    handler.setFormatter(form(processors=[form.remove_processors_meta, renderer], foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)

@@ -1,0 +1,85 @@
+"""The sending queue as the senders see it: rows of the store, of which those in flight are known here only. A process
+that ends forgets what was in flight, and the next one sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from receiver.sending import Chunk
+from receiver.store import QueueRow, Store
+
+_T = TypeVar("_T")
+_MAX_ROWS = 1024  # rows that one look takes out of the store
+
+
+class Outbox:
+    """Implements sending.SendingQueue over the store. `own` runs a function in the thread that owns the store."""
+
+    def __init__(
+        self, store: Store, own: Callable[..., Awaitable[Any]], clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._store = store
+        self._own = own
+        self._clock = clock
+        self._in_flight: dict[str, dict[int, QueueRow]] = {}
+        self._news: dict[str, asyncio.Event] = {}
+
+    def wake(self) -> None:
+        """There may be new rows. Called in the loop's thread."""
+        for event in self._news.values():
+            event.set()
+
+    async def head(self, exporter: str, max_items: int, max_bytes: int) -> Chunk | None:
+        """The exporter's oldest rows that are not in flight, of one signal, joined."""
+        self._news.setdefault(exporter, asyncio.Event()).clear()
+        busy = self._in_flight.setdefault(exporter, {})
+        rows = await self._own(self._store.queue_head, exporter, tuple(busy), _MAX_ROWS)
+        taken: list[QueueRow] = []
+        items = size = 0
+        for row in rows:
+            items += row.items
+            size += len(row.body)
+            if taken and (row.signal != taken[0].signal or items > max_items or size > max_bytes):
+                break
+            taken.append(row)
+        if not taken:
+            return None
+        busy.update((row.id, row) for row in taken)
+        return _chunk(taken)
+
+    async def split(self, chunk: Chunk) -> Sequence[Chunk]:
+        """The chunk's rows, each as a chunk of its own."""
+        held = {i: row for rows in self._in_flight.values() for i, row in rows.items()}
+        return [_chunk([held[i]]) for i in chunk.ids]
+
+    async def done(self, chunk: Chunk) -> None:
+        """Remove rows that the backend took."""
+        await self._own(self._store.queue_done, chunk.ids)
+        self._land(chunk)
+
+    async def set_aside(self, chunk: Chunk, reason: str) -> None:
+        """Keep rows elsewhere that the backend will never take."""
+        await self._own(self._store.queue_set_aside, chunk.ids, reason, self._clock())
+        self._land(chunk)
+
+    async def wait(self, exporter: str) -> None:
+        """Return when rows may be waiting."""
+        await self._news.setdefault(exporter, asyncio.Event()).wait()
+
+    def _land(self, chunk: Chunk) -> None:
+        for rows in self._in_flight.values():
+            for i in chunk.ids:
+                rows.pop(i, None)
+
+
+def _chunk(rows: Sequence[QueueRow]) -> Chunk:
+    return Chunk(
+        ids=tuple(row.id for row in rows),
+        signal=rows[0].signal,
+        body=b"".join(row.body for row in rows),
+        items=sum(row.items for row in rows),
+    )

@@ -1,0 +1,127 @@
+"""A running receiver: its parts and their order. Downstream first when starting (store, exporters, pipeline, doors),
+upstream first when stopping, so that nothing is accepted that has nowhere to go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+from rich.console import Console
+
+from receiver import __version__, config, wiring
+from receiver.model import Signal
+from receiver.otlp.grpc_receiver import GrpcReceiver
+from receiver.otlp.http_receiver import HttpReceiver
+from receiver.pipeline import NoObserver, Observer, Pipeline
+from receiver.sending import Sender
+
+_log = structlog.get_logger(__name__)
+
+GRACE = 5.0  # s that requests under way have to finish
+
+
+class Service:
+    """Everything that one configuration asks for."""
+
+    def __init__(self, settings: config.Settings, console: Console, observer: Observer | None = None) -> None:
+        """Open the store and make the parts. Raises ConfigError."""
+        builder = wiring.builder_settings(settings.connector)
+        self._settings = settings
+        self._exporters = {
+            name: wiring.exporter(name, settings.exporters[name], console, _rejected)
+            for name in settings.graph.exporters
+        }
+        self._observer = observer or NoObserver()
+        self.pipeline = Pipeline(
+            wiring.store(settings),
+            builder,
+            wiring.routes(settings),
+            limits=wiring.limits(settings),
+            observer=self._observer,
+        )
+        self._doors: list[GrpcReceiver | HttpReceiver] = []
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Start the parts. Raises ConfigError or another ReceiverError, with what was started stopped again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> None:
+        self._stack.push_async_callback(self.pipeline.close)
+        for sender in self._senders():
+            self._stack.push_async_callback(sender.stop)
+            await sender.start()
+        self._stack.push_async_callback(self.pipeline.stop)
+        await self.pipeline.start()
+        self._stack.push_async_callback(self._close_doors)
+        for name, receiver in self._settings.receivers.items():
+            if name in self._settings.graph.receivers:
+                await self._open_doors(receiver.protocols)
+        for notice in self._settings.notices:
+            _log.warning(notice)
+        _log.info("ready", version=__version__, exporters=list(self._exporters))
+
+    def _senders(self) -> Sequence[Sender]:
+        senders = []
+        for name, exporter in self._exporters.items():
+            section = self._settings.exporters[name]
+            queue = getattr(section, "sending_queue", None) or config.SendingQueue()
+            sender = Sender(
+                self.pipeline.outbox,
+                exporter,
+                retry=wiring.retry(section),
+                max_items=queue.batch.max_size,
+                max_bytes=queue.batch.max_bytes,
+                num_consumers=queue.num_consumers,
+            )
+            senders.append(sender)
+        return senders
+
+    async def _open_doors(self, protocols: config.Protocols) -> None:
+        grpc = None
+        if protocols.grpc is not None:
+            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, _ignore)
+            port = await grpc.start()
+            self._doors.append(grpc)
+            _log.info("listening", protocol="grpc", endpoint=_with_port(protocols.grpc.endpoint, port))
+        if protocols.http is not None:
+            behind = (grpc, protocols.grpc) if grpc is not None and protocols.grpc is not None else None
+            http = wiring.http_receiver(protocols.http, self.pipeline.accept, _ignore, behind)
+            port = await http.start()
+            self._doors.append(http)
+            _log.info("listening", protocol="http", endpoint=_with_port(protocols.http.endpoint, port))
+
+    async def _close_doors(self) -> None:
+        await asyncio.gather(*(door.stop(GRACE) for door in self._doors))
+
+    async def stop(self) -> None:
+        """Stop the parts. Open sessions stay in the store, and go on when the receiver is back."""
+        await self._stack.aclose()
+        _log.info("stopped")
+
+    async def serve(self, until: Callable[[], asyncio.Future[None]]) -> None:
+        """Run until the future is done."""
+        await self.start()
+        try:
+            await until()
+        finally:
+            await self.stop()
+
+
+def _with_port(endpoint: str, port: int) -> str:
+    return f"{endpoint.rpartition(':')[0]}:{port}"
+
+
+def _ignore(event: str, signal: str, transport: str, count: int) -> None:
+    """Nobody counts."""
+
+
+def _rejected(signal: Signal, count: int, message: str) -> None:
+    _log.warning("the backend took a batch only in part", signal=signal, rejected=count, message=message)

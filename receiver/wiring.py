@@ -1,0 +1,231 @@
+"""Configuration to parts: each part is made here from its section, by hand. Nothing is started here.
+
+What the configuration knows and this version does not do yet is refused by name, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from receiver import config
+from receiver.core.settings import BUILTIN_TOOLS, SECOND, BuilderSettings
+from receiver.debug_exporter import DebugExporter
+from receiver.errors import ConfigError
+from receiver.model import Request, Signal
+from receiver.otlp.auth import BasicAuth, BearerAuth
+from receiver.otlp.cors import Cors
+from receiver.otlp.grpc_receiver import GrpcReceiver, Keepalive
+from receiver.otlp.http_receiver import GrpcBackend, HttpReceiver
+from receiver.otlp.tls import TLSSettings
+from receiver.otlp_export.file_exporter import FileExporter
+from receiver.otlp_export.grpc_exporter import GrpcExporter
+from receiver.otlp_export.http_exporter import HttpExporter
+from receiver.pipeline import Limits, Routes
+from receiver.sending import Exporter, RetryOnFailure
+from receiver.storage import SQLiteStore
+
+Accept = Callable[[Request], Awaitable[None]]
+Observe = Callable[[str, str, str, int], None]
+OnRejected = Callable[[Signal, int, str], None]
+
+
+def builder_settings(connector: config.AgentTrace) -> BuilderSettings:
+    """The connector's section in the core's terms. Raises ConfigError for what is not built yet."""
+    refuse_unbuilt(connector)
+    return BuilderSettings(
+        idle_timeout=connector.idle_timeout,
+        inactivity_timeout=connector.inactivity_timeout,
+        settle=connector.settle,
+        max_spans_per_trace=connector.max_spans_per_trace,
+        max_trace_age=connector.max_trace_age,
+        mcp_servers=tuple(connector.mcp_servers),
+        builtin_tools=BUILTIN_TOOLS | frozenset(connector.builtin_tools),
+        capture_content=frozenset(connector.capture_content),
+        infer=connector.infer,
+    )
+
+
+def refuse_unbuilt(connector: config.AgentTrace) -> None:
+    """Settings of the contract that this version does not carry out."""
+    unbuilt = {
+        "trace_mode": connector.trace_mode == "turn",
+        "child_sessions": connector.child_sessions == "linked",
+        "remote_parent": connector.remote_parent == "link",
+        "conventions": "openinference" in connector.conventions,
+        "live_markers": connector.live_markers,
+    }
+    for key, asked in unbuilt.items():
+        if asked:
+            raise ConfigError(f"connectors::agenttrace::{key}: this version does not have it yet; leave the default")
+
+
+def routes(settings: config.Settings) -> Routes:
+    """Where signals go."""
+    inputs = settings.graph.inputs
+    return Routes(
+        traces=settings.graph.built,
+        untouched={signal: way.exporters for signal, way in inputs.items() if way.exporters},
+        connector=frozenset(signal for signal, way in inputs.items() if way.connector),
+        adopt_spans=settings.connector.adopt_spans,
+    )
+
+
+def limits(settings: config.Settings) -> Limits:
+    """The bounds of the pipeline."""
+    queues = [e.sending_queue.queue_size for e in _otlp_exporters(settings)]
+    defaults = Limits(retention=settings.storage.retention)
+    return replace(defaults, queue_items=min(queues)) if queues else defaults
+
+
+def _otlp_exporters(settings: config.Settings) -> list[config.OTLPGRPCExporter | config.OTLPHTTPExporter]:
+    used = (settings.exporters[name] for name in settings.graph.exporters)
+    return [e for e in used if isinstance(e, config.OTLPGRPCExporter | config.OTLPHTTPExporter)]
+
+
+def store(settings: config.Settings) -> SQLiteStore:
+    """The store, opened. Raises ConfigError."""
+    section = settings.storage
+    directory = Path(section.directory).expanduser()
+    return SQLiteStore(directory, fsync=section.fsync, create=section.create_directory)
+
+
+def exporter(name: str, section: config.Exporter, console: Console, on_rejected: OnRejected) -> Exporter:
+    """One exporter. Raises ConfigError that names its key path."""
+    try:
+        return _exporter(name, section, console, on_rejected)
+    except ConfigError as error:
+        raise ConfigError(f"exporters::{name}::{error}") from error
+
+
+def _exporter(name: str, section: config.Exporter, console: Console, on_rejected: OnRejected) -> Exporter:
+    if isinstance(section, config.DebugExporter):
+        return DebugExporter(name, console, verbosity=section.verbosity)
+    if isinstance(section, config.FileExporter):
+        return FileExporter(name, Path(section.path).expanduser(), format=section.format)
+    if isinstance(section, config.OTLPGRPCExporter):
+        return GrpcExporter(
+            name,
+            section.endpoint,
+            tls=_client_tls(section.tls),
+            headers=_headers(section.headers),
+            compression=section.compression,
+            timeout=section.timeout / SECOND,
+            on_rejected=on_rejected,
+        )
+    return HttpExporter(
+        name,
+        section.endpoint or "",
+        traces_endpoint=section.traces_endpoint or "",
+        metrics_endpoint=section.metrics_endpoint or "",
+        logs_endpoint=section.logs_endpoint or "",
+        encoding=section.encoding,
+        compression=section.compression,
+        headers=_headers(section.headers),
+        timeout=section.timeout / SECOND,
+        tls=_client_tls(section.tls),
+        on_rejected=on_rejected,
+    )
+
+
+def retry(section: config.Exporter) -> RetryOnFailure:
+    """How an exporter is tried again; the local ones by the defaults."""
+    if not isinstance(section, config.OTLPGRPCExporter | config.OTLPHTTPExporter):
+        return RetryOnFailure()
+    own = section.retry_on_failure
+    return RetryOnFailure(
+        enabled=own.enabled,
+        initial_interval=own.initial_interval / SECOND,
+        max_interval=own.max_interval / SECOND,
+        multiplier=own.multiplier,
+        randomization_factor=own.randomization_factor,
+        max_elapsed_time=own.max_elapsed_time / SECOND,
+    )
+
+
+def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe) -> GrpcReceiver:
+    """The gRPC door."""
+    keepalive = section.keepalive
+    return GrpcReceiver(
+        accept,
+        endpoint=section.endpoint,
+        observe=observe,
+        max_recv_msg_size=section.max_recv_msg_size_mib << 20,
+        max_concurrent_streams=section.max_concurrent_streams,
+        keepalive=Keepalive(
+            max_connection_idle=_seconds(keepalive.server_parameters.max_connection_idle),
+            max_connection_age=_seconds(keepalive.server_parameters.max_connection_age),
+            max_connection_age_grace=_seconds(keepalive.server_parameters.max_connection_age_grace),
+            time=_seconds(keepalive.server_parameters.time),
+            timeout=_seconds(keepalive.server_parameters.timeout),
+            min_time=_seconds(keepalive.enforcement_policy.min_time),
+            permit_without_stream=keepalive.enforcement_policy.permit_without_stream,
+        ),
+        auth=_auth(section.auth),
+        tls=_server_tls(section.tls),
+    )
+
+
+def _seconds(duration: int) -> float | None:
+    """Seconds; 0 is the Collector's way to say never, which gRPC has no number for."""
+    return duration / SECOND or None
+
+
+def http_receiver(
+    section: config.HTTPServer, accept: Accept, observe: Observe, grpc: tuple[GrpcReceiver, config.GRPCServer] | None
+) -> HttpReceiver:
+    """The HTTP door. gRPC that comes to it is handed to the gRPC door, unless that one speaks TLS."""
+    backend = None
+    if grpc is not None and grpc[1].tls is None:
+        backend = GrpcBackend(grpc[0].address, _auth(grpc[1].auth))
+    cors = section.cors
+    return HttpReceiver(
+        accept,
+        endpoint=section.endpoint,
+        observe=observe,
+        max_request_body_size=section.max_request_body_size,
+        auth=_auth(section.auth),
+        tls=_server_tls(section.tls),
+        cors=Cors(tuple(cors.allowed_origins), tuple(cors.allowed_headers), max_age=cors.max_age) if cors else None,
+        grpc=backend,
+    )
+
+
+def _auth(section: config.ServerAuth | None) -> BearerAuth | BasicAuth | None:
+    if section is None:
+        return None
+    if section.bearer_token is not None:
+        return BearerAuth((section.bearer_token.get_secret_value(),))
+    assert section.basic is not None
+    return BasicAuth(((section.basic.username, section.basic.password.get_secret_value()),))
+
+
+def _server_tls(section: config.TLSServer | None) -> TLSSettings | None:
+    if section is None:
+        return None
+    return TLSSettings(
+        cert_file=section.cert_file,
+        key_file=section.key_file,
+        client_ca_file=section.client_ca_file or "",
+        min_version=section.min_version,
+    )
+
+
+def _client_tls(section: config.TLSClient) -> TLSSettings:
+    return TLSSettings(
+        ca_file=section.ca_file or "",
+        cert_file=section.cert_file or "",
+        key_file=section.key_file or "",
+        min_version=section.min_version,
+        insecure=section.insecure,
+        insecure_skip_verify=section.insecure_skip_verify,
+        server_name_override=section.server_name_override or "",
+    )
+
+
+def _headers(section: Mapping[str, SecretStr]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in section.items()}

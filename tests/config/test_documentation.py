@@ -1,0 +1,82 @@
+"""The page and the schema say what the models say."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.config import load, schema
+from receiver.config.components import COMPONENTS
+from receiver.config.reference import page, reference
+from receiver.config.section import Section, section_in
+from receiver.config.service import Service
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+KINDS = [Service, *(kind for known in COMPONENTS.values() for kind in known.values())]
+
+
+def sections(kind: type[Section]) -> Iterator[type[Section]]:
+    yield kind
+    for field in kind.model_fields.values():
+        inner = section_in(field.annotation)
+        if inner is not None:
+            yield from sections(inner)
+
+
+def test_the_page_is_up_to_date() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text) == text, "run: python -m receiver.config.reference docs/configuration.md"
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+def test_every_example_of_the_page_loads(example: str) -> None:
+    assert load([("example", example)], [], {"HOME": "/h", "RECEIVER_TOKEN": "x"}).notices == ()
+
+
+def test_a_page_without_a_place_for_the_reference_is_refused() -> None:
+    with pytest.raises(ValueError, match="no place"):
+        page("# nothing")
+
+
+@pytest.mark.parametrize("section", {one for kind in KINDS for one in sections(kind)}, ids=lambda one: one.__name__)
+def test_every_block_and_every_key_is_described(section: type[Section]) -> None:
+    assert section.__doc__
+    for name, field in section.model_fields.items():
+        assert field.description, name
+        assert "|" not in field.description, name
+
+
+def test_the_reference_holds_every_default_of_the_contract() -> None:
+    lines = reference().splitlines()
+    assert any(line.startswith("| `idle_timeout` | duration above 0 | `60s` |") for line in lines)
+    assert any(
+        line.startswith("| `capture_content` | list of `prompts`") and "| `[errors]` |" in line for line in lines
+    )
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    if isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_the_schema_is_whole() -> None:
+    whole = schema()
+    json.dumps(whole)
+    assert set(references(whole)) <= {f"#/$defs/{name}" for name in whole["$defs"]}
+    assert set(whole["properties"]) == {"receivers", "connectors", "exporters", "extensions", "service"}
+    assert "^otlp(/.+)?$" in whole["properties"]["exporters"]["patternProperties"]
+
+
+def test_the_schema_writes_durations_as_a_file_does() -> None:
+    idle = schema()["$defs"]["AgentTrace"]["properties"]["idle_timeout"]
+    assert idle["default"] == "60s"
+    assert "string" in idle["type"]

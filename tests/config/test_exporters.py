@@ -1,0 +1,43 @@
+"""Endpoints of the exporters, in the forms of the Collector and of OTel."""
+
+import pytest
+
+from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "insecure", "target", "plaintext"),
+    [
+        ("b:4317", False, "b:4317", False),
+        ("b:4317", True, "b:4317", True),
+        ("http://b:4317", False, "b:4317", True),
+        ("http://b:4317/", False, "b:4317", True),
+        ("https://b:4317", True, "b:4317", False),
+        ("https://b", False, "b:443", False),
+        ("http://b", False, "b:80", True),
+        ("[::1]:4317", False, "[::1]:4317", False),
+        ("dns:///b:4317", True, "dns:///b:4317", True),
+    ],
+)
+def test_what_grpc_dials(endpoint: str, insecure: bool, target: str, plaintext: bool) -> None:
+    exporter = OTLPGRPCExporter.model_validate({"endpoint": endpoint, "tls": {"insecure": insecure}})
+    assert (exporter.target, exporter.plaintext) == (target, plaintext)
+
+
+def test_where_http_posts() -> None:
+    exporter = OTLPHTTPExporter.model_validate({"endpoint": "http://b:4318/api/", "logs_endpoint": "http://l/x"})
+    assert exporter.url("traces") == "http://b:4318/api/v1/traces"
+    assert exporter.url("logs") == "http://l/x"
+    only_traces = OTLPHTTPExporter.model_validate({"traces_endpoint": "http://b/x"})
+    assert only_traces.url("traces") == "http://b/x"
+    assert only_traces.url("logs") is None
+
+
+def test_retry_and_queue_have_the_collectors_defaults_but_for_what_the_disk_changes() -> None:
+    exporter = OTLPGRPCExporter.model_validate({"endpoint": "b:1"})
+    retry, queue = exporter.retry_on_failure, exporter.sending_queue
+    assert exporter.timeout == 5 * 10**9
+    assert (retry.initial_interval, retry.max_interval) == (5 * 10**9, 30 * 10**9)
+    assert (retry.multiplier, retry.randomization_factor, retry.max_elapsed_time) == (1.5, 0.5, 0)
+    assert (queue.sizer, queue.queue_size, queue.num_consumers) == ("items", 100_000, 1)
+    assert (queue.batch.max_size, queue.batch.max_bytes) == (8192, 4_000_000)

@@ -1,0 +1,143 @@
+"""What is in force: defaults, and what files change of them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from receiver.config import DebugExporter, Input, OTLPGRPCExporter, Settings, load
+
+Read = Callable[..., Settings]
+Refused = Callable[..., list[str]]
+
+SECOND = 10**9
+
+
+def test_without_a_file_everything_works(read: Read) -> None:
+    settings = read()
+    protocols = settings.receivers["otlp"].protocols
+    assert protocols.grpc is not None
+    assert protocols.http is not None
+    assert protocols.grpc.endpoint == "localhost:4317"
+    assert protocols.grpc.max_recv_msg_size_mib == 64
+    assert protocols.http.endpoint == "localhost:4318"
+    assert protocols.http.max_request_body_size == 20 * 1024 * 1024
+    assert list(settings.exporters.values()) == [DebugExporter()]
+    assert settings.storage.directory == "/home/me/.local/state/opencode-trace-receiver"
+    assert settings.storage.fsync
+    assert settings.health_check is not None
+    assert settings.health_check.endpoint == "localhost:13133"
+    assert settings.admin is not None
+    assert settings.admin.endpoint == "localhost:13134"
+    assert settings.service.telemetry.metrics.address == "localhost:8888"
+    assert settings.graph.inputs == {signal: Input(connector=True) for signal in ("logs", "metrics", "traces")}
+    assert settings.graph.built == ("debug",)
+    assert settings.notices == ()
+
+
+def test_the_connectors_defaults_are_the_contracts(read: Read) -> None:
+    assert read().connector.model_dump() == {
+        "idle_timeout": "1m",
+        "inactivity_timeout": "10m",
+        "settle": "2s",
+        "trace_mode": "session",
+        "child_sessions": "nested",
+        "remote_parent": "child",
+        "max_spans_per_trace": 10_000,
+        "max_trace_age": "24h",
+        "mcp_servers": (),
+        "builtin_tools": (),
+        "capture_content": ("errors",),
+        "infer": True,
+        "conventions": ("gen_ai",),
+        "adopt_spans": True,
+        "live_markers": False,
+    }
+
+
+def test_a_file_with_only_a_connector_changes_only_that(read: Read) -> None:
+    settings, default = read("connectors: {agenttrace: {idle_timeout: 5s}}"), read()
+    assert settings.connector.idle_timeout == 5 * SECOND
+    assert (settings.receivers, settings.exporters, settings.graph) == (
+        default.receivers,
+        default.exporters,
+        default.graph,
+    )
+
+
+def test_an_exporter_of_a_file_gets_the_built_traces(read: Read) -> None:
+    settings = read("exporters: {otlp: {endpoint: 'b:4317'}, file: {path: x}}")
+    assert settings.graph.built == ("otlp", "file")
+
+
+def test_an_exporter_of_set_stands_in_for_the_default_one(read: Read) -> None:
+    assert read("", ("exporters::otlp_grpc::endpoint=b:4317",)).graph.built == ("otlp_grpc",)
+
+
+def test_set_adds_to_the_default_exporter(read: Read) -> None:
+    assert read("", ("exporters::debug::verbosity=detailed",)).exporters == {
+        "debug": DebugExporter(verbosity="detailed")
+    }
+    settings = read("", ("exporters::otlp_grpc::timeout=9s",), OTEL_EXPORTER_OTLP_ENDPOINT="http://b:4317")
+    exporter = settings.exporters["otlp_grpc"]
+    assert isinstance(exporter, OTLPGRPCExporter)
+    assert (exporter.endpoint, exporter.timeout) == ("http://b:4317", 9 * SECOND)
+
+
+def test_only_the_doors_that_are_named_are_open(read: Read) -> None:
+    assert read("receivers: {otlp: {protocols: {http: }}}").receivers["otlp"].protocols.grpc is None
+    both = read("receivers: {otlp: }").receivers["otlp"].protocols
+    assert both.grpc is not None
+    assert both.http is not None
+
+
+def test_only_the_extensions_that_are_named_run_but_always_the_store(read: Read) -> None:
+    settings = read("service: {extensions: [health_check]}\nextensions: {health_check: {path: /live}}")
+    assert settings.health_check is not None
+    assert settings.health_check.path == "/live"
+    assert settings.admin is None
+    assert settings.storage.directory
+    assert read("service: {extensions: []}").health_check is None
+
+
+@pytest.mark.parametrize("section", ["receivers", "connectors", "exporters", "extensions", "service"])
+def test_a_section_without_a_value_says_nothing(read: Read, section: str) -> None:
+    assert read(f"{section}:") == read(f"{section}: {{}}") == read()
+
+
+def test_a_block_without_a_value_is_there_with_its_defaults(read: Read) -> None:
+    http = (
+        read("receivers: {otlp: {protocols: {http: {cors: , max_request_body_size: }}}}")
+        .receivers["otlp"]
+        .protocols.http
+    )
+    assert http is not None
+    assert http.cors is not None
+    assert http.max_request_body_size == 20_971_520
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "directory"),
+    [
+        ("", {"HOME": "/h", "XDG_STATE_HOME": "/s/"}, "/s/opencode-trace-receiver"),
+        ("", {"HOME": "/h", "XDG_STATE_HOME": "relative"}, "/h/.local/state/opencode-trace-receiver"),
+        ("extensions: {file_storage: {directory: ~/x}}", {"HOME": "/h"}, "/h/x"),
+        ("extensions: {file_storage: {directory: /var/lib/x}}", {}, "/var/lib/x"),
+        ("extensions: {file_storage/mine: {fsync: false}}", {"HOME": "/h"}, "/h/.local/state/opencode-trace-receiver"),
+        ("extensions: {file_storage: }", {"HOME": "/h"}, "/h/.local/state/opencode-trace-receiver"),
+    ],
+)
+def test_where_the_store_lies(text: str, environment: dict[str, str], directory: str) -> None:
+    assert load([("a", text)], [], environment).storage.directory == directory
+
+
+def test_a_store_without_a_place_is_an_error(refused: Refused) -> None:
+    (line,) = refused("", HOME="")
+    assert line.startswith("extensions::file_storage::directory: where the store lies is not known")
+
+
+def test_the_settings_cannot_be_changed(read: Read) -> None:
+    settings = read()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.connector.settle = 1  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        settings.graph = None  # type: ignore[misc, assignment]

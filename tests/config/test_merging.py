@@ -1,0 +1,84 @@
+"""Several files, and --set over them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from receiver.config import Settings, load
+from receiver.config.merging import assignment, merge
+from receiver.errors import ConfigError
+
+Read = Callable[..., Settings]
+Refused = Callable[..., list[str]]
+
+
+def test_maps_merge_deeply_and_lists_are_replaced() -> None:
+    below = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    above = {"a": {"c": [3], "e": 2}}
+    assert merge(below, above) == {"a": {"b": 1, "c": [3], "e": 2}, "d": 1}
+
+
+def test_merging_changes_neither_tree() -> None:
+    below, above = {"a": {"b": 1}}, {"a": {"c": 2}}
+    merge(below, above)
+    assert (below, above) == ({"a": {"b": 1}}, {"a": {"c": 2}})
+
+
+def test_later_files_win() -> None:
+    files = [
+        ("a", "connectors: {agenttrace: {settle: 1s, idle_timeout: 9s}}"),
+        ("b", "connectors: {agenttrace: {settle: 3s}}"),
+    ]
+    connector = load(files, [], {"HOME": "/h"}).connector
+    assert (connector.settle, connector.idle_timeout) == (3 * 10**9, 9 * 10**9)
+
+
+def test_a_later_null_brings_the_default_back() -> None:
+    files = [("a", "connectors: {agenttrace: {settle: 1s}}"), ("b", "connectors: {agenttrace: }")]
+    assert load(files, [], {"HOME": "/h"}).connector.settle == 2 * 10**9
+
+
+def test_set_wins_over_files_and_is_yaml(read: Read) -> None:
+    sets = (
+        "connectors::agenttrace::settle=5s",
+        "connectors::agenttrace::infer=false",
+        "connectors::agenttrace::mcp_servers=[a, b]",
+        "connectors::agenttrace::settle=6s",
+    )
+    connector = read("connectors: {agenttrace: {settle: 1s}}", sets).connector
+    assert (connector.settle, connector.infer, connector.mcp_servers) == (6 * 10**9, False, ("a", "b"))
+
+
+def test_set_reaches_components_with_a_name_and_values_with_an_equals_sign(read: Read) -> None:
+    settings = read("", ("exporters::file/x::path=/tmp/a=b",))
+    assert settings.exporters["file/x"].path == "/tmp/a=b"  # type: ignore[union-attr]
+
+
+def test_set_expands_variables(read: Read) -> None:
+    assert read("", ("connectors::agenttrace::settle=${env:S}",), S="8s").connector.settle == 8 * 10**9
+
+
+def test_set_of_one_door_leaves_the_other_default_door_open(read: Read) -> None:
+    protocols = read("", ("receivers::otlp::protocols::grpc::endpoint=localhost:5000",)).receivers["otlp"].protocols
+    assert protocols.grpc is not None
+    assert protocols.grpc.endpoint == "localhost:5000"
+    assert protocols.http is not None
+
+
+@pytest.mark.parametrize("text", ["a::b", "=x", "::a=x", "a::::b=x", ""])
+def test_what_is_no_assignment_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not key::path=value"):
+        assignment(text)
+
+
+def test_every_wrong_set_is_named(refused: Refused) -> None:
+    lines = refused("", ("a", "b::c=[", "d"))
+    assert len(lines) == 3
+    assert lines[1].startswith("--set b::c: line 1")
+
+
+def test_every_file_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(ConfigError) as error:
+        load([("a.yaml", "x: ["), ("b.yaml", "- 1"), ("c.yaml", "")], [], {"HOME": "/h"})
+    lines = str(error.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["a.yaml", "b.yaml"]

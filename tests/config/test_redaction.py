@@ -1,0 +1,57 @@
+"""What may be shown of a configuration."""
+
+from collections.abc import Callable
+
+import yaml
+
+from receiver.config import Settings, effective, load
+
+Read = Callable[..., Settings]
+
+FULL = """
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        tls: {cert_file: c, key_file: k, client_ca_file: ca}
+        auth: {bearer_token: hunter2}
+      http:
+        cors: {allowed_origins: ["*"], max_age: 60}
+        auth: {basic: {username: me, password: hunter2}}
+connectors: {agenttrace: {settle: 1s500ms, max_trace_age: 90m, mcp_servers: ["a$b", "yes", "1e5", "0123"]}}
+exporters:
+  otlp/2: {endpoint: "b:4317", headers: {authorization: Bearer hunter2}, retry_on_failure: {multiplier: 2}}
+  otlp_http: {endpoint: "http://b", headers: {x-key: hunter2}}
+  file: {path: "/tmp/${x}"}
+extensions: {admin: {endpoint: "localhost:1"}}
+service: {extensions: [admin], telemetry: {logs: {level: debug}}}
+""".replace("${x}", "$${x}")
+
+
+def test_secrets_are_nowhere(read: Read) -> None:
+    settings = read(FULL)
+    shown = effective(settings)
+    assert "hunter2" not in shown + repr(settings) + str(settings)
+    assert shown.count("[REDACTED]") == 4
+
+
+def test_it_loads_to_the_same_settings_but_for_the_secrets(read: Read) -> None:
+    for text in ("", FULL.replace("Bearer hunter2", "hunter2").replace("hunter2", '"[REDACTED]"')):
+        settings = read(text)
+        assert load([("again", effective(settings))], [], {}) == settings
+
+
+def test_durations_are_written_as_in_go_and_defaults_are_filled_in(read: Read) -> None:
+    tree = yaml.safe_load(effective(read(FULL)))
+    assert tree["connectors"]["agenttrace"]["settle"] == "1s500ms"
+    assert tree["connectors"]["agenttrace"]["max_trace_age"] == "1h30m"
+    assert tree["connectors"]["agenttrace"]["inactivity_timeout"] == "10m"
+    assert tree["exporters"]["otlp/2"]["sending_queue"]["queue_size"] == 100_000
+    assert tree["service"]["pipelines"]["traces"] == {
+        "receivers": ["agenttrace"],
+        "exporters": ["otlp/2", "otlp_http", "file"],
+    }
+
+
+def test_dollars_stay_dollars(read: Read) -> None:
+    assert "/tmp/$${x}" in effective(read(FULL))

@@ -1,0 +1,148 @@
+"""Every error: its key path, what is wrong with the value, and what to do."""
+
+from collections.abc import Callable
+
+import pytest
+
+from receiver.config import Settings
+
+Read = Callable[..., Settings]
+Refused = Callable[..., list[str]]
+
+
+def test_all_problems_are_told_one_line_each(refused: Refused) -> None:
+    lines = refused("""
+receivers: {otlp: {protocols: {grpc: {endpont: "a:1"}, http: {tls: }}}}
+connectors: {agenttrace: {idle_timeout: 10, capture_content: [erors], trace_mode: sesion, infer: yes}}
+exporters: {jeager: }
+processors: {batch: }
+service: {extension: [], pipelines: {logs: {receivers: [otpl], processors: [batch]}}}
+""")
+    assert lines == [
+        "processors: unknown section; there are no processors here: requests are batched by sending_queue::batch; "
+        "take the key out",
+        "receivers::otlp::protocols::grpc::endpont: unknown key; did you mean endpoint?",
+        "receivers::otlp::protocols::http::tls::cert_file: is required; set it",
+        "receivers::otlp::protocols::http::tls::key_file: is required; set it",
+        "connectors::agenttrace::idle_timeout: 10 has no unit; write 10s for seconds",
+        "connectors::agenttrace::trace_mode: 'sesion' is not one of session or turn",
+        "connectors::agenttrace::capture_content::0: 'erors' is not one of prompts, arguments, results, paths, titles "
+        "or errors",
+        "connectors::agenttrace::infer: must be true or false, not 'yes'",
+        "exporters::jeager: unknown type 'jeager' in exporters; known here: otlp_grpc, otlp_http, debug, file",
+        "service::pipelines::logs::processors: unknown key; there are no processors here: requests are batched by "
+        "sending_queue::batch; take the key out",
+        "service::extension: unknown key; did you mean extensions?",
+    ]
+
+
+GRPC = "receivers::otlp::protocols::grpc"
+OTLP = "exporters::otlp_grpc"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        (f"{GRPC}::endpoint", "4317", "must be text"),
+        (f"{GRPC}::endpoint", "localhost", "is not host:port"),
+        (f"{GRPC}::endpoint", "http://localhost:4317", "is not host:port"),
+        (f"{GRPC}::endpoint", "localhost:70000", "is not host:port"),
+        (f"{GRPC}::endpoint", "'::1:4317'", "write [::1]:4317"),
+        (f"{GRPC}::max_recv_msg_size_mib", "0", "0 is out of range; must be above 0"),
+        (f"{GRPC}::max_recv_msg_size_mib", "'64'", "must be a whole number, not '64'"),
+        (f"{GRPC}::max_recv_msg_size_mib", "6.5", "must be a whole number, not 6.5"),
+        (f"{GRPC}::max_concurrent_streams", "-1", "must be at least 0"),
+        (f"{GRPC}::tls", "5", "must be a block"),
+        (f"{GRPC}::tls", "{cert_file: c, key_file: k, min_version: 1.1}", "'1.1' is not one of 1.2 or 1.3"),
+        (f"{GRPC}::auth", "{}", "set either bearer_token or basic"),
+        (f"{GRPC}::auth", "{bearer_token: a, basic: {username: a, password: b}}", "set either bearer_token or basic"),
+        (f"{GRPC}::auth::authenticator", "x", "extensions do not check credentials here"),
+        (f"{GRPC}::auth::bearer_token", "''", "is empty"),
+        (f"{GRPC}::keepalive::server_parameters::tiem", "1s", "did you mean time?"),
+        ("receivers::otlp::protocols::http::compression_algorithms", "[zstd]", "'zstd' is not one of"),
+        ("receivers::otlp", "5", "must be a block"),
+        ("receivers::otlp/", "{}", "is not a component's id"),
+        ("connectors::agenttrace::settle", "-1s", "is negative"),
+        ("connectors::agenttrace::idle_timeout", "0", "must be longer than 0"),
+        ("connectors::agenttrace::mcp_servers", "one", "must be a list"),
+        ("connectors::agenttrace::mcp_servers", "['']", "is empty"),
+        ("connectors::agenttrace::conventions", "[]", "name at least one"),
+        (f"{OTLP}::compression", "zstd", "'zstd' is not one of gzip or none"),
+        (f"{OTLP}::endpoint", "b", "is not host:port"),
+        (f"{OTLP}::endpoint", "http://b:4318/v1/traces", "use the otlp_http exporter"),
+        (f"{OTLP}::endpoint", "ftp://b:1", "unknown scheme"),
+        (f"{OTLP}::headers", "[a]", "must be a map"),
+        (f"{OTLP}::headers", "{'a b': c}", "is not a header's name"),
+        (f"{OTLP}::tls::cert_file", "x", "belong together"),
+        (f"{OTLP}::tls::ca_pem", "x", "give a file: ca_file"),
+        (f"{OTLP}::retry_on_failure::multiplier", "0.5", "must be at least 1"),
+        (f"{OTLP}::retry_on_failure::randomization_factor", "2", "must be at most 1"),
+        (f"{OTLP}::sending_queue::enabled", "false", "cannot be switched off"),
+        (f"{OTLP}::sending_queue::storage", "file_storage", "always lies in the file_storage extension"),
+        ("exporters::otlp_http", "{}", "endpoint is missing"),
+        ("exporters::otlp_http::endpoint", "b:4318", "is not a URL"),
+        ("exporters::otlp_http::endpoint", "http://b:x", "is not a URL"),
+        ("exporters::file", "{}", "is required"),
+        ("exporters::debug::verbosity", "loud", "'loud' is not one of basic, normal or detailed"),
+        ("extensions::health_check::path", "health", "write /health"),
+        ("extensions::health_chek", "{}", "did you mean health_check?"),
+        ("extensions::file_storage/2", "{directory: /x}", "there is one of this type already"),
+        ("service::extensions", "[pprof]", 'references extension "pprof" which is not configured'),
+        ("service::telemetry::logs::level", "loud", "'loud' is not one of debug, info, warn or error"),
+        ("service::telemetry::metrics::readers", "[]", "write address: localhost:8888"),
+        ("exporter::debug", "{}", "did you mean exporters?"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_key_path(refused: Refused, key: str, value: str, told: str) -> None:
+    files = "extensions: {file_storage: }" if key.startswith("extensions::file") else ""
+    if key.startswith(f"{OTLP}::") and key != f"{OTLP}::endpoint":
+        files = "exporters: {otlp_grpc: {endpoint: 'b:4317'}}"
+    (line,) = refused(files, (f"{key}={value}",))
+    place, _, text = line.partition(": ")
+    assert key.startswith(place) or place.startswith(key)
+    assert told in text
+
+
+def test_a_receiver_without_a_door_is_refused(refused: Refused) -> None:
+    assert refused("receivers: {otlp: {protocols: {}}}") == [
+        "receivers::otlp::protocols: no protocol; name grpc, http or both"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "body"), [("receivers", "[otlp]"), ("exporters", "5"), ("service", "[]"), ("connectors", "x")]
+)
+def test_a_section_of_the_wrong_form_is_one_problem(refused: Refused, section: str, body: str) -> None:
+    (line,) = refused(f"{section}: {body}")
+    assert line.startswith(f"{section}: must be a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exporters: {otlp_grpc: {endpoint: 'http://me:hunter2@b:4317'}}",
+        "exporters: {otlp_http: {endpoint: 'http://me:hunter2@b:4318'}}",
+        "exporters: {otlp_grpc: {endpoint: 'b:1', headers: [hunter2]}}",
+        "exporters: {otlp_grpc: {endpoint: 'b:1', headers: {x: [hunter2]}}}",
+        "receivers: {otlp: {protocols: {grpc: {auth: hunter2}}}}",
+        "receivers: {otlp: {protocols: {grpc: {auth: {bearer_token: {x: hunter2}}}}}}",
+        "receivers: {otlp: {protocols: {grpc: {auth: {basic: hunter2}}}}}",
+        "receivers: {otlp: {protocols: {grpc: {auth: '${env:P}'}}}}",
+    ],
+)
+def test_no_error_repeats_a_secret(refused: Refused, text: str) -> None:
+    assert "hunter2" not in "".join(refused(text, P="hunter2"))
+
+
+def test_names_and_levels_of_the_collector_are_taken(read: Read) -> None:
+    settings = read("""
+receivers: {otlp/in: {protocols: {grpc: {endpoint: ":4317", tls: {cert_file: c, key_file: k, min_version: 1.3}}}}}
+exporters: {otlp/2: {endpoint: "b:4317"}, otlphttp: {endpoint: "https://b"}}
+service: {telemetry: {logs: {level: INFO}}}
+""")
+    assert settings.graph.built == ("otlp/2", "otlphttp")
+    assert settings.service.telemetry.logs.level == "info"
+    grpc = settings.receivers["otlp/in"].protocols.grpc
+    assert grpc is not None
+    assert grpc.tls is not None
+    assert grpc.tls.min_version == "1.3"

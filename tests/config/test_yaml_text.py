@@ -1,0 +1,55 @@
+"""YAML as the Collector reads it."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.config import yaml_text
+
+
+@pytest.mark.parametrize("text", ["yes", "on", "NO", "1:30", "2024-01-01", "0123", "1e5", "1_000", ".5"])
+def test_what_is_a_scalar_only_in_yaml_1_1_is_text(text: str) -> None:
+    assert yaml_text.parse(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("12", 12), ("-3", -3), ("1.25", 1.25), ("~", None), ("", None), ("null", None)]
+)
+def test_scalars_have_their_types(text: str, value: object) -> None:
+    assert yaml_text.parse(text) == value
+
+
+def test_keys_are_text() -> None:
+    assert yaml_text.parse("1: a\ntrue: b") == {"1": "a", "true": "b"}
+
+
+def test_anchors_and_merge_keys_work() -> None:
+    assert yaml_text.parse("a: &x {b: 1}\nc: {<<: *x, d: 2}") == {"a": {"b": 1}, "c": {"b": 1, "d": 2}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "line 1, column 6"),
+        ("a: 1\nb: 2\na: 3", "line 3, column 1: the key 'a' is given twice"),
+        ("a: !!python/object:os.system x", "line 1"),
+        ("a: \x00", "not YAML"),
+        ("? [a]\n: b", "line 1"),
+    ],
+)
+def test_what_is_no_yaml_is_refused_in_one_line_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=r"line|not YAML") as error:
+        yaml_text.parse(text)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_bottomless_nesting_is_refused() -> None:
+    with pytest.raises(ValueError, match="not YAML"):
+        yaml_text.parse("[" * 20_000)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])))
+def test_any_text_that_is_dumped_is_read_back_as_text(text: str) -> None:
+    assert yaml_text.parse(yaml.safe_dump([text], allow_unicode=True)) == [text]

@@ -1,0 +1,127 @@
+"""Which answers of a backend are worth another attempt, and when."""
+
+import grpc
+import pytest
+from google.rpc.status_pb2 import Status
+
+from receiver.codec.export_service import EXPORT_SERVICES, export_response
+from receiver.codec.otlp_json import response_json
+from receiver.errors import PermanentExportError, RetryableExportError
+from receiver.model import SIGNALS
+from receiver.otlp_export.answers import grpc_failure, http_failure, unreachable
+from receiver.otlp_export.partial_success import rejection
+
+RETRYABLE = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
+NOW = 1_700_000_000.0
+
+
+def rpc_error(code, details="because", trailing=()):
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*trailing), details)
+
+
+@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
+def test_every_grpc_code_has_its_outcome(code):
+    error = grpc_failure(rpc_error(code), "there:4317")
+
+    assert isinstance(error, RetryableExportError if code.name in RETRYABLE else PermanentExportError)
+    assert str(error) == f"there:4317: {code.name}: because"
+
+
+def test_exhausted_is_retryable_only_when_the_backend_says_when(retry_info):
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    error = grpc_failure(rpc_error(code, trailing=retry_info(code, 2.5)), "there:4317")
+
+    assert isinstance(error, RetryableExportError)
+    assert error.retry_after == 2.5
+
+
+def test_retry_info_of_nothing_is_no_lower_bound(retry_info):
+    code = grpc.StatusCode.UNAVAILABLE
+
+    assert grpc_failure(rpc_error(code, trailing=retry_info(code, 0)), "x").retry_after is None
+
+
+def test_details_that_are_no_status_are_passed_over():
+    trailing = (("grpc-status-details-bin", b"\xff\xff"),)
+
+    error = grpc_failure(rpc_error(grpc.StatusCode.UNAVAILABLE, trailing=trailing), "x")
+
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 429, 500, 501, 502, 503, 504])
+def test_every_http_status_has_its_outcome(status):
+    error = http_failure(status, {}, b"", "http://there", NOW)
+
+    assert isinstance(error, RetryableExportError if status in {429, 502, 503, 504} else PermanentExportError)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header, seconds):
+    assert http_failure(503, {"Retry-After": header}, b"", "x", NOW).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-protobuf", Status(message="no such tenant").SerializeToString()),
+        ("application/json; charset=utf-8", b'{"code":5,"message":"no such tenant"}'),
+        ("text/plain", b"no such\r\ntenant\x1b"),
+        ("application/json", b"no such tenant"),
+    ],
+)
+def test_what_the_backend_said_is_told_in_one_line(content_type, body):
+    error = http_failure(404, {"Content-Type": content_type}, body, "http://there/v1/traces", NOW)
+
+    assert str(error) == "http://there/v1/traces: HTTP 404: no such tenant"
+
+
+def test_a_redirect_is_refused_and_named():
+    error = http_failure(308, {"Location": "https://elsewhere/"}, b"<html>", "http://there", NOW)
+
+    assert isinstance(error, PermanentExportError)
+    assert str(error) == "http://there: HTTP 308: redirected to https://elsewhere/"
+
+
+def test_a_backend_that_does_not_answer_is_tried_again():
+    assert str(unreachable(TimeoutError(), "x")) == "x: no answer in time"
+    assert str(unreachable(ConnectionResetError(104, "reset by peer"), "x")) == "x: [Errno 104] reset by peer"
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_a_partial_success_is_read_in_both_encodings(signal):
+    answer = export_response(signal, 3, "too old")
+
+    for said in (
+        rejection(signal, answer.SerializeToString()),
+        rejection(signal, response_json(answer), "application/json"),
+    ):
+        assert (said.count, said.message) == (3, "too old")
+
+
+def test_a_complete_success_says_nothing():
+    assert rejection("traces", b"") is None
+    assert rejection("traces", b"{}", "application/json") is None
+    assert rejection("traces", b'{"partialSuccess":{}}', "application/json") is None
+
+
+@pytest.mark.parametrize("content_type", ["application/x-protobuf", "application/json", "text/html"])
+def test_an_unreadable_answer_is_a_success_all_the_same(content_type):
+    assert rejection("traces", b"\xff<html>", content_type) is None
+
+
+def test_a_remark_without_rejected_records_is_kept():
+    answer = EXPORT_SERVICES["traces"].response()
+    answer.partial_success.error_message = "deprecated"
+
+    assert rejection("traces", answer.SerializeToString()).count == 0

@@ -1,0 +1,186 @@
+"""The debug exporter: a tree when its root comes, and everything else sooner or later."""
+
+import io
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from rich.console import Console
+
+from receiver.debug_exporter import DebugExporter
+from receiver.errors import PermanentExportError
+
+
+class Screen(io.StringIO):
+    """What was printed since it was last read."""
+
+    def read_new(self):
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return text
+
+
+@pytest.fixture
+def screen():
+    """A terminal of 80 columns without colour."""
+    return Screen()
+
+
+@pytest.fixture
+def debug(screen):
+    """Make a debug exporter that prints to the screen."""
+
+    def make(**settings):
+        return DebugExporter("debug", Console(file=screen, width=80), **settings)
+
+    return make
+
+
+def traces(*spans):
+    """A request of (trace, span, parent, name), each id a small number."""
+    request = ExportTraceServiceRequest()
+    held = request.resource_spans.add().scope_spans.add().spans
+    for trace, span, parent, name in spans:
+        held.add(
+            trace_id=trace.to_bytes(16, "big"),
+            span_id=span.to_bytes(8, "big"),
+            parent_span_id=parent.to_bytes(8, "big") if parent else b"",
+            name=name,
+            start_time_unix_nano=span,
+            end_time_unix_nano=span,
+        )
+    return request.SerializeToString()
+
+
+async def test_nothing_is_printed_before_the_root_comes(debug, screen):
+    exporter = debug()
+
+    await exporter.export("traces", traces((1, 2, 1, "execute_tool read")), 1)
+    assert screen.read_new() == ""
+
+    await exporter.export("traces", traces((1, 1, 0, "invoke_agent build")), 1)
+    printed = screen.read_new()
+    assert printed.splitlines()[0].startswith("invoke_agent build")
+    assert "└── execute_tool read" in printed
+
+
+async def test_spans_that_come_with_their_root_are_in_its_tree(debug, screen):
+    await debug().export("traces", traces((1, 1, 0, "root"), (1, 2, 1, "child"), (2, 1, 0, "other")), 3)
+
+    printed = screen.read_new()
+    assert "└── child" in printed
+    assert printed.index("root") < printed.index("child") < printed.index("other")
+
+
+async def test_a_span_that_comes_after_its_trace_was_printed_is_told_as_late(debug, screen):
+    exporter = debug()
+    await exporter.export("traces", traces((1, 1, 0, "root")), 1)
+    screen.read_new()
+
+    await exporter.export("traces", traces((1, 9, 1, "straggler")), 1)
+
+    first, second, *_ = screen.read_new().splitlines()
+    assert first.startswith("late for trace  0000")
+    assert second.startswith("└── straggler")
+    assert "parent 0000000000000001 not here" in second
+
+
+async def test_a_batch_that_is_sent_twice_shows_each_span_once(debug, screen):
+    exporter = debug()
+    for _ in range(2):
+        await exporter.export("traces", traces((1, 2, 1, "child")), 1)
+    await exporter.export("traces", traces((1, 1, 0, "root")), 1)
+
+    assert screen.read_new().count("child") == 1
+
+
+async def test_the_oldest_trace_is_printed_unfinished_when_there_are_too_many(debug, screen):
+    exporter = debug(max_traces=2)
+    for trace in (1, 2, 3):
+        await exporter.export("traces", traces((trace, 2, 1, f"call {trace}")), 1)
+
+    printed = screen.read_new()
+    assert printed.startswith("trace without a root so far")
+    assert "call 1" in printed
+    assert "call 2" not in printed
+
+
+async def test_spans_are_bounded_too(debug, screen):
+    exporter = debug(max_spans=3)
+
+    await exporter.export("traces", traces((1, 2, 1, "a"), (1, 3, 1, "b"), (2, 2, 1, "c"), (2, 3, 1, "d")), 4)
+
+    printed = screen.read_new()
+    assert "a" in printed
+    assert "d" not in printed
+
+
+async def test_what_is_held_is_printed_at_the_end(debug, screen):
+    exporter = debug()
+    await exporter.export("traces", traces((1, 2, 1, "call")), 1)
+
+    await exporter.stop()
+
+    assert screen.read_new().startswith("unfinished trace")
+
+
+async def test_a_root_session_with_a_parent_elsewhere_finishes_its_trace(debug, screen):
+    request = ExportTraceServiceRequest.FromString(traces((1, 1, 7, "invoke_agent build")))
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.attributes.add(key="gen_ai.operation.name").value.string_value = "invoke_agent"
+
+    await debug().export("traces", request.SerializeToString(), 1)
+
+    assert "parent 0000000000000007 not here" in screen.read_new()
+
+
+async def test_logs_and_metrics_are_a_line(debug, screen):
+    exporter = debug()
+
+    await exporter.export("logs", b"", 12)
+    await exporter.export("metrics", b"", 3)
+
+    assert screen.read_new().split("\n\n") == ["logs: 12 records", "metrics: 3 records", ""]
+
+
+async def test_basic_is_a_line_for_each_batch(debug, screen):
+    await debug(verbosity="basic").export("traces", traces((1, 1, 0, "root")), 1)
+
+    assert screen.read_new().strip() == "traces: 1 records"
+
+
+async def test_detailed_shows_the_attributes(debug, screen):
+    request = ExportTraceServiceRequest.FromString(traces((1, 1, 0, "root")))
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.attributes.add(key="session.id").value.string_value = "ses_A"
+
+    await debug(verbosity="detailed").export("traces", request.SerializeToString(), 1)
+
+    assert "  session.id: ses_A" in screen.read_new()
+
+
+async def test_a_terminal_that_is_gone_ends_nothing():
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    exporter = DebugExporter("debug", Console(file=Gone()))
+
+    with pytest.raises(PermanentExportError, match=r"cannot print: .*Broken pipe"):
+        await exporter.export("traces", traces((1, 1, 0, "root")), 1)
+
+
+async def test_what_is_no_request_is_refused(debug):
+    with pytest.raises(PermanentExportError):
+        await debug().export("traces", b"\xff", 1)
+
+
+async def test_a_terminals_colour_and_encoding_are_kept():
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=out, width=80, force_terminal=True, color_system="standard")
+
+    await DebugExporter("debug", console).export("traces", traces((1, 1, 0, "root"), (1, 2, 1, "child")), 2)
+
+    printed = out.buffer.getvalue().decode("ascii")
+    assert "`-- " in printed
+    assert "\x1b[1mroot" in printed

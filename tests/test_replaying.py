@@ -1,0 +1,200 @@
+"""Replaying recorded requests to real servers."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+from aiohttp import web
+
+from receiver.codec.export_service import EXPORT_SERVICES, export_response
+from receiver.errors import ConfigError, InputError, RetryableExportError
+from receiver.model import SIGNALS
+from receiver.recordings import Recording
+from receiver.replaying import Refusal, replay
+
+RECORDINGS = [
+    Recording("0001-logs.pb", "logs", b""),
+    Recording("0002-metrics.pb", "metrics", b""),
+    Recording("0003-traces.pb", "traces", b""),
+]
+
+
+class Receiver:
+    """Takes everything, unless `answers` says otherwise: a response message or a gRPC code, an HTTP status."""
+
+    def __init__(self):
+        self.received = []
+        self.answers = []
+
+    async def grpc(self, stack):
+        server = grpc.aio.server()
+        for signal in SIGNALS:
+            export = grpc.unary_unary_rpc_method_handler(self._export(signal))
+            handler = grpc.method_handlers_generic_handler(EXPORT_SERVICES[signal].name, {"Export": export})
+            server.add_generic_rpc_handlers((handler,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        stack.push_async_callback(server.stop, None)
+        return f"127.0.0.1:{port}"
+
+    async def http(self, stack):
+        async def take(request):
+            self.received.append((request.path, request.content_type))
+            return web.Response(status=self.answers.pop(0) if self.answers else 200)
+
+        app = web.Application()
+        app.router.add_post("/{path:.*}", take)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    def _export(self, signal):
+        async def export(body, context):
+            answer = self.answers.pop(0) if self.answers else EXPORT_SERVICES[signal].response()
+            if isinstance(answer, grpc.StatusCode):
+                await context.abort(answer, "because")
+            self.received.append(signal)
+            return answer.SerializeToString()
+
+        return export
+
+
+class VirtualTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.slept = []
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def stack():
+    """Closes what the test opened."""
+    async with AsyncExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def receiver():
+    """A receiver that is not started yet."""
+    return Receiver()
+
+
+@pytest.fixture
+def time():
+    """Virtual time."""
+    return VirtualTime()
+
+
+@pytest.mark.parametrize("prefix", ["", "http://"])
+async def test_everything_is_sent_in_order_over_grpc(receiver, stack, prefix):
+    endpoint = prefix + await receiver.grpc(stack)
+    seen = []
+
+    result = await replay(RECORDINGS, endpoint, None, seen.append)
+
+    assert receiver.received == ["logs", "metrics", "traces"]
+    assert (result.sent, result.refused) == (3, ())
+    assert seen == RECORDINGS
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/traces", "/v1/logs/"])
+async def test_an_endpoint_with_a_path_is_http(receiver, stack, path):
+    endpoint = await receiver.http(stack)
+
+    await replay(RECORDINGS, endpoint + path)
+
+    assert receiver.received == [
+        (f"/v1/{signal}", "application/x-protobuf") for signal in ("logs", "metrics", "traces")
+    ]
+
+
+async def test_the_protocol_can_be_told(receiver, stack):
+    endpoint = await receiver.http(stack)
+
+    await replay(RECORDINGS[:1], endpoint, protocol="http/json")
+
+    assert receiver.received == [("/v1/logs", "application/json")]
+
+
+async def test_a_rate_spaces_the_requests_by_the_clock(receiver, stack, time):
+    endpoint = await receiver.grpc(stack)
+
+    await replay(RECORDINGS, endpoint, 4.0, clock=lambda: time.now, sleep=time.sleep)
+
+    assert time.slept == [0.25, 0.25]
+
+
+async def test_a_rate_catches_up_when_sending_was_slow(receiver, stack, time):
+    endpoint = await receiver.grpc(stack)
+
+    def slow(recording):
+        time.now += 0.4 if recording is RECORDINGS[0] else 0.0
+
+    await replay(RECORDINGS, endpoint, 4.0, slow, clock=lambda: time.now, sleep=time.sleep)
+
+    assert time.slept == pytest.approx([0.1])
+
+
+async def test_refusals_are_counted_and_named_and_the_rest_goes_on(receiver, stack):
+    endpoint = await receiver.grpc(stack)
+    receiver.answers = [EXPORT_SERVICES["logs"].response(), grpc.StatusCode.INVALID_ARGUMENT]
+
+    result = await replay(RECORDINGS, endpoint)
+
+    assert result.sent == 2
+    assert result.refused == (Refusal("0002-metrics.pb", f"{endpoint}: INVALID_ARGUMENT: because"),)
+
+
+async def test_a_partial_success_is_sent_and_named(receiver, stack):
+    endpoint = await receiver.grpc(stack)
+    receiver.answers = [export_response("logs", 2, "no time")]
+
+    result = await replay(RECORDINGS, endpoint)
+
+    assert result.sent == 3
+    assert result.refused == (Refusal("0001-logs.pb", "2 logs records rejected: no time"),)
+
+
+async def test_an_answer_that_asks_for_patience_gets_some(receiver, stack, time):
+    endpoint = await receiver.grpc(stack)
+    receiver.answers = [grpc.StatusCode.UNAVAILABLE] * 2
+
+    result = await replay(RECORDINGS, endpoint, sleep=time.sleep)
+
+    assert result.sent == 3
+    assert time.slept == [0.2, 0.4]
+
+
+async def test_nobody_there_ends_it_with_a_remedy(unused_tcp_port, time):
+    with pytest.raises(RetryableExportError, match=r"0001-logs\.pb after 0 requests \(is a receiver running there\?\)"):
+        await replay(RECORDINGS, f"127.0.0.1:{unused_tcp_port}", sleep=time.sleep)
+
+    assert len(time.slept) == 4
+
+
+async def test_a_recording_that_cannot_be_read_ends_it(receiver, stack):
+    endpoint = await receiver.grpc(stack)
+
+    def reading():
+        yield RECORDINGS[0]
+        raise InputError("0002-metrics.pb: not a protobuf Export request")
+
+    with pytest.raises(InputError):
+        await replay(reading(), endpoint)
+
+    assert receiver.received == ["logs"]
+
+
+async def test_an_endpoint_that_cannot_be_is_told():
+    with pytest.raises(ConfigError):
+        await replay(RECORDINGS, "http://host:port")

@@ -11,6 +11,7 @@ import asyncio
 import io
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Literal, cast
 
 from google.protobuf.message import DecodeError
@@ -69,7 +70,8 @@ class DebugExporter:
         """Print what is still held: no root will come before this process ends."""
         rest = [self._tree(spans, "unfinished trace") for spans in self._held.values()]
         self._held.clear()
-        await self._print(rest)
+        with suppress(PermanentExportError):  # with the terminal gone there is nobody to tell
+            await self._print(rest)
 
     def _take(self, request: ExportTraceServiceRequest) -> list[RenderableType]:
         trees: list[RenderableType] = []

@@ -113,7 +113,7 @@ class CallTold(Event, frozen=True, kw_only=True, gc=False):
     skill_source: str | None = None
     mcp_server: str | None = None
     mcp_tool: str | None = None
-    permission: str | None = None
+    permission_name: str | None = None
     permission_reply: str | None = None
     file_path: str | None = None
     description: str | None = None

@@ -4,6 +4,7 @@ The marks say in words what colour says too, so that nothing is lost on a termin
 
     ✗ reason                   the span failed
     @server                    the MCP server that was called
+    replied once               how a permission was answered
     → session ses_…            a task call and the child session that it started
     ⤷ continued from ses_…     the segment before this one; also "forked from", "task call", "candidate"
     ~parent ~start             facts that were inferred (`opencode.inferred`)
@@ -30,7 +31,7 @@ _INDENT = 2
 _GAP = 2
 _TEXT_LIMIT = 200
 _ID_SHOWN = 16  # hex digits of a trace id: enough to find it in a backend's search
-_ASCII = str.maketrans({"✗": "x", "→": "->", "⤷": "^", "⤴": "^", "·": "|", "…": "~", "µ": "u"})
+_ASCII = str.maketrans({"✗": "x", "→": "->", "⤷": "^", "⤴": "^", "·": "/", "…": "~", "µ": "u"})
 _LINKS = {
     sc.LINK_CHILD: "→ session",
     sc.LINK_CONTINUED: "⤷ continued from",
@@ -69,6 +70,8 @@ def title_label(title: str, trace_id: str) -> Label:
 def _marks(span: Span, attributes: Mapping[str, Any]) -> Iterator[Text]:
     if (server := attributes.get(sc.MCP_SERVER)) is not None:
         yield _part(f"@{server}", "blue")
+    if (reply := attributes.get(sc.PERMISSION_REPLY)) is not None:
+        yield _part(f"replied {reply}", "yellow")
     for link in span.links:
         yield _link(decoded(link.attributes), link, attributes)
     inferred = attributes.get(sc.INFERRED) or []

@@ -196,6 +196,12 @@ def test_failure_without_a_message_shows_its_class():
     assert lines[-1].strip("│ ") == "✗ failed"
 
 
+def test_a_permissions_reply_is_shown():
+    waited = span(1, 0, "permission bash", 0, 904 * MS, opencode__permission__reply="once")
+
+    assert shown(trace_tree([waited]))[0].startswith("permission bash  904ms  replied once")
+
+
 def test_late_spans_are_marked():
     assert "late" in shown(trace_tree([span(1, 0, "a", opencode__late=True)]))[0]
 

@@ -176,7 +176,7 @@ class Leaving:
         if not child_id and item.get("tool") == links.TASK and self.settings.infer:
             child_id = self._inferred_child(session, item)
             if child_id:
-                place.inferred.append("child")
+                place.inferred.append("parent")
                 learn(item.facts, "child", INFERRED, child_id)
         child = self.forest.get(child_id) if child_id else None
         if not child_id or child is None or child.parent != session.id:

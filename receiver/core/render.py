@@ -139,7 +139,7 @@ def call_span(
     put.put(sc.TOOL_CALL_ARGUMENTS, item.get("arguments"))
     put.put(sc.TOOL_CALL_RESULT, item.get("result"))
     put.put(sc.FILE_PATH, item.get("file_path"))
-    put.put(sc.PERMISSION_NAME, item.get("permission"))
+    put.put(sc.PERMISSION_NAME, item.get("permission_name"))
     put.put(sc.PERMISSION_REPLY, item.get("permission_reply"))
     if item.lines:
         put.put(sc.LINES_ADDED, sum(added for added, _ in item.lines.values()))

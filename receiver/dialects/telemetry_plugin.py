@@ -273,7 +273,7 @@ def _permission(point: MetricPoint) -> Iterator[Told]:
         session=session,
         call=call,
         rank=COUNTED,
-        permission=as_text(point.attributes.get("permission.name")),
+        permission_name=as_text(point.attributes.get("permission.name")),
         permission_reply=as_text(point.attributes.get("permission.reply")),
     )
 

@@ -169,6 +169,9 @@ async def test_a_terminal_that_is_gone_ends_nothing():
     with pytest.raises(PermanentExportError, match=r"cannot print: .*Broken pipe"):
         await exporter.export("traces", traces((1, 1, 0, "root")), 1)
 
+    await exporter.export("traces", traces((2, 2, 1, "held")), 1)
+    await exporter.stop()
+
 
 async def test_what_is_no_request_is_refused(debug):
     with pytest.raises(PermanentExportError):

@@ -1,0 +1,65 @@
+# Two commands do everything: `make run` and `make test`. The rest is for those who work on the program.
+# What is installed goes into .venv; the stamps tell make when pyproject.toml has changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check lint types contract format proto docs golden deep slow e2e interop bench clean
+
+run: $(VENV)/.run  ## serve on 4317 and 4318 with no configuration, and show each finished tree
+	$(BIN)/opencode-trace-receiver run
+
+test: $(VENV)/.dev  ## the tests
+	$(BIN)/pytest
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+check: lint types contract  ## everything CI holds besides the tests
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contract: $(VENV)/.dev  ## imports run one way
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+proto: $(VENV)/.dev  ## compile what receiver/ ships compiled
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/codec/wire.proto
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/receiver/admin/admin.proto
+
+docs: $(VENV)/.dev  ## rewrite what is generated of the documentation
+	$(BIN)/python -m receiver.config.reference docs/configuration.md
+
+golden: $(VENV)/.dev  ## rewrite the expected trees; review the difference
+	$(BIN)/python -m tests.golden.rewrite
+
+deep: $(VENV)/.dev  ## the laws over many more generated sessions (minutes)
+	HYPOTHESIS_PROFILE=deep $(BIN)/pytest tests/test_laws.py
+
+slow: $(VENV)/.dev  ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+e2e: $(VENV)/.dev  ## the real OpenCode agent against `run` (needs node, npm, git; installs the agent from npm)
+	$(BIN)/pytest tests/e2e -m e2e
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/bench_pipeline.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

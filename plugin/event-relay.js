@@ -12,6 +12,7 @@ import { OTLPLogExporter as GrpcExporter } from "@opentelemetry/exporter-logs-ot
 import { OTLPLogExporter as HttpExporter } from "@opentelemetry/exporter-logs-otlp-proto"
 import { resourceFromAttributes } from "@opentelemetry/resources"
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs"
+import { randomUUID } from "node:crypto"
 
 const VERSION = "0.1.0"
 const MAX_TEXT = 2000 // characters: outputs reach 50 KB, and an attribute of a span keeps 2,048 bytes
@@ -20,13 +21,22 @@ const CONTENT = process.env.RELAY_CONTENT !== "0"
 const EVENTS =
   /^(session\.(created|updated|deleted|status|idle|error|compacted)|message\.(part\.)?updated|permission\.(asked|updated|replied)|command\.executed|mcp\.tools\.changed)$/
 // the arguments that identify what a call is about; all others are content
-const NAMING = { task: ["subagent_type"], skill: ["name"], read_mcp_resource: ["server"], list_mcp_resources: ["server"] }
+const NAMING = {
+  task: "subagent_type",
+  skill: "name",
+  read_mcp_resource: "server",
+  list_mcp_resources: "server",
+}
 
-const pick = (from, keys) => Object.fromEntries(keys.map((key) => [key, from?.[key]]))
+// the fields of these names, in one text
+const pick = (from, keys) => Object.fromEntries(keys.split(" ").map((key) => [key, from?.[key]]))
 const content = (value) => (CONTENT ? value : undefined)
-const args = (tool, given) => (CONTENT ? given : pick(given, NAMING[tool] ?? []))
-const metadata = (of) => ({ ...pick(of, ["sessionId", "parentSessionId", "background", "interrupted", "name"]), dir: content(of?.dir) })
-const failure = (error) => error && { name: error.name, data: pick(error.data, ["message", "statusCode"]) }
+const args = (tool, given) => (CONTENT ? given : pick(given, NAMING[tool] ?? ""))
+const metadata = (of) => ({
+  ...pick(of, "sessionId parentSessionId background interrupted name"),
+  dir: content(of?.dir),
+})
+const failure = (error) => error && { name: error.name, data: pick(error.data, "message statusCode") }
 
 /** What OTLP can carry of a value: nothing undefined, null or callable, and no endless text. */
 function plain(value, depth = 0) {
@@ -34,36 +44,63 @@ function plain(value, depth = 0) {
   if (typeof value === "number" || typeof value === "boolean") return value
   if (value === null || typeof value !== "object" || depth > 12) return undefined
   if (Array.isArray(value)) return value.map((v) => plain(v, depth + 1)).filter((v) => v !== undefined)
-  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v, depth + 1)]).filter(([, v]) => v !== undefined))
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([k, v]) => [k, plain(v, depth + 1)])
+      .filter(([, v]) => v !== undefined),
+  )
 }
 
 /** The body: of an event's properties what a receiver reads, never a prompt, an answer or a file's text. */
 function body(type, { info, part, ...p }) {
   if (type.startsWith("session.")) {
-    const known = info && { ...pick(info, ["id", "parentID", "version", "projectID", "agent", "model", "time"]), title: content(info.title), directory: content(info.directory) }
-    return { ...pick(p, ["sessionID", "status"]), info: known, error: failure(p.error) }
+    const known = info && {
+      ...pick(info, "id parentID version projectID agent model time"),
+      title: content(info.title),
+      directory: content(info.directory),
+    }
+    return { ...pick(p, "sessionID status"), info: known, error: failure(p.error) }
   }
   if (type === "message.updated") {
-    const keys = ["id", "sessionID", "role", "parentID", "agent", "mode", "model", "modelID", "providerID", "time", "finish", "tokens", "cost"]
-    return { ...pick(p, ["sessionID"]), info: { ...pick(info, keys), error: failure(info.error) } }
+    const told = pick(info, "id sessionID role parentID agent mode model modelID providerID time finish tokens cost")
+    return { ...pick(p, "sessionID"), info: { ...told, error: failure(info.error) } }
   }
   if (type === "message.part.updated") {
     const { tool, state } = part
-    const told = { ...pick(state, ["status", "time", "error"]), input: args(tool, state.input), metadata: metadata(state.metadata), output: content(state.output) }
-    return { ...pick(p, ["sessionID"]), part: { ...pick(part, ["id", "messageID", "sessionID", "type", "tool", "callID"]), state: told } }
+    const told = {
+      ...pick(state, "status time error"),
+      input: args(tool, state.input),
+      metadata: metadata(state.metadata),
+      output: content(state.output),
+    }
+    return {
+      ...pick(p, "sessionID"),
+      part: { ...pick(part, "id messageID sessionID type tool callID"), state: told },
+    }
   }
-  if (type === "command.executed") return { ...pick(p, ["name", "sessionID", "messageID"]), arguments: content(p.arguments) }
-  return pick(p, ["id", "sessionID", "permission", "type", "tool", "messageID", "callID", "requestID", "permissionID", "reply", "response", "server"])
+  if (type === "command.executed") return { ...pick(p, "name sessionID messageID"), arguments: content(p.arguments) }
+  return pick(p, "id sessionID permission type tool messageID callID requestID permissionID reply response server")
 }
 
 /** The identifiers, as attributes. */
 function identifiers(type, { info, part, ...p }) {
-  const session = type.startsWith("session."), permission = type.startsWith("permission.")
+  const session = type.startsWith("session."),
+    permission = type.startsWith("permission.")
   return {
     "session.id": p.sessionID ?? part?.sessionID ?? info?.sessionID ?? (session ? info?.id : undefined),
     ...(session && { "session.parent_id": info?.parentID, "session.status": p.status?.type }),
-    ...(part && { "part.id": part.id, "part.type": part.type, "tool.name": part.tool, "tool.status": part.state.status, "child.session.id": part.state.metadata?.sessionId }),
-    ...(permission && { "permission.id": p.requestID ?? p.permissionID ?? p.id, "permission.name": p.permission ?? p.type, "permission.reply": p.reply ?? p.response }),
+    ...(part && {
+      "part.id": part.id,
+      "part.type": part.type,
+      "tool.name": part.tool,
+      "tool.status": part.state.status,
+      "child.session.id": part.state.metadata?.sessionId,
+    }),
+    ...(permission && {
+      "permission.id": p.requestID ?? p.permissionID ?? p.id,
+      "permission.name": p.permission ?? p.type,
+      "permission.reply": p.reply ?? p.response,
+    }),
     ...(type === "command.executed" && { "command.name": p.name }),
     "message.id": p.messageID ?? part?.messageID ?? p.tool?.messageID ?? (session ? undefined : info?.id),
     "message.role": info?.role,
@@ -75,8 +112,15 @@ function identifiers(type, { info, part, ...p }) {
 }
 
 function exporter() {
-  const { RELAY_OTLP_ENDPOINT: endpoint, RELAY_OTLP_PROTOCOL: protocol = "grpc", RELAY_OTLP_HEADERS: text = "" } = process.env
-  const headers = text.split(",").filter(Boolean).map((pair) => pair.split(/=(.*)/s).map((half) => half.trim()))
+  const {
+    RELAY_OTLP_ENDPOINT: endpoint,
+    RELAY_OTLP_PROTOCOL: protocol = "grpc",
+    RELAY_OTLP_HEADERS: text = "",
+  } = process.env
+  const headers = text
+    .split(",")
+    .filter(Boolean)
+    .map((pair) => pair.split(/=(.*)/s).map((half) => half.trim()))
   if (protocol === "grpc") {
     const metadata = new Metadata()
     for (const [name, value] of headers) metadata.set(name, value)
@@ -88,7 +132,8 @@ function exporter() {
 
 // OpenCode sets a plugin up once for each project folder of its process: before that ends, all of them send what they have
 const flushes = new Set()
-const flushAll = () => Promise.race([Promise.all([...flushes].map((flush) => flush())), new Promise((done) => setTimeout(done, FLUSH_MS))])
+const flushAll = () =>
+  Promise.race([Promise.all([...flushes].map((flush) => flush())), new Promise((done) => setTimeout(done, FLUSH_MS))])
 function flushOnSignals() {
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP"])
     process.once(name, async () => {
@@ -97,11 +142,17 @@ function flushOnSignals() {
     })
 }
 
-export const EventRelay = async ({ directory }) => {
+export const EventRelay = async () => {
   const resource = resourceFromAttributes({
-    "service.name": "opencode", "opencode.plugin": "event-relay", "process.pid": process.pid, ...(CONTENT && { "opencode.directory": directory }),
+    "service.name": "opencode",
+    "service.instance.id": randomUUID(),
+    "opencode.plugin": "event-relay",
+    "process.pid": process.pid,
   })
-  const batches = new BatchLogRecordProcessor(exporter(), { scheduledDelayMillis: Number(process.env.RELAY_DELAY_MS ?? 1000), maxExportBatchSize: 256 })
+  const batches = new BatchLogRecordProcessor(exporter(), {
+    scheduledDelayMillis: Number(process.env.RELAY_DELAY_MS ?? 1000),
+    maxExportBatchSize: 256,
+  })
   const logger = new LoggerProvider({ resource, processors: [batches] }).getLogger("opencode.event-relay", VERSION)
   const emit = (type, attributes, properties, failed) =>
     logger.emit({
@@ -127,20 +178,34 @@ export const EventRelay = async ({ directory }) => {
     return news
   }
   const hook = (input) => ({ "session.id": input.sessionID, "call.id": input.callID, "tool.name": input.tool })
-  const called = (input) => pick(input, ["tool", "sessionID", "callID"])
+  const called = (input) => pick(input, "tool sessionID callID")
 
   return {
     dispose: flush,
+    config: async ({ mcp }) => {
+      // the servers' names, without which `my_db_query` may be of a server `my` or of a server `my_db`
+      for (const server of Object.keys(mcp ?? {})) emit("mcp.tools.changed", { "mcp.server": server }, { server })
+    },
     "tool.execute.before": async (input, output) =>
       emit("tool.execute.before", hook(input), { input: called(input), args: args(input.tool, output?.args) }),
     "tool.execute.after": async (input, output) =>
-      emit("tool.execute.after", { ...hook(input), "child.session.id": output?.metadata?.sessionId }, {
-        input: { ...called(input), args: args(input.tool, input.args) }, output: { metadata: metadata(output?.metadata) },
-      }),
+      emit(
+        "tool.execute.after",
+        { ...hook(input), "child.session.id": output?.metadata?.sessionId },
+        {
+          input: { ...called(input), args: args(input.tool, input.args) },
+          output: { metadata: metadata(output?.metadata) },
+        },
+      ),
     event: async ({ event: { type, properties: p } }) => {
       if (!EVENTS.test(type) || (p.part && !isNews(p.part))) return
       if (type.startsWith("session.") && p.info?.parentID) children.add(p.info.id)
-      emit(type, identifiers(type, p), body(type, p), Boolean(p.error ?? p.info?.error) || p.part?.state.status === "error")
+      emit(
+        type,
+        identifiers(type, p),
+        body(type, p),
+        Boolean(p.error ?? p.info?.error) || p.part?.state.status === "error",
+      )
       if (type === "session.idle" && !children.has(p.sessionID)) await flush() // `opencode run` ends right after this
     },
   }

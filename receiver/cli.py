@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -67,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_config)
     _add(commands, "build", _build, "offline: recorded OTLP requests in, finished traces out", _add_build)
     _add(commands, "replay", _replay, "send recorded OTLP requests to a running receiver", _add_replay)
+    _add(commands, "sessions", _sessions, "list the open sessions of a running receiver", _add_endpoint)
+    _add(commands, "tree", _tree, "show a session's tree as it would be built now", _add_session)
+    _add(commands, "flush", _flush, "close a session with the tree that it is in, or all", _add_maybe_session)
+    _add(commands, "queue", _queue, "show what waits to be sent, and what backends refused for good", _add_endpoint)
+    _add(commands, "resend", _resend, "send again what backends refused for good", _add_ids)
     return parser
 
 
@@ -100,6 +106,27 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint", default="localhost:4317", metavar="URL", help="default: localhost:4317")
     parser.add_argument("--protocol", choices=("grpc", "http/protobuf", "http/json"), help="default: by the endpoint")
     parser.add_argument("--rate", type=_rate, metavar="N", help="requests a second; default: as fast as they are taken")
+
+
+def _add_endpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--endpoint", default="localhost:13134", metavar="HOST:PORT", help="the receiver's admin service (%(default)s)"
+    )
+
+
+def _add_session(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION_ID", help="an id that `sessions` lists")
+    _add_endpoint(parser)
+
+
+def _add_maybe_session(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", nargs="?", metavar="SESSION_ID", help="an id that `sessions` lists; default: all")
+    _add_endpoint(parser)
+
+
+def _add_ids(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="an id that `queue` lists; default: all")
+    _add_endpoint(parser)
 
 
 def _rate(text: str) -> float:
@@ -273,6 +300,72 @@ def _replay(options: argparse.Namespace) -> int:
         print(f"opencode-trace-receiver: {refusal.source}: refused ({refusal.reason})", file=sys.stderr)
     print(f"{result.sent} requests sent, {len(result.refused)} refused")
     return BAD if result.refused else WELL
+
+
+# sessions, tree, flush, queue, resend: asked of a running receiver
+
+
+def _sessions(options: argparse.Namespace) -> int:
+    from receiver.admin.client import AdminClient
+    from receiver.admin.view import sessions_table
+
+    with AdminClient(options.endpoint) as client:
+        answer = client.sessions()
+    if not answer.sessions:
+        print("no session is open")
+        return WELL
+    _console().print(sessions_table(answer, time.time_ns()))
+    if answer.total > len(answer.sessions):
+        print(f"and {answer.total - len(answer.sessions)} more")
+    return WELL
+
+
+def _tree(options: argparse.Namespace) -> int:
+    from receiver.admin.client import AdminClient
+    from receiver.admin.view import session_trees
+
+    with AdminClient(options.endpoint) as client:
+        answer = client.tree(options.session)
+    for tree in session_trees(answer):
+        _console().print(tree)
+    if left := len(answer.left_span_ids):
+        print(f"{left} of these spans have left already, and are told in short; the backend has them whole")
+    return WELL
+
+
+def _flush(options: argparse.Namespace) -> int:
+    from receiver.admin.client import AdminClient
+
+    with AdminClient(options.endpoint) as client:
+        print(f"{client.flush(options.session)} sessions closed")
+    return WELL
+
+
+def _queue(options: argparse.Namespace) -> int:
+    from receiver.admin.client import AdminClient
+    from receiver.admin.view import queues_table, set_aside_table
+
+    with AdminClient(options.endpoint) as client:
+        queues, aside = client.queues(), client.set_aside()
+    _console().print(queues_table(queues, time.time_ns()))
+    if aside.rows:
+        print("\nset aside:")
+        _console().print(set_aside_table(aside.rows, time.time_ns()))
+    return WELL
+
+
+def _resend(options: argparse.Namespace) -> int:
+    from receiver.admin.client import AdminClient
+
+    with AdminClient(options.endpoint) as client:
+        answer = client.resend(options.ids)
+    print(f"{answer.rows} rows ({answer.items} items) put back into their queues")
+    return WELL
+
+
+def _console() -> Console:
+    """Standard output; as wide as its lines where it is no terminal, so that nothing is cut off."""
+    return Console() if sys.stdout.isatty() else Console(width=240)
 
 
 def _progress() -> Progress:

@@ -15,7 +15,7 @@ from receiver.codec.decode import Envelope, log_records, metric_points, span_rec
 from receiver.core.taking import Source
 from receiver.dialects.table import DIALECTS, Dialect
 from receiver.events import Discarded, Told
-from receiver.model import LogRecord, MetricPoint, Request, Resource, SpanRecord
+from receiver.model import LogRecord, MetricPoint, Request, Resource, Signal, SpanRecord
 
 Record: TypeAlias = LogRecord | MetricPoint | SpanRecord
 Readers: TypeAlias = Sequence[tuple[Dialect, Callable[..., Sequence[Told] | None]]]
@@ -29,6 +29,7 @@ class Evidence:
     """What one request told. `used` and `discarded` add up to its records. `untouched` are the spans that no dialect
     knows, to be handed on as they came."""
 
+    signal: Signal = "logs"
     told: list[tuple[Source, Told]] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
@@ -60,7 +61,7 @@ class Reading:
 
     def read(self, request: Request, arrival: int) -> Evidence:
         """What a request tells. `arrival` is the receiver's clock (ns)."""
-        evidence = Evidence()
+        evidence = Evidence(request.signal)
         self._sources.clear()
         if request.signal == "logs":
             self._all(evidence, log_records(request.body), self._logs, arrival)

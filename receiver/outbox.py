@@ -27,6 +27,7 @@ class Outbox:
         self._clock = clock
         self._in_flight: dict[str, dict[int, QueueRow]] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._looking: dict[str, asyncio.Lock] = {}
 
     def wake(self) -> None:
         """There may be new rows. Called in the loop's thread."""
@@ -35,21 +36,14 @@ class Outbox:
 
     async def head(self, exporter: str, max_items: int, max_bytes: int) -> Chunk | None:
         """The exporter's oldest rows that are not in flight, of one signal, joined."""
-        self._news.setdefault(exporter, asyncio.Event()).clear()
-        busy = self._in_flight.setdefault(exporter, {})
-        rows = await self._own(self._store.queue_head, exporter, tuple(busy), _MAX_ROWS)
-        taken: list[QueueRow] = []
-        items = size = 0
-        for row in rows:
-            items += row.items
-            size += len(row.body)
-            if taken and (row.signal != taken[0].signal or items > max_items or size > max_bytes):
-                break
-            taken.append(row)
-        if not taken:
-            return None
-        busy.update((row.id, row) for row in taken)
-        return _chunk(taken)
+        # One consumer at a time, or two would be given the same rows.
+        async with self._looking.setdefault(exporter, asyncio.Lock()):
+            self._news.setdefault(exporter, asyncio.Event()).clear()
+            busy = self._in_flight.setdefault(exporter, {})
+            rows = await self._own(self._store.queue_head, exporter, frozenset(busy), _MAX_ROWS, max_bytes)
+            taken = _fitting(rows, max_items, max_bytes)
+            busy.update((row.id, row) for row in taken)
+        return _chunk(taken) if taken else None
 
     async def split(self, chunk: Chunk) -> Sequence[Chunk]:
         """The chunk's rows, each as a chunk of its own."""
@@ -74,6 +68,19 @@ class Outbox:
         for rows in self._in_flight.values():
             for i in chunk.ids:
                 rows.pop(i, None)
+
+
+def _fitting(rows: Sequence[QueueRow], max_items: int, max_bytes: int) -> list[QueueRow]:
+    """The first rows, of one signal, that fit into a request; one at least."""
+    taken: list[QueueRow] = []
+    items = size = 0
+    for row in rows:
+        items += row.items
+        size += len(row.body)
+        if taken and (row.signal != taken[0].signal or items > max_items or size > max_bytes):
+            break
+        taken.append(row)
+    return taken
 
 
 def _chunk(rows: Sequence[QueueRow]) -> Chunk:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -31,7 +32,7 @@ from receiver.errors import UnavailableError
 from receiver.evidence import Evidence, Reading
 from receiver.model import Request, Signal, Span
 from receiver.outbox import Outbox
-from receiver.store import Outgoing, QueueSize, Store, Waiting
+from receiver.store import Outgoing, QueueSize, Step, Store, Waiting
 from receiver.woods import Woods
 
 _T = TypeVar("_T")
@@ -62,17 +63,28 @@ class Routes:
     adopt_spans: bool = True
 
 
+ATTEMPTS = 3  # then a request is set aside, and a session is left alone for a while
+_SET_BACK = 60 * SECOND
+_PAUSE_AFTER_FAILURE = 1.0  # s
+_PAUSE_WHILE_FULL = 0.5  # s
+_STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
+_ROW_SPANS, _ROW_BYTES = 512, 1 << 20  # of one row of a sending queue
+
+
 class Observer(Protocol):
     """Is told of what happened, for metrics and logs. Never asked."""
 
     def read(self, evidence: Evidence) -> None:
-        """One request's records were read."""
+        """One request's records were read, and what they told is committed."""
 
     def skipped(self, reasons: Counter[str]) -> None:
         """Events added nothing, or items left no span, for these reasons."""
 
     def built(self, outcome: Outcome) -> None:
         """Spans left the builder."""
+
+    def queued(self, outgoing: Sequence[Outgoing]) -> None:
+        """Requests were put into the sending queues."""
 
 
 class NoObserver:
@@ -86,6 +98,29 @@ class NoObserver:
 
     def built(self, outcome: Outcome) -> None:
         """Not watched."""
+
+    def queued(self, outgoing: Sequence[Outgoing]) -> None:
+        """Not watched."""
+
+
+@contextmanager
+def _unharmed() -> Iterator[None]:
+    """Who watches may fail; what is watched goes on."""
+    try:
+        yield
+    except Exception:
+        _log.exception("an observer failed")
+
+
+def _requests(spans: list[Span]) -> Iterator[tuple[int, bytes]]:
+    """Spans as serialized requests that are not too large for a backend, each with how many it holds."""
+    body = spans_request(spans)
+    if len(body) <= _ROW_BYTES or len(spans) == 1:
+        yield len(spans), body
+    else:
+        half = len(spans) // 2
+        yield from _requests(spans[:half])
+        yield from _requests(spans[half:])
 
 
 class Pipeline:
@@ -112,13 +147,16 @@ class Pipeline:
         self._woods = Woods(store, self._builder, self._limits.sessions_in_memory)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owner")
         self._arrived: list[tuple[Request, asyncio.Future[None]]] = []
+        self._arriving = 0
         self._work = asyncio.Event()
         self._arrivals = asyncio.Event()
         self.outbox = Outbox(store, self._own, clock)
         self._not_before = 0
-        self._seen = 0
+        self._failures: Counter[int | str] = Counter()
+        self._unobserved: list[Evidence] = []
         self._purged = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._refusing = False
         self._stopping = False
 
     async def start(self) -> None:
@@ -129,11 +167,17 @@ class Pipeline:
         self.outbox.wake()
 
     async def stop(self) -> None:
-        """Build what was accepted. Open sessions stay open: they are in the store."""
-        self._stopping = True
+        """Persist and build what was accepted. Open sessions stay open: they are in the store."""
+        self._refusing = True
         self._arrivals.set()
+        await asyncio.gather(*self._tasks[:1], return_exceptions=True)
+        self._stopping = True
         self._work.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do: someone else than accept() changed the store or the clock."""
+        self._work.set()
 
     async def close(self) -> None:
         """Let go of the store, when the senders have stopped too."""
@@ -142,46 +186,51 @@ class Pipeline:
 
     async def accept(self, request: Request) -> None:
         """Return when the request is committed. Raises UnavailableError when it cannot be."""
-        if self._stopping:
+        if self._refusing:
             raise UnavailableError("the receiver is shutting down; send again")
-        if self._store.backlog().items + request.items > self._limits.backlog_items:
+        before = self._store.backlog().items + self._arriving
+        if before and before + request.items > self._limits.backlog_items:
             raise UnavailableError("too much is waiting to be built; send again later", retry_after=10)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrived.append((request, done))
+        self._arriving += request.items
         self._arrivals.set()
         await done
 
     # 1, 2: persist what has arrived, then answer
 
     async def _append_all(self) -> None:
-        while not (self._stopping and not self._arrived):
+        while not (self._refusing and not self._arrived):
             await self._arrivals.wait()
             self._arrivals.clear()
             group, self._arrived = self._arrived, []
-            if not group:
-                continue
-            error: Exception | None = None
-            try:
-                await self._own(self._store.append, self._clock(), [request for request, _ in group])
-            except Exception as failed:
-                error = failed if isinstance(failed, UnavailableError) else UnavailableError(str(failed))
-                _log.error("requests could not be persisted", requests=len(group), error=str(failed))
-            for _, done in group:
-                if not done.done():
-                    done.set_result(None) if error is None else done.set_exception(error)
-            self._work.set()
+            if group:
+                error = await self._append([request for request, _ in group])
+                for _, done in group:
+                    if not done.done():
+                        done.set_result(None) if error is None else done.set_exception(error)
+
+    async def _append(self, requests: Sequence[Request]) -> UnavailableError | None:
+        try:
+            await self._own(self._store.append, self._clock(), requests)
+        except Exception as failed:
+            _log.error("requests could not be persisted", requests=len(requests), error=str(failed))
+            return failed if isinstance(failed, UnavailableError) else UnavailableError(str(failed))
+        finally:
+            self._arriving -= sum(request.items for request in requests)
+        self._work.set()
+        return None
 
     # 3, 4, 5: build what was persisted, and what falls due
 
     async def _build_all(self) -> None:
         while True:
+            self._work.clear()  # before the step, so that what comes during it is not missed
             pause = await self._own(self._step_safely)
             if self._stopping and pause is not None:
                 return
             if pause is None:
-                await asyncio.sleep(0)
                 continue
-            self._work.clear()
             try:
                 async with asyncio.timeout(pause):
                     await self._work.wait()
@@ -194,35 +243,73 @@ class Pipeline:
             return self._step()
         except UnavailableError as error:
             _log.error("the store cannot be written; trying again", error=str(error))
-            self._start_over()
-            return 1.0
         except Exception:
             _log.exception("a step failed; it is undone and tried again")
-            self._start_over()
-            return 5.0
-
-    def _start_over(self) -> None:
-        self._woods.forget()
-        self._seen = 0
+        self._undo()
+        return _PAUSE_AFTER_FAILURE
 
     def _step(self) -> float | None:
         if self._is_full():
-            return 0.5
+            return _PAUSE_WHILE_FULL
         now = self._clock()
         waiting = self._take_waiting()
-        outgoing, skipped = self._read(waiting)
         due = self._store.due(now, self._limits.step_sessions) if now >= self._not_before else []
+        self._move(now, waiting, due)
+        self._purge(now)
+        if waiting or len(due) == self._limits.step_sessions:
+            return None
+        return self._until_next(now)
+
+    def _move(self, now: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
+        """Read requests, and let leave what is due: all of it, or one by one what can be where that fails."""
+        try:
+            self._move_together(now, waiting, due)
+        except UnavailableError:
+            raise
+        except Exception:
+            _log.exception("a step failed; it is undone and taken apart", requests=len(waiting), sessions=len(due))
+            self._undo()
+            for one in waiting:
+                self._move_alone(one.id, now, [one], [])
+            for session in due:
+                self._move_alone(session, now, [], [session])
+
+    def _move_together(self, now: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
+        outgoing, skipped = self._read(waiting)
         outcome = Outcome()
         if due:
             self._woods.load_trees(due)
             outcome = self._builder.advance(self._woods.forest, due, now)
         self._commit(now, waiting, outgoing, outcome)
-        self._observer.skipped(skipped + outcome.discards)
-        self._observer.built(outcome)
-        self._purge(now)
-        if waiting or len(due) == self._limits.step_sessions:
-            return None
-        return self._until_next(now)
+        self._tell(skipped + outcome.discards, outcome)
+
+    def _move_alone(self, key: int | str, now: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
+        """One request or one session, so that a defect that it meets cannot hold up the others for ever."""
+        try:
+            self._move_together(now, waiting, due)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            self._undo()
+            self._failures[key] += 1
+            if self._failures[key] < ATTEMPTS:
+                return
+            del self._failures[key]
+            reason = f"{type(error).__name__}: {error}"
+            for one in waiting:
+                self._store.set_aside(one.id, reason, now)
+                _log.error("a request was set aside: it cannot be built", signal=one.request.signal, reason=reason)
+                self._tell(Counter({"set_aside": one.request.items}), Outcome())
+            for session in due:
+                self._store.postpone(session, now + _SET_BACK)
+                _log.error("a session cannot be built; trying again later", session=session, reason=reason)
+        else:
+            self._failures.pop(key, None)
+
+    def _undo(self) -> None:
+        """Back to the last commit."""
+        self._woods.forget()
+        self._unobserved.clear()
 
     def _is_full(self) -> bool:
         names = {*self._routes.traces, *(n for names in self._routes.untouched.values() for n in names)}
@@ -231,7 +318,7 @@ class Pipeline:
     def _take_waiting(self) -> list[Waiting]:
         taken: list[Waiting] = []
         items = 0
-        for one in self._store.waiting(self._seen, 64):
+        for one in self._store.waiting(_STEP_REQUESTS, _STEP_BYTES):
             if taken and items + one.request.items > self._limits.step_items:
                 break
             taken.append(one)
@@ -248,7 +335,7 @@ class Pipeline:
             if signal not in self._routes.connector:
                 continue
             evidence = self._reading.read(one.request, one.arrival)
-            self._observer.read(evidence)
+            self._unobserved.append(evidence)
             self._woods.load({s for _, event in evidence.told for s in mentioned(event)})
             for source, event in evidence.told:
                 self._woods.load_producer(source.producer)
@@ -269,13 +356,30 @@ class Pipeline:
 
     def _commit(self, now: int, waiting: Sequence[Waiting], outgoing: list[Outgoing], outcome: Outcome) -> None:
         step = self._woods.changes(now, outcome.deadlines)
+        step.at = now
         step.built = [one.id for one in waiting]
         step.outgoing = [*outgoing, *self._spans_out(outcome.spans)]
         if step.built or step.sessions or step.forgotten or step.outgoing or step.left or step.servers:
             self._store.commit(step)
         self._woods.saved(step)
+        self._observe(step)
         if step.outgoing:
             self._wake_senders()
+
+    # telling who watches: only what is committed, since the rest is undone and read again, and would count twice
+
+    def _observe(self, step: Step) -> None:
+        seen, self._unobserved = self._unobserved, []
+        with _unharmed():
+            for evidence in seen:
+                self._observer.read(evidence)
+            if step.outgoing:
+                self._observer.queued(step.outgoing)
+
+    def _tell(self, reasons: Counter[str], outcome: Outcome) -> None:
+        with _unharmed():
+            self._observer.skipped(reasons)
+            self._observer.built(outcome)
 
     def _spans_out(self, spans: list[Span]) -> list[Outgoing]:
         """Spans in batches of one trace each, so that a backend's refusal of one cannot take others with it."""
@@ -284,10 +388,9 @@ class Pipeline:
             traces.setdefault(span.trace_id, []).append(span)
         outgoing: list[Outgoing] = []
         for of_trace in traces.values():
-            for i in range(0, len(of_trace), 512):
-                part = of_trace[i : i + 512]
-                body = spans_request(part)
-                outgoing.extend(Outgoing(name, "traces", len(part), body) for name in self._routes.traces)
+            for i in range(0, len(of_trace), _ROW_SPANS):
+                for items, body in _requests(of_trace[i : i + _ROW_SPANS]):
+                    outgoing.extend(Outgoing(name, "traces", items, body) for name in self._routes.traces)
         return outgoing
 
     def _until_next(self, now: int) -> float:
@@ -320,18 +423,23 @@ class Pipeline:
 
     def _flush(self, sessions: Sequence[str] | None) -> int:
         while waiting := self._take_waiting():
-            outgoing, _ = self._read(waiting)
-            self._commit(self._clock(), waiting, outgoing, Outcome())
+            self._move(self._clock(), waiting, [])
         now, closed = self._clock(), 0
         ids = list(sessions) if sessions is not None else self._store.due(1 << 62, 1_000_000)
         for i in range(0, len(ids), self._limits.step_sessions):
-            part = ids[i : i + self._limits.step_sessions]
-            self._woods.load_trees(part)
-            outcome = self._builder.advance(self._woods.forest, part, now, flush=True)
-            self._commit(now, (), [], outcome)
-            self._observer.built(outcome)
-            closed += len(outcome.closed)
+            closed += self._close(ids[i : i + self._limits.step_sessions], now)
         return closed
+
+    def _close(self, sessions: Sequence[str], now: int) -> int:
+        try:
+            self._woods.load_trees(sessions)
+            outcome = self._builder.advance(self._woods.forest, sessions, now, flush=True)
+            self._commit(now, (), [], outcome)
+        except Exception:
+            self._undo()
+            raise
+        self._tell(outcome.discards, outcome)
+        return len(outcome.closed)
 
     async def backlog(self) -> QueueSize:
         """How much is accepted and not built."""

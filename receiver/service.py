@@ -5,8 +5,9 @@ upstream first when stopping, so that nothing is accepted that has nowhere to go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 from rich.console import Console
@@ -17,6 +18,8 @@ from receiver.otlp.grpc_receiver import GrpcReceiver
 from receiver.otlp.http_receiver import HttpReceiver
 from receiver.pipeline import NoObserver, Observer, Pipeline
 from receiver.sending import Sender
+from receiver.side_doors import SideDoors
+from receiver.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -30,18 +33,20 @@ class Service:
         """Open the store and make the parts. Raises ConfigError."""
         builder = wiring.builder_settings(settings.connector)
         self._settings = settings
+        self._metrics = Metrics() if settings.service.telemetry.metrics.level != "none" else None
         self._exporters = {
-            name: wiring.exporter(name, settings.exporters[name], console, _rejected)
+            name: wiring.exporter(name, settings.exporters[name], console, partial(self._rejected, name))
             for name in settings.graph.exporters
         }
-        self._observer = observer or NoObserver()
+        limits = wiring.limits(settings)
         self.pipeline = Pipeline(
             wiring.store(settings),
             builder,
             wiring.routes(settings),
-            limits=wiring.limits(settings),
-            observer=self._observer,
+            limits=limits,
+            observer=observer or self._metrics or NoObserver(),
         )
+        self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue_items)
         self._doors: list[GrpcReceiver | HttpReceiver] = []
         self._stack = AsyncExitStack()
 
@@ -55,50 +60,64 @@ class Service:
 
     async def _start(self) -> None:
         self._stack.push_async_callback(self.pipeline.close)
-        for sender in self._senders():
+        for exporter, sender in self._senders().items():
             self._stack.push_async_callback(sender.stop)
-            await sender.start()
+            with wiring.under(f"exporters::{exporter}"):
+                await sender.start()
         self._stack.push_async_callback(self.pipeline.stop)
         await self.pipeline.start()
+        self._stack.push_async_callback(self._side_doors.stop)
+        await self._side_doors.start()
         self._stack.push_async_callback(self._close_doors)
         for name, receiver in self._settings.receivers.items():
             if name in self._settings.graph.receivers:
-                await self._open_doors(receiver.protocols)
+                await self._open_doors(name, receiver.protocols)
         for notice in self._settings.notices:
             _log.warning(notice)
         _log.info("ready", version=__version__, exporters=list(self._exporters))
 
-    def _senders(self) -> Sequence[Sender]:
-        senders = []
+    def _senders(self) -> dict[str, Sender]:
+        senders = {}
         for name, exporter in self._exporters.items():
             section = self._settings.exporters[name]
             queue = getattr(section, "sending_queue", None) or config.SendingQueue()
-            sender = Sender(
+            senders[name] = Sender(
                 self.pipeline.outbox,
                 exporter,
                 retry=wiring.retry(section),
                 max_items=queue.batch.max_size,
                 max_bytes=queue.batch.max_bytes,
                 num_consumers=queue.num_consumers,
+                observe=self._metrics.sending if self._metrics else _ignore,
             )
-            senders.append(sender)
         return senders
 
-    async def _open_doors(self, protocols: config.Protocols) -> None:
+    async def _open_doors(self, name: str, protocols: config.Protocols) -> None:
+        observe = self._metrics.at_door(name) if self._metrics else _ignore
         grpc = None
         if protocols.grpc is not None:
-            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, _ignore)
-            port = await grpc.start()
+            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, observe)
+            with wiring.under(f"receivers::{name}::protocols::grpc"):
+                port = await grpc.start()
             self._doors.append(grpc)
             _log.info("listening", protocol="grpc", endpoint=_with_port(protocols.grpc.endpoint, port))
         if protocols.http is not None:
             behind = (grpc, protocols.grpc) if grpc is not None and protocols.grpc is not None else None
-            http = wiring.http_receiver(protocols.http, self.pipeline.accept, _ignore, behind)
-            port = await http.start()
+            http = wiring.http_receiver(protocols.http, self.pipeline.accept, observe, behind)
+            with wiring.under(f"receivers::{name}::protocols::http"):
+                port = await http.start()
             self._doors.append(http)
             _log.info("listening", protocol="http", endpoint=_with_port(protocols.http.endpoint, port))
 
+    def _rejected(self, exporter: str, signal: Signal, count: int, message: str) -> None:
+        if self._metrics is not None:
+            self._metrics.rejected(exporter, signal, count)
+        _log.warning(
+            "the backend took a batch only in part", exporter=exporter, signal=signal, rejected=count, message=message
+        )
+
     async def _close_doors(self) -> None:
+        self._side_doors.stopping()
         await asyncio.gather(*(door.stop(GRACE) for door in self._doors))
 
     async def stop(self) -> None:
@@ -119,9 +138,5 @@ def _with_port(endpoint: str, port: int) -> str:
     return f"{endpoint.rpartition(':')[0]}:{port}"
 
 
-def _ignore(event: str, signal: str, transport: str, count: int) -> None:
+def _ignore(event: str, signal: str, where: str, count: int) -> None:
     """Nobody counts."""
-
-
-def _rejected(signal: Signal, count: int, message: str) -> None:
-    _log.warning("the backend took a batch only in part", signal=signal, rejected=count, message=message)

@@ -16,17 +16,23 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from receiver.errors import ConfigError, UnavailableError
 from receiver.model import Request, Signal
-from receiver.store import QueueRow, QueueSize, SessionRow, Step, Waiting
+from receiver.store import NO_EXPORTER, QueueRow, QueueSize, SessionRow, SetAsideRow, Step, Waiting
 
 FILE = "receiver.db"
 VERSION = 1
 _BATCH = 500  # SQLite's smallest limit on bound variables is 999
+_REASON = 2048  # characters
+_VACUUM_PAGES = 4096  # at once, so that nothing waits long behind it
+
+_ASIDE_COLUMNS = "id, exporter, signal, items, length(body), reason, at"
 
 _SCHEMA = """
 CREATE TABLE inbox (
@@ -45,40 +51,47 @@ CREATE INDEX gone_key ON gone (key);
 CREATE TABLE server (producer TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (producer, name)) WITHOUT ROWID;
 CREATE TABLE queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
-    body BLOB NOT NULL);
+    body BLOB NOT NULL, at INTEGER NOT NULL);
 CREATE INDEX queue_exporter ON queue (exporter, id);
 CREATE TABLE set_aside (
-    id INTEGER PRIMARY KEY, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL, body BLOB NOT NULL,
-    reason TEXT NOT NULL, at INTEGER NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
+    body BLOB NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL);
 """
 
 
 class SQLiteStore:
     """A store in one folder. Not safe for threads: it belongs to the one that uses it."""
 
-    def __init__(self, directory: Path, *, fsync: bool = True, create: bool = True) -> None:
-        """Open the store. Raises ConfigError where the folder cannot be used."""
-        try:
-            if create:
-                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _lock(directory / "lock")
-            path = directory / FILE
-            path.touch(mode=0o600, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._prepare(path, fsync)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(
-                f"extensions::file_storage::directory: {directory} cannot be used ({error}); "
-                "name a folder that this user may write"
-            ) from error
-        self._sizes: dict[str, QueueSize] = {}
-        self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
+    def __init__(self, directory: Path, *, fsync: bool = True, create: bool = True, max_size: int = 0) -> None:
+        """Open the store. `max_size` (bytes, 0 for none) is what its data may take before append() refuses.
+
+        Raises ConfigError where the folder cannot be used.
+        """
+        self._max_size = max_size
+        with ExitStack() as undo:
+            try:
+                if create:
+                    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._lock = _lock(directory / "lock")
+                undo.callback(os.close, self._lock)
+                path = self._path = directory / FILE
+                path.touch(mode=0o600, exist_ok=True)
+                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                undo.callback(self._db.close)
+                self._prepare(path, fsync)
+            except (OSError, sqlite3.Error) as error:
+                raise ConfigError(
+                    f"extensions::file_storage::directory: {directory} cannot be used ({error}); "
+                    "name a folder that this user may write"
+                ) from error
+            undo.pop_all()
 
     def _prepare(self, path: Path, fsync: bool) -> None:
+        # Before journal_mode, which writes the first page: after it, auto_vacuum has no effect.
+        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
         self._db.execute("PRAGMA cache_size = -16384")
-        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
@@ -87,11 +100,16 @@ class SQLiteStore:
                 f"extensions::file_storage::directory: {path} was written by another version of this program "
                 f"(schema {version}, this one reads {VERSION}); name another folder or install that version"
             )
+        # Counted once and kept up to date from then on: a long queue must not be scanned at every step.
+        self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
+        counted = self._db.execute("SELECT exporter, count(*), sum(items) FROM queue GROUP BY exporter")
+        self._sizes = {exporter: QueueSize(rows, items) for exporter, rows, items in counted}
 
     # requests
 
     def append(self, arrival: int, requests: Sequence[Request]) -> list[int]:
         """Commit requests in one transaction; their ids. The point of acknowledgement."""
+        self._refuse_when_full()
         rows = [(r.signal, r.items, arrival, r.body) for r in requests]
         with _Transaction(self._db):
             ids = [
@@ -103,16 +121,30 @@ class SQLiteStore:
                 )
                 for row in rows
             ]
-        items = self._backlog.items + sum(r.items for r in requests)
-        self._backlog = QueueSize(self._backlog.rows + len(requests), items)
+        self._backlog = _moved(self._backlog, len(requests), sum(r.items for r in requests))
         return ids
 
-    def waiting(self, after: int, limit: int) -> list[Waiting]:
+    def waiting(self, limit: int, max_bytes: int) -> list[Waiting]:
         """Requests that are not built yet, oldest first."""
-        rows = self._db.execute(
-            "SELECT id, arrival, signal, body, items FROM inbox WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
-        )
+        query = "SELECT id, arrival, signal, body, items FROM inbox ORDER BY id LIMIT ?"
+        rows = _up_to(max_bytes, self._db.execute(query, (limit,)))
         return [Waiting(i, arrival, Request(cast(Signal, signal), body, n)) for i, arrival, signal, body, n in rows]
+
+    def set_aside(self, request: int, reason: str, at: int) -> None:
+        """Move a request that cannot be built to where refused rows are kept."""
+        with _Transaction(self._db):
+            self._db.execute(
+                "INSERT INTO set_aside (exporter, signal, items, body, reason, at) "
+                "SELECT ?, signal, items, body, ?, ? FROM inbox WHERE id = ?",
+                (NO_EXPORTER, reason[:_REASON], at, request),
+            )
+            gone = self._drop_built([request])
+        self._backlog = _moved(self._backlog, -len(gone), -sum(gone))
+
+    def _drop_built(self, ids: Sequence[int]) -> list[int]:
+        """Delete requests; the items of each that was there."""
+        delete = "DELETE FROM inbox WHERE id = ? RETURNING items"
+        return [items for i in ids for (items,) in self._db.execute(delete, (i,)).fetchall()]
 
     def backlog(self) -> QueueSize:
         """How much is accepted and not built."""
@@ -145,6 +177,15 @@ class SQLiteStore:
         query = f"SELECT {self._COLUMNS} FROM session WHERE open AND producer = ? ORDER BY touched DESC LIMIT ?"  # noqa: S608
         return [_session_row(row) for row in self._db.execute(query, (producer, limit))]
 
+    def all_open(self, limit: int) -> list[SessionRow]:
+        """Open sessions of every producer, the last touched first."""
+        query = f"SELECT {self._COLUMNS} FROM session WHERE open ORDER BY touched DESC, id LIMIT ?"  # noqa: S608
+        return [_session_row(row) for row in self._db.execute(query, (limit,))]
+
+    def open_count(self) -> int:
+        """How many sessions are open."""
+        return cast(int, self._one("SELECT count(*) FROM session WHERE open")[0])
+
     def left(self, session: str) -> list[tuple[str, bytes]]:
         """What has left of a session."""
         return self._db.execute("SELECT key, record FROM gone WHERE session = ?", (session,)).fetchall()
@@ -169,10 +210,15 @@ class SQLiteStore:
         (found,) = self._one("SELECT min(deadline) FROM session WHERE deadline IS NOT NULL")
         return cast("int | None", found)
 
+    def postpone(self, session: str, deadline: int) -> None:
+        """Look at a session at another time than it asked for."""
+        with _Transaction(self._db):
+            self._db.execute("UPDATE session SET deadline = ? WHERE id = ?", (deadline, session))
+
     def commit(self, step: Step) -> None:
         """State moved, spans put into the queue and requests done with: one transaction."""
         with _Transaction(self._db):
-            self._db.executemany("DELETE FROM inbox WHERE id = ?", [(i,) for i in step.built])
+            gone = self._drop_built(step.built)
             self._db.executemany(
                 f"INSERT OR REPLACE INTO session ({self._COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 [(s.id, s.parent, s.producer, s.deadline, int(s.open), s.touched, s.state) for s in step.sessions],
@@ -181,58 +227,136 @@ class SQLiteStore:
             self._db.executemany("INSERT OR REPLACE INTO gone (session, key, record) VALUES (?, ?, ?)", step.left)
             self._db.executemany("INSERT OR IGNORE INTO server (producer, name) VALUES (?, ?)", step.servers)
             self._db.executemany(
-                "INSERT INTO queue (exporter, signal, items, body) VALUES (?, ?, ?, ?)",
-                [(o.exporter, o.signal, o.items, o.body) for o in step.outgoing],
+                "INSERT INTO queue (exporter, signal, items, body, at) VALUES (?, ?, ?, ?, ?)",
+                [(o.exporter, o.signal, o.items, o.body, step.at) for o in step.outgoing],
             )
+        self._backlog = _moved(self._backlog, -len(gone), -sum(gone))
         for out in step.outgoing:
-            self._sizes.pop(out.exporter, None)
-        if step.built:
-            self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
+            self._sizes[out.exporter] = _moved(self.queue_size(out.exporter), 1, out.items)
 
     def purge(self, before: int) -> int:
-        """Forget closed sessions last touched before a time."""
+        """Forget closed sessions last touched before a time, and the MCP servers of producers of which none is left."""
         with _Transaction(self._db):
             closed = "SELECT id FROM session WHERE NOT open AND touched < ?"
             self._db.execute(f"DELETE FROM gone WHERE session IN ({closed})", (before,))  # noqa: S608
             purged = self._db.execute("DELETE FROM session WHERE NOT open AND touched < ?", (before,)).rowcount
-        self._db.execute("PRAGMA incremental_vacuum(256)")
+            self._db.execute("DELETE FROM server WHERE producer NOT IN (SELECT producer FROM session)")
+        self._give_back()
         return purged
+
+    def _give_back(self) -> None:
+        """Some of the free pages go back to the file system."""
+        try:
+            # As a script: each page is a step of the statement, and execute() takes the first one only.
+            self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        except sqlite3.Error as error:
+            raise UnavailableError(f"the store cannot be written ({error})") from error
 
     # the sending queue
 
-    def queue_head(self, exporter: str, after: Sequence[int], limit: int) -> list[QueueRow]:
+    def queue_head(self, exporter: str, busy: Collection[int], limit: int, max_bytes: int) -> list[QueueRow]:
         """An exporter's oldest rows, without those in flight."""
         rows = self._db.execute(
             "SELECT id, signal, items, body FROM queue WHERE exporter = ? ORDER BY id LIMIT ?",
-            (exporter, limit + len(after)),
+            (exporter, limit + len(busy)),
         )
-        busy = set(after)
-        return [QueueRow(i, cast(Signal, signal), n, body) for i, signal, n, body in rows if i not in busy][:limit]
+        free = (row for row in rows if row[0] not in busy)
+        return [QueueRow(i, cast(Signal, s), n, body) for i, s, n, body in islice(_up_to(max_bytes, free), limit)]
 
     def queue_done(self, ids: Sequence[int]) -> None:
         """Remove rows that a backend took."""
         with _Transaction(self._db):
-            self._db.executemany("DELETE FROM queue WHERE id = ?", [(i,) for i in ids])
-        self._sizes.clear()
+            gone = self._drop_queued(ids)
+        self._count_gone(gone)
 
     def queue_set_aside(self, ids: Sequence[int], reason: str, at: int) -> None:
         """Move rows to where refused ones are kept."""
         with _Transaction(self._db):
-            for i in ids:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO set_aside (id, exporter, signal, items, body, reason, at) "
-                    "SELECT id, exporter, signal, items, body, ?, ? FROM queue WHERE id = ?",
-                    (reason[:2048], at, i),
-                )
-                self._db.execute("DELETE FROM queue WHERE id = ?", (i,))
-        self._sizes.clear()
+            self._db.executemany(
+                "INSERT INTO set_aside (exporter, signal, items, body, reason, at) "
+                "SELECT exporter, signal, items, body, ?, ? FROM queue WHERE id = ?",
+                [(reason[:_REASON], at, i) for i in ids],
+            )
+            gone = self._drop_queued(ids)
+        self._count_gone(gone)
+
+    def _drop_queued(self, ids: Sequence[int]) -> list[tuple[str, int]]:
+        delete = "DELETE FROM queue WHERE id = ? RETURNING exporter, items"
+        return [row for i in ids for row in self._db.execute(delete, (i,)).fetchall()]
+
+    def _count_gone(self, gone: Sequence[tuple[str, int]]) -> None:
+        for exporter, items in gone:
+            self._sizes[exporter] = _moved(self.queue_size(exporter), -1, -items)
 
     def queue_size(self, exporter: str) -> QueueSize:
         """How much waits in a queue."""
-        if exporter not in self._sizes:
-            row = self._one("SELECT count(*), coalesce(sum(items), 0) FROM queue WHERE exporter = ?", exporter)
-            self._sizes[exporter] = QueueSize(*row)
-        return self._sizes[exporter]
+        return self._sizes.get(exporter, QueueSize(0, 0))
+
+    def queue_oldest(self, exporter: str) -> int | None:
+        """When the oldest row of a queue was put there."""
+        row = self._db.execute("SELECT at FROM queue WHERE exporter = ? ORDER BY id LIMIT 1", (exporter,)).fetchone()
+        return None if row is None else cast(int, row[0])
+
+    # what was set aside
+
+    def set_aside_size(self, exporter: str) -> QueueSize:
+        """How much of an exporter's was set aside."""
+        return QueueSize(
+            *self._one("SELECT count(*), coalesce(sum(items), 0) FROM set_aside WHERE exporter = ?", exporter)
+        )
+
+    def set_aside_rows(self, limit: int) -> list[SetAsideRow]:
+        """What was set aside, the latest first."""
+        query = f"SELECT {_ASIDE_COLUMNS} FROM set_aside ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+        return [SetAsideRow(*row) for row in self._db.execute(query, (limit,))]
+
+    def resend(self, ids: Sequence[int] | None, at: int) -> list[SetAsideRow]:
+        """Move rows back to the end of their queues, under new ids: a queue's order is that of its ids."""
+        query = f"SELECT {_ASIDE_COLUMNS} FROM set_aside ORDER BY id"  # noqa: S608
+        wanted = None if ids is None else set(ids)
+        to_queue = (
+            "INSERT INTO queue (exporter, signal, items, body, at) "
+            "SELECT exporter, signal, items, body, ? FROM set_aside WHERE id = ?"
+        )
+        to_inbox = (
+            "INSERT INTO inbox (signal, items, body, arrival) SELECT signal, items, body, ? FROM set_aside WHERE id = ?"
+        )
+        moved: list[SetAsideRow] = []
+        with _Transaction(self._db):
+            for row in self._db.execute(query).fetchall():
+                if wanted is not None and row[0] not in wanted:
+                    continue
+                self._db.execute(to_inbox if row[1] == NO_EXPORTER else to_queue, (at, row[0]))
+                self._db.execute("DELETE FROM set_aside WHERE id = ?", (row[0],))
+                moved.append(SetAsideRow(*row))
+        for row in moved:
+            if row.exporter == NO_EXPORTER:
+                self._backlog = _moved(self._backlog, 1, row.items)
+            else:
+                self._sizes[row.exporter] = _moved(self.queue_size(row.exporter), 1, row.items)
+        return moved
+
+    # the store itself
+
+    def check(self) -> None:
+        """Write the first page as it is: a full disk or a file system that became read-only is found out."""
+        self._refuse_when_full()
+        with _Transaction(self._db):
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def size(self) -> int:
+        """Bytes on disk, the write-ahead log included."""
+        files = (self._path.with_name(FILE + suffix) for suffix in ("", "-wal", "-shm"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def _refuse_when_full(self) -> None:
+        if self._max_size and self._data_size() > self._max_size:
+            raise UnavailableError("the store is full (extensions::file_storage::max_size_mib)", retry_after=10)
+
+    def _data_size(self) -> int:
+        """Bytes that data takes: pages that are free for what comes next do not count."""
+        pages, free, page = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))
+        return int((pages - free) * page)
 
     def close(self) -> None:
         """Close the store and let another process have it."""
@@ -241,6 +365,20 @@ class SQLiteStore:
 
     def _one(self, query: str, *values: Any) -> tuple[Any, ...]:
         return cast("tuple[Any, ...]", self._db.execute(query, values).fetchone())
+
+
+def _moved(size: QueueSize, rows: int, items: int) -> QueueSize:
+    return QueueSize(size.rows + rows, size.items + items)
+
+
+def _up_to(max_bytes: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows, each with a body, until the bodies are together larger than that; at least one."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += sum(len(value) for value in row if isinstance(value, bytes))
+        if number and size > max_bytes:
+            return
+        yield row
 
 
 def _session_row(row: tuple[Any, ...]) -> SessionRow:

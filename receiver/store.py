@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from receiver.model import Request, Signal
+
+NO_EXPORTER = ""  # whose a request is that was set aside before it was built
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Step:
     left: list[tuple[str, str, bytes]] = field(default_factory=list)
     servers: list[tuple[str, str]] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
+    at: int = 0  # the receiver's clock (ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,31 @@ class QueueRow:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class SetAsideRow:
+    """A row that a backend refused for good, or a request that cannot be built (of NO_EXPORTER), without its body.
+    `at` (ns) is when, `size` the body's bytes."""
+
+    id: int
+    exporter: str
+    signal: Signal
+    items: int
+    size: int
+    reason: str
+    at: int
+
+
 class Store(Protocol):
     """Synchronous, and used by one thread only: it has one owner. Raises UnavailableError when it cannot write."""
 
     def append(self, arrival: int, requests: Sequence[Request]) -> list[int]:
         """Commit requests, all in one transaction; their ids. This is the point of acknowledgement."""
 
-    def waiting(self, after: int, limit: int) -> list[Waiting]:
-        """Requests that are not built yet, oldest first, with ids above `after`."""
+    def waiting(self, limit: int, max_bytes: int) -> list[Waiting]:
+        """Requests that are not built yet, oldest first; at least one of them, whatever its size."""
+
+    def set_aside(self, request: int, reason: str, at: int) -> None:
+        """Move a request that cannot be built to where refused rows are kept, with the reason and the time (ns)."""
 
     def sessions(self, ids: Iterable[str]) -> list[SessionRow]:
         """The rows of these sessions, as far as there are any."""
@@ -91,6 +111,12 @@ class Store(Protocol):
 
     def open_sessions(self, producer: str, limit: int) -> list[SessionRow]:
         """The open sessions of one producer."""
+
+    def all_open(self, limit: int) -> list[SessionRow]:
+        """Open sessions of every producer, the last touched first."""
+
+    def open_count(self) -> int:
+        """How many sessions are open."""
 
     def left(self, session: str) -> list[tuple[str, bytes]]:
         """What has left of a session: (key, record)."""
@@ -107,14 +133,17 @@ class Store(Protocol):
     def next_deadline(self) -> int | None:
         """The earliest deadline (ns) of any session."""
 
+    def postpone(self, session: str, deadline: int) -> None:
+        """Look at a session at another time (ns) than it asked for."""
+
     def commit(self, step: Step) -> None:
         """Make one move of the state, in one transaction."""
 
     def purge(self, before: int) -> int:
         """Forget closed sessions that were last touched before a time (ns); how many."""
 
-    def queue_head(self, exporter: str, after: Sequence[int], limit: int) -> list[QueueRow]:
-        """An exporter's oldest rows, without those whose ids are given."""
+    def queue_head(self, exporter: str, busy: Collection[int], limit: int, max_bytes: int) -> list[QueueRow]:
+        """An exporter's oldest rows, without those whose ids are given; at least one, whatever its size."""
 
     def queue_done(self, ids: Sequence[int]) -> None:
         """Remove rows that a backend took."""
@@ -124,6 +153,24 @@ class Store(Protocol):
 
     def queue_size(self, exporter: str) -> QueueSize:
         """How much waits in a queue."""
+
+    def queue_oldest(self, exporter: str) -> int | None:
+        """When the oldest row of a queue was put there (ns), None where it is empty."""
+
+    def set_aside_size(self, exporter: str) -> QueueSize:
+        """How much of an exporter's was set aside."""
+
+    def set_aside_rows(self, limit: int) -> list[SetAsideRow]:
+        """What was set aside, the latest first."""
+
+    def resend(self, ids: Sequence[int] | None, at: int) -> list[SetAsideRow]:
+        """Move what was set aside (these, or all) back to where it came from, at the end; what was moved."""
+
+    def check(self) -> None:
+        """Raise UnavailableError when requests could not be appended now."""
+
+    def size(self) -> int:
+        """Bytes on disk."""
 
     def backlog(self) -> QueueSize:
         """How many requests, and records in them, are accepted and not built."""

@@ -5,7 +5,8 @@ What the configuration knows and this version does not do yet is refused by name
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,15 +92,25 @@ def store(settings: config.Settings) -> SQLiteStore:
     """The store, opened. Raises ConfigError."""
     section = settings.storage
     directory = Path(section.directory).expanduser()
-    return SQLiteStore(directory, fsync=section.fsync, create=section.create_directory)
+    return SQLiteStore(
+        directory, fsync=section.fsync, create=section.create_directory, max_size=section.max_size_mib << 20
+    )
 
 
 def exporter(name: str, section: config.Exporter, console: Console, on_rejected: OnRejected) -> Exporter:
     """One exporter. Raises ConfigError that names its key path."""
-    try:
+    with under(f"exporters::{name}"):
         return _exporter(name, section, console, on_rejected)
+
+
+@contextmanager
+def under(path: str) -> Iterator[None]:
+    """A part knows its own keys only: in what it raises, the path of its section comes in front, once."""
+    try:
+        yield
     except ConfigError as error:
-        raise ConfigError(f"exporters::{name}::{error}") from error
+        path += "::"
+        raise ConfigError(path + str(error).removeprefix(path)) from error
 
 
 def _exporter(name: str, section: config.Exporter, console: Console, on_rejected: OnRejected) -> Exporter:
@@ -188,6 +199,7 @@ def http_receiver(
         endpoint=section.endpoint,
         observe=observe,
         max_request_body_size=section.max_request_body_size,
+        compression_algorithms=section.compression_algorithms,
         auth=_auth(section.auth),
         tls=_server_tls(section.tls),
         cors=Cors(tuple(cors.allowed_origins), tuple(cors.allowed_headers), max_age=cors.max_age) if cors else None,

@@ -13,10 +13,11 @@ from receiver.core.facts import Left, Session
 from receiver.core.forest import Forest
 from receiver.store import SessionRow, Step, Store
 
+PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
 SAME_PRODUCER = 500  # open sessions of one producer that are looked at for an undecided parent
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_session = msgspec.msgpack.Decoder(Session).decode
+decode_session = msgspec.msgpack.Decoder(Session).decode  # a session as the store keeps it
 _decode_left = msgspec.msgpack.Decoder(Left).decode
 
 
@@ -32,6 +33,7 @@ class Woods:
         self._producers: set[str] = set()
         self._servers: set[tuple[str, str]] = set()
         self._used: dict[str, None] = {}
+        self._with_neighbours: set[str] = set()  # producers whose open sessions were loaded for this step
 
     def load(self, sessions: Iterable[str]) -> None:
         """Have these sessions at hand, as far as they are known."""
@@ -62,7 +64,7 @@ class Woods:
             self.load_producer(session.producer)
             if not (session.is_stated_root or session.closed):
                 self._load_neighbours(session)
-            if session.history and not session.get("origin"):
+            if session.history or session.get("origin"):
                 self._load_origins(session)
 
     def _climb(self, session: str) -> Session:
@@ -89,21 +91,26 @@ class Woods:
             self._used[session] = None
 
     def _load_neighbours(self, session: Session) -> None:
+        if session.producer in self._with_neighbours:
+            return
+        self._with_neighbours.add(session.producer)
         for row in self._store.open_sessions(session.producer, SAME_PRODUCER):
             if row.id not in self.forest.sessions:
                 self._put(row)
 
     def _load_origins(self, session: Session) -> None:
-        """The sessions that a fork's copied calls are known from."""
-        call = min(session.history)
-        for holder in self._store.holders(f"call:{call}", 8):
-            self.load([holder])
-            if holder in self.forest.sessions:
-                self._climb(holder)
+        """The session that a fork says it was copied from, or those that its copied calls are known from; each with
+        its tree, which decides its segments."""
+        stated = session.get("origin")
+        origins = [str(stated)] if stated else self._store.holders(f"call:{min(session.history)}", 8)
+        self.load(origins)
+        for origin in origins:
+            if origin in self.forest.sessions:
+                self._descend(self._climb(origin).id)
 
     def _put(self, row: SessionRow) -> None:
         left = {key: _decode_left(record) for key, record in self._store.left(row.id)}
-        self.forest.put(_decode_session(row.state), left)
+        self.forest.put(decode_session(row.state), left)
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None
 
@@ -142,7 +149,10 @@ class Woods:
         """The step is committed: nothing is dirty, and what is too much goes out of memory."""
         self.forest.dirty.clear()
         self.forest.new_left.clear()
+        self._with_neighbours.clear()
         self._servers.update(step.servers)
+        if len(self._producers) > PRODUCERS:
+            self._forget_producers()
         for session in step.forgotten:
             self._deadlines.pop(session, None)
             self._used.pop(session, None)
@@ -157,5 +167,10 @@ class Woods:
         self.forest = Forest()
         self._deadlines.clear()
         self._used.clear()
+        self._with_neighbours.clear()
+        self._forget_producers()
+
+    def _forget_producers(self) -> None:
+        self.forest.servers.clear()
         self._producers.clear()
         self._servers.clear()

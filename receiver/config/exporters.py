@@ -107,8 +107,10 @@ class SendingQueue(Section):
     """The persistent queue in front of an exporter. It lies in the store (`file_storage`)."""
 
     enabled: Queued = Field(default=True, description="always true: what is built is kept until it is taken")
-    sizer: Literal["requests", "items", "bytes"] = Field(default="items", description="what queue_size counts")
-    queue_size: Count = Field(default=100_000, description="most that may wait")
+    sizer: Literal["items"] = Field(default="items", description="what queue_size counts")
+    queue_size: Count = Field(
+        default=100_000, description="most spans, log records or data points that may wait; then building waits"
+    )
     num_consumers: Count = Field(default=1, description="requests under way at once; 1 keeps the order")
     batch: Batch = Field(default=Batch(), description="limits of a request")
 

@@ -26,9 +26,10 @@ class FileStorage(Section):
     fsync: Flag = Field(
         default=True, description="acknowledge only what is on disk; false survives a crash, not a power cut"
     )
-    retention: Span = lasting("720h", "remember which spans have left for this long after a session closed")
+    retention: Span = lasting("168h", "remember which spans have left for this long after a session closed")
     max_size_mib: Size = Field(
-        default=0, description="refuse requests (retryable) while the store is larger than this many MiB; 0: no limit"
+        default=0,
+        description="refuse requests (retryable) while the store's data takes more than this many MiB; 0: no limit",
     )
 
 

@@ -14,9 +14,9 @@ from receiver.core import counted, links, unnamed
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
-from receiver.core.leaving import Leaving, Outcome, task_calls
-from receiver.core.segments import TreeView, ended_reason
-from receiver.core.settings import BuilderSettings
+from receiver.core.leaving import Leaving, Outcome, agent_at, task_calls
+from receiver.core.segments import TreeView, ended_at
+from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import Source, Taking
 from receiver.events import INFERRED, Told
 
@@ -43,21 +43,23 @@ class Builder:
     def advance(self, forest: Forest, sessions: Iterable[str], now: int | None, flush: bool = False) -> Outcome:
         """Let everything leave that is due by `now` in the trees of these sessions. `flush` closes them."""
         outcome = Outcome()
-        seen: set[str] = set()
-        for session in sessions:
-            if forest.get(session) is None:
-                continue
-            root = forest.root_of(session)
-            if root.id not in seen:
-                seen.add(root.id)
-                _Tree(self, forest, root, now, flush or now is None, outcome).run()
+        final = flush or now is None
+        known = [s for s in sessions if forest.get(s) is not None]
+        for root in self._roots(forest, known):
+            _Tree(self, forest, root, now, final, outcome).decide()
+        for root in self._roots(forest, known):  # anew: who was undecided may have found its place in another tree
+            _Tree(self, forest, root, now, final, outcome).run()
         return outcome
+
+    @staticmethod
+    def _roots(forest: Forest, sessions: Iterable[str]) -> list[Session]:
+        return list({root.id: root for root in map(forest.root_of, sessions)}.values())
 
     def _wait(self, session: Session) -> int:
         return self.settings.settle + session.wait
 
     def _limit_of(self, session: Session) -> int:
-        if ended_reason(session):
+        if ended_at(session) is not None:
             return 0
         rests = bool(session.stretches) and session.stretches[-1].rests
         return self.settings.idle_timeout if rests else self.settings.inactivity_timeout
@@ -65,12 +67,11 @@ class Builder:
 
 @dataclass(slots=True)
 class _Quiet:
-    """How quiet it is in a session and everything below it (ns of the receiver's clock)."""
+    """How quiet it is in a session and everything below it. `until` (ns of the receiver's clock) is how long to wait
+    for more; `settled` whether everything in it ended or said that it is idle; `open` whether anything is to leave."""
 
-    arrival: int
-    wait: int
-    rests: bool
-    ended: bool
+    until: int
+    settled: bool
     open: bool
 
 
@@ -90,99 +91,86 @@ class _Tree:
         self.closing: set[str] = set()
         self.quiet: dict[str, _Quiet] = {}
 
-    def run(self) -> None:
+    def decide(self) -> None:
+        """Hang the tree below the call that its times point at, if nobody states a root or a parent for so long."""
+        if self._is_decided() or not self.settings.infer:
+            return
         self._find_quiet()
-        if not self._decided():
+        if self.root.id in self.closing and (found := self._inferred_parent()):
+            self.outcome.inferred["parent"] += 1
+            self.forest.adopt(self.root.id, found, INFERRED)
+
+    def run(self) -> None:
+        """Let leave what is due, close what is quiet, and say when to look again."""
+        self._find_quiet()
+        if not (self._is_decided() or self.root.id in self.closing):
             self._set_deadlines()
             return
         self._settle_identities()
         view = TreeView(self.forest, self.root, self.settings)
         leaving = Leaving(self.settings, self.forest, view, self.outcome)
         leaving.items(self._due(), self.closing)
-        view = leaving.view
         closing = Closing(leaving, flushed=self.final and self.now is not None)
         for session in reversed(self.members):
             if session.id in self.closing:
                 closing.close(session)
                 self.outcome.closed.append(session.id)
-            elif any(s.rolled for s in view.segments(session)):
+            elif any(s.rolled for s in leaving.view.segments(session)):
                 closing.roll(session)
         self._set_deadlines()
 
     # who may close, and whose root is known
 
+    def _is_decided(self) -> bool:
+        """Whether this root is one: stated, left as one before, or (as the builder found) alone for long enough."""
+        return self.root.is_stated_root or bool(self.root.closed or self.root.pins)
+
     def _find_quiet(self) -> None:
         for session in reversed(self.members):
             below = [self.quiet[c.id] for c in self.forest.children(session.id) if c.id in self.quiet]
-            own_open = has_open_content(session)
-            own_rests = bool(session.stretches) and session.stretches[-1].rests
-            ended = ended_reason(session) is not None
-            open_below = [q for q in below if q.open]
+            below = [q for q in below if q.open]
+            rests = _rests(session) or ended_at(session) is not None
             self.quiet[session.id] = _Quiet(
-                arrival=max([session.arrival, *(q.arrival for q in below)]),
-                wait=max([session.wait, *(q.wait for q in below)]),
-                rests=(own_rests or ended or not session.stretches) and all(q.rests for q in open_below),
-                ended=ended and all(q.ended or q.rests for q in open_below),
-                open=own_open or bool(open_below),
+                until=max([self._own_deadline(session), *(q.until for q in below)]),
+                settled=rests and all(q.settled for q in below),
+                open=has_open_content(session) or bool(below),
             )
+        ended: set[str] = set()
         for session in self.members:
-            if self._closes(session):
+            quiet = self.quiet[session.id]
+            if session.parent in ended or (ended_at(session) is not None and quiet.settled):
+                ended.add(session.id)
+                quiet.until = min(quiet.until, self._last_told(session))
+            if quiet.open and (self.final or (self.now is not None and self.now >= quiet.until)):
                 self.closing.add(session.id)
 
-    def _closes(self, session: Session) -> bool:
-        quiet = self.quiet[session.id]
-        if not quiet.open:
-            return False
-        deadline = self._close_deadline(session)
-        return self.final or (self.now is not None and self.now >= deadline)
+    def _last_told(self, session: Session) -> int:
+        """When the last news of a session or of anything below it has settled (ns of the receiver's clock)."""
+        return max(s.arrival + s.wait + self.settings.settle for s in self.forest.below(session.id))
 
-    def _close_deadline(self, session: Session) -> int:
-        quiet = self.quiet[session.id]
-        limit = self.settings.idle_timeout if quiet.rests else self.settings.inactivity_timeout
-        if quiet.ended or self._ended_above(session):
-            limit = 0
-        return quiet.arrival + quiet.wait + self.settings.settle + limit
+    def _own_deadline(self, session: Session) -> int:
+        idle = _rests(session) and not self._is_called(session)
+        limit = self.settings.idle_timeout if idle else self.settings.inactivity_timeout
+        return session.arrival + session.wait + self.settings.settle + limit
 
-    def _ended_above(self, session: Session) -> bool:
-        at: Session | None = session
-        seen: set[str] = set()
-        while at is not None and at.id not in seen:
-            seen.add(at.id)
-            if ended_reason(at) and self.quiet[at.id].ended:
-                return True
-            at = self.forest.get(at.parent) if at.parent else None
-        return False
-
-    def _decided(self) -> bool:
-        """Whether this root is one: stated, left as one before, or alone for so long that nobody will say otherwise."""
-        if self.root.is_stated_root or self.root.closed:
-            return True
-        if self.root.id not in self.closing:
-            return False
-        if self.settings.infer and (found := self._inferred_parent()):
-            self.outcome.inferred["parent"] += 1
-            self.forest.adopt(self.root.id, found, INFERRED)
-            self.root = self.forest.root_of(self.root.id)
-            self.members = list(self.forest.below(self.root.id))
-            self.closing.clear()
-            self.quiet.clear()
-            self._find_quiet()
-            return self._decided()
-        return True
+    def _is_called(self, session: Session) -> bool:
+        """Whether nothing but a call that is still running tells of a session."""
+        parent = self.forest.get(session.parent) if session.parent and not session.stretches else None
+        return parent is not None and any(c.get("child") == session.id and not c.end for c in parent.calls.values())
 
     def _inferred_parent(self) -> str | None:
         own = {m.id for m in self.members}
-        first = self.root.stretches[0].start if self.root.stretches else 0
-        if not first:
+        segments = TreeView(self.forest, self.root, self.settings).segments(self.root)
+        if not segments:
             return None
-        child = links.Child(self.root.id, first, self.root.stretches[-1].end, self.root.get("agent") or "")
+        first = segments[0]
+        child = links.Child(self.root.id, first.start, first.end, agent_at(self.root, first.start) or "")
         fits: list[str] = []
         for other in sorted(self.forest.sessions):
             session = self.forest.sessions[other]
             if other in own or session.producer != self.root.producer:
                 continue
-            calls = task_calls(self.forest, session)
-            found, several = links.infer_makers([child], calls)
+            found, several = links.infer_makers([child], task_calls(self.forest, session))
             if found or several:
                 fits.append(other)
         return fits[0] if len(fits) == 1 else None
@@ -195,7 +183,7 @@ class _Tree:
             unnamed.find_calls(session, left)
             for key, told in sorted(session.unnamed.items()):
                 if self._is_due(told.arrival, told.wait) or session.id in self.closing:
-                    unnamed.stand_alone(session, key)
+                    unnamed.stand_alone(session, key, self.settings.infer)
         for session in self.members:
             if not session.counted:
                 continue
@@ -241,23 +229,26 @@ class _Tree:
     # when to look again
 
     def _set_deadlines(self) -> None:
-        decided = self.root.is_stated_root or bool(self.root.closed)
+        decided = self._is_decided()
         for session in self.members:
-            if session.id in self.closing and not has_open_content(session):
-                self.outcome.deadlines[session.id] = None
-                continue
             if not has_open_content(session):
                 self.outcome.deadlines[session.id] = None
                 continue
-            times = [self._close_deadline(session)]
+            times = [self.quiet[session.id].until]
             if decided:
-                for items in (session.calls, session.requests, session.permissions):
-                    times.extend(i.arrival + i.wait + self.settings.settle for i in items.values() if i.end)
+                items = [*session.calls.values(), *session.requests.values()]
+                items += [p for p in session.permissions.values() if p.get("call") not in session.calls]
+                times.extend(i.arrival + i.wait + self.settings.settle for i in items if i.end)
                 times.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
             soonest = min(times)
             if self.now is not None and soonest <= self.now:
-                soonest = self.now + self.settings.settle
+                soonest = self.now + max(self.settings.settle, SECOND)
             self.outcome.deadlines[session.id] = soonest
+
+
+def _rests(session: Session) -> bool:
+    """Whether a session said that it is idle, or told nothing of what it does."""
+    return not session.stretches or session.stretches[-1].rests
 
 
 def has_open_content(session: Session) -> bool:

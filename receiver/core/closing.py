@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from receiver import semconv as sc
 from receiver.core import links
 from receiver.core.facts import Closed, Left, Session
-from receiver.core.ids import item_span_id, session_span_id, trace_id
+from receiver.core.history import is_history
+from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, agent_at, resource_of, task_calls
 from receiver.core.render import USAGE, SessionPart, session_span
-from receiver.core.segments import Segment, TreeView, ended_reason
+from receiver.core.segments import Seat, Segment, TreeView, ended_at
 from receiver.events import INFERRED
 from receiver.model import AttributeValue, BuiltEvent, Link
 
@@ -45,11 +46,12 @@ class Closing:
 
     def close(self, session: Session) -> None:
         """Write every open segment of a session, and keep only what tells late records where to go."""
-        segments = self._view.segments(session)
-        if not segments and not session.closed:
-            segments = self._only_named(session)
-        for segment in list(segments):
+        copies = sum(is_history(session, n.time) for n in session.notes.values())
+        if copies:
+            self._leaving.outcome.discards["history"] += copies
+        for segment in list(self._view.segments(session)):
             self._write(session, segment)
+        session.pins.clear()
         session.gone = not session.closed
         for kept in (session.stretches, session.notes, session.lines, session.history):
             kept.clear()
@@ -71,43 +73,36 @@ class Closing:
             self._forest.dirty.add(session.id)
 
     def _busy_before(self, session: Session, time: int) -> bool:
+        """Whether something that began before a moment (ns) is still to leave, in a session or below it."""
+        below = list(self._forest.below(session.id))
+        for member in below[1:]:
+            written = {c.number for c in member.closed}
+            if any(s.start <= time and s.number not in written for s in self._view.segments(member)):
+                return True
         return any(
             item.start <= time
-            for member in self._forest.below(session.id)
+            for member in below
             for items in (member.calls, member.requests, member.permissions)
             for item in items.values()
         )
 
-    def _only_named(self, session: Session) -> list[Segment]:
-        """A session that a call started and nothing else tells of: its call's times stand in for its own."""
-        parent = self._forest.get(session.parent) if session.parent else None
-        if parent is None or not self._settings.infer:
-            return []
-        calls = [c for c in task_calls(self._forest, parent) if c.child == session.id]
-        if not calls:
-            return []
-        start = min(c.start for c in calls)
-        end = max(c.end or c.start for c in calls)
-        segment = Segment(1, start, end, self._settings.inactivity_timeout, True, start_guessed=True)
-        return [segment]
-
     def _write(self, session: Session, segment: Segment) -> None:
-        place = self._leaving.place(session, segment.start)
-        trace, root_segment = self._view.trace(segment.start)
-        hung = self._hang(session, segment)
+        seat = self._view.seat_in(session, segment, segment.start)
+        place = self._leaving.place_in(seat, segment.start)
+        hung = self._hang(session, segment, seat)
         left = self._left_in(session, segment)
         end = max([segment.end, *(r.end for r in left.values()), *self._ends_below(session, segment)])
-        place.trace, place.parent = trace, hung.parent
+        place.parent = hung.parent
         place.agent = self._agent(session, segment)
         place.resource = resource_of(session)
         place.inferred = [*hung.inferred, *(["start"] if segment.start_guessed else [])]
-        if not session.stretches and not any(self._forest.children(session.id)):
+        if segment.named_only:
             place.inferred.append("end")
         error_type, error = self._error(session, segment, left)
         part = SessionPart(
             span_id=session_span_id(session.id, segment.number),
             number=segment.number,
-            start=segment.start,
+            start=seat.start,
             end=end,
             parent_session=session.parent,
             end_reason=self._reason(session, segment, error_type),
@@ -122,17 +117,19 @@ class Closing:
         self._leaving.outcome.spans.append(session_span(self._settings, place, part))
         for fact in place.inferred:
             self._leaving.outcome.inferred[fact] += 1
-        limit = segment.end - end if segment.rolled else 0 if self._flushed else segment.limit
-        session.closed.append(Closed(segment.number, segment.start, end, limit, trace, root_segment))
+        until = segment.end if self._flushed else segment.until
+        session.pins.pop(segment.number, None)
+        closed = Closed(segment.number, segment.start, end, until - end, seat.trace, seat.root_segment)
+        session.closed.append(closed)
 
     # where it hangs
 
-    def _hang(self, session: Session, segment: Segment) -> _Hung:
+    def _hang(self, session: Session, segment: Segment, seat: Seat) -> _Hung:
         parent = self._forest.get(session.parent) if session.parent else None
-        if parent is None or session.id == self._view.root.id:
+        above = self._view.seat_above(session, seat.trace, segment.start)
+        if parent is None or above is None:
             return _Hung(b"", [], [])
-        trace = self._view.trace(segment.start)[0]
-        below_session = self._leaving.place(parent, segment.start).parent
+        below_session = session_span_id(above.session.id, above.number)
         inferred = ["parent"] if session.facts["parent"][0] >= INFERRED else []
         calls = task_calls(self._forest, parent)
         child = links.Child(session.id, segment.start, segment.end)
@@ -146,11 +143,11 @@ class Closing:
                 inferred.append("parent")
         if call is None:
             attributes = ((sc.LINK_TYPE, sc.LINK_CANDIDATE),)
-            loose = [Link(trace, item_span_id("call", parent.id, key), attributes) for key in sorted(candidates)]
+            loose = [Link(seat.trace, item_span_id("call", parent.id, key), attributes) for key in sorted(candidates)]
             return _Hung(below_session, inferred, loose)
         span_id = item_span_id("call", parent.id, call.key)
-        call_trace = self._leaving.place(parent, call.start).trace
-        if call_trace != trace:
+        call_trace = self._view.seat(parent, call.start).trace
+        if call_trace != seat.trace:
             return _Hung(below_session, inferred, [Link(call_trace, span_id, ((sc.LINK_TYPE, sc.LINK_TASK),))])
         return _Hung(span_id, inferred, [])
 
@@ -166,14 +163,12 @@ class Closing:
         origin = self._origin(session)
         if origin is None:
             return []
-        root = self._forest.root_of(origin.id)
-        view = TreeView(self._forest, root, self._settings)
-        at = view.at(origin, segment.start)
-        if at is None:
+        view = TreeView(self._forest, self._forest.root_of(origin.id), self._settings)
+        seat = view.seat(origin, segment.start)
+        if seat.segment is None:
             return []
-        trace = at.trace if isinstance(at, Closed) else trace_id(root.id, view.trace(at.start)[1])
         attributes = ((sc.LINK_TYPE, sc.LINK_FORK), (sc.LINKED_SESSION, origin.id))
-        return [Link(trace, session_span_id(origin.id, at.number), attributes)]
+        return [Link(seat.trace, session_span_id(origin.id, seat.number), attributes)]
 
     def _origin(self, session: Session) -> Session | None:
         """The session that the copied history came from: stated, or the one that holds the same finished calls."""
@@ -199,13 +194,14 @@ class Closing:
         }
 
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
-        trace = self._view.trace(segment.start)[0]
-        return [
-            closed.end
-            for child in self._forest.children(session.id)
-            for closed in child.closed
-            if closed.trace == trace and segment.start <= closed.start <= segment.end
-        ]
+        trace = self._view.seat_in(session, segment, segment.start).trace
+        found: list[int] = []
+        for child in self._forest.children(session.id):
+            for closed in child.closed:
+                above = self._view.seat_above(child, trace, closed.start) if closed.trace == trace else None
+                if above is not None and above.session is session and above.number == segment.number:
+                    found.append(closed.end)
+        return found
 
     def _agent(self, session: Session, segment: Segment) -> str | None:
         return agent_at(session, segment.end)
@@ -213,8 +209,9 @@ class Closing:
     def _reason(self, session: Session, segment: Segment, error_type: str | None) -> str:
         if segment.rolled:
             return "rollover"
-        if (ended := ended_reason(session)) is not None:
-            return ended
+        ended = ended_at(session)
+        if ended is not None and segment.start <= ended[0] <= segment.end:
+            return ended[1]
         if error_type:
             return "error"
         own = [s for s in session.stretches if segment.start <= s.end and s.start <= segment.end]

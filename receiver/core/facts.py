@@ -138,8 +138,18 @@ class Closed(msgspec.Struct, gc=False):
     spans: int = 0
 
 
+class Pin(msgspec.Struct, gc=False, array_like=True):
+    """An open segment from which a span has left, of the session or of one below it: its number and its trace can
+    change no more, whatever is told later. `start` (ns) is when it began, as far as was known then."""
+
+    start: int
+    trace: bytes
+    root_segment: int
+
+
 class Session(msgspec.Struct, gc=False):
-    """Everything known of a session that has not left. Keys of `left` carry the kind: `call:…`, `request:…`."""
+    """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
+    how many spans have left since, and `reach` (ns) the latest end of them."""
 
     id: str
     producer: str = ""
@@ -156,8 +166,10 @@ class Session(msgspec.Struct, gc=False):
     agents: dict[int, str] = {}
     resources: dict[str, bytes] = {}
     closed: list[Closed] = []
+    pins: dict[int, Pin] = {}
     cuts: list[int] = []
     spans: int = 0
+    reach: int = 0
     gone: bool = False
     arrival: int = 0
     wait: int = 0

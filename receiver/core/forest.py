@@ -50,10 +50,13 @@ class Forest:
             self._children.get(gone.parent, set()).discard(session)
 
     def adopt(self, child: str, parent: str, rank: int = EXACT) -> None:
-        """Learn whose child a session is; a better witness replaces a worse one. A session is never its own parent."""
+        """Learn whose child a session is; a better witness replaces a worse one. A session is never its own parent, and
+        stays where it hangs as long as spans of it have left there and its own has not."""
         if child == parent or not parent:
             return
         session = self.open(child)
+        if session.pins:
+            return
         before = session.parent
         if learn(session.facts, "parent", rank, parent) and session.parent != before:
             if before:
@@ -80,10 +83,14 @@ class Forest:
         return key in self.left.get(session, ())
 
     def root_of(self, session: str) -> Session:
-        """The topmost session that is known above (itself, if none is). A ring of parents ends where it closes."""
-        seen, at = {session}, self.open(session)
-        while (up := at.parent) and up not in seen:
-            seen.add(up)
+        """The topmost session that is known above (itself, if none is). Of a ring of parents, the one with the least
+        id, so that all in it agree."""
+        seen, at = {session: None}, self.open(session)
+        while up := at.parent:
+            if up in seen:
+                line = list(seen)
+                return self.open(min(line[line.index(up) :]))
+            seen[up] = None
             at = self.open(up)
         return at
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 from receiver import semconv as sc
 from receiver.core import links
-from receiver.core.facts import Closed, Item, Left, Session, learn
+from receiver.core.facts import Closed, Item, Left, Pin, Session, Stretch, learn, merge_stretch
 from receiver.core.forest import Forest
+from receiver.core.history import is_history, remember
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.mcp import McpName, resolve
 from receiver.core.render import Place, call_span, permission_span, request_span
-from receiver.core.segments import Segment, TreeView
+from receiver.core.segments import Seat, Segment, TreeView
 from receiver.core.settings import BuilderSettings
 from receiver.core.unnamed import is_unnamed, left_already
 from receiver.events import INFERRED
@@ -73,30 +74,32 @@ class Leaving:
 
     def items(self, due: Iterable[tuple[Session, str, Item]], closing: Collection[str]) -> None:
         """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
-        last = 1 << 63
-        ordered = sorted(due, key=lambda d: (d[2].end or last, d[2].start, d[0].id, d[1], d[2].key))
-        for session, kind, item in ordered:
+        for session, kind, item in sorted(due, key=lambda d: _order(*d)):
             self._one(session, kind, item, session.id in closing)
 
     def place(self, session: Session, time: int) -> Place:
         """Where an item of a session hangs, by when it began (ns)."""
-        segment = self.view.at(session, time)
-        if isinstance(segment, Closed):
-            trace, late, number = segment.trace, True, segment.number
-        else:
-            start = segment.start if segment is not None else time
-            root = self.view.at(self.view.root, start)
-            trace, late = self.view.trace(start)[0], isinstance(root, Closed)
-            number = segment.number if segment is not None else 1
+        return self.place_in(self.view.seat(session, time), time)
+
+    def place_in(self, seat: Seat, time: int) -> Place:
+        """Where a span hangs whose segment is known, by when it began (ns)."""
         return Place(
-            trace=trace,
-            parent=session_span_id(session.id, number),
-            session=session.id,
+            trace=seat.trace,
+            parent=session_span_id(seat.session.id, seat.number),
+            session=seat.session.id,
             root=self.view.root.id,
-            agent=agent_at(session, time),
+            agent=agent_at(seat.session, time),
             resource=b"",
-            late=late,
+            late=seat.late,
         )
+
+    def _pin(self, session: Session, time: int) -> None:
+        """A span leaves: the segments that it hangs below stay what they are."""
+        for seat in list(self.view.line(session, time)):
+            segment = seat.segment
+            if isinstance(segment, Segment) and segment.number not in seat.session.pins:
+                seat.session.pins[segment.number] = Pin(segment.start, seat.trace, seat.root_segment)
+                self.forest.dirty.add(seat.session.id)
 
     def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
         problem = self._problem(session, kind, item)
@@ -116,25 +119,34 @@ class Leaving:
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append("start")
         span = self._span(session, kind, item, place, end)
+        self._pin(session, item.start)
+        if not isinstance(self.view.at(session, item.start), Closed):
+            merge_stretch(session.stretches, Stretch(start=span.start, end=span.end, work=True), self.settings.joint)
         self.outcome.spans.append(span)
         _items(session, kind).pop(item.key, None)
         self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end))
         self._count(span)
 
     def _problem(self, session: Session, kind: str, item: Item) -> str | None:
+        if is_history(session, item.end or item.start):
+            if kind == "call":
+                remember(session, item)
+            return "history"
         if not item.start or (kind == "call" and not item.get("tool")):
             return "not_told"
         if kind == "call" and not is_unnamed(item.key) and left_already(item, self.forest.left_of(session.id)):
             return "already_left"
-        if not item.end and not self.settings.infer:
+        if not self.settings.infer and not item.end:
             return "not_ended"
+        if not self.settings.infer and not (item.get("start") or item.get("asked")):
+            return "not_told"
         if kind == "permission" and (call := item.get("call")) and not self._has_call(session, call):
             return "wait"
         return None
 
     def _has_call(self, session: Session, call: str) -> bool:
-        held = session.calls.get(call)
-        return (held is not None and bool(held.get("tool"))) or self.forest.has_left(session.id, f"call:{call}")
+        """A permission's span follows that of its call, since not every call that is told of gets one."""
+        return self.forest.has_left(session.id, f"call:{call}")
 
     def _end_of(self, session: Session, item: Item) -> int:
         """Where an unfinished item is cut: at the end of its segment."""
@@ -147,11 +159,9 @@ class Leaving:
         if kind == "permission":
             call = item.get("call")
             if call and self._has_call(session, call):
-                held = session.calls.get(call)
-                start = held.start if held is not None else self.forest.left_of(session.id)[f"call:{call}"].start
-                of_call = self.place(session, start)
-                place.trace, place.late = of_call.trace, of_call.late
-                place.parent = item_span_id("call", session.id, call)
+                of_call = self.place(session, self.forest.left_of(session.id)[f"call:{call}"].start)
+                if (of_call.trace, of_call.parent) == (place.trace, place.parent):
+                    place.parent = item_span_id("call", session.id, call)
             return permission_span(self.settings, place, item, end)
         return call_span(
             self.settings, place, item, end, self._mcp(session, item), self._child_link(session, item, place)
@@ -182,10 +192,11 @@ class Leaving:
         if not child_id or child is None or child.parent != session.id:
             return []
         segment = self.nearest_segment(child, item.start)
-        trace = segment.trace if isinstance(segment, Closed) else place.trace
-        number = segment.number if segment is not None else len(child.closed) + 1
+        if segment is None:
+            return []
+        seat = self.view.seat_in(child, segment, segment.start)
         attributes = ((sc.LINK_TYPE, sc.LINK_CHILD), (sc.LINKED_SESSION, child_id))
-        return [Link(trace, session_span_id(child_id, number), attributes)]
+        return [Link(seat.trace, session_span_id(child_id, seat.number), attributes)]
 
     def nearest_segment(self, session: Session, time: int) -> Segment | Closed | None:
         """The segment of a session whose beginning is nearest to a moment (ns)."""
@@ -200,23 +211,32 @@ class Leaving:
         """Which calls of a session started those of its children that no call names; and the candidates otherwise."""
         calls = task_calls(self.forest, session)
         named = {c.child for c in calls if c.child}
-        lost = []
+        lost: list[links.Child] = []
         for child in self.forest.children(session.id):
-            if child.id in named:
+            if child.id in named or child.id == self.view.root.id:
                 continue
-            for segment in self.view.segments(child)[:1]:
-                lost.append(links.Child(child.id, segment.start, segment.end, agent_at(child, segment.start) or ""))
+            lost.extend(
+                links.Child(child.id, segment.start, segment.end, agent_at(child, segment.start) or "")
+                for segment in self.view.segments(child)[:1]
+            )
         return links.infer_makers(lost, calls) if lost else ({}, {})
 
     def _count(self, span: Span) -> None:
         """Roll over: what begins after the span that filled the trace goes on in the next one."""
         root = self.view.root
         root.spans += 1
+        root.reach = max(root.reach, span.end)
         self.forest.dirty.add(root.id)
         if root.spans >= self.settings.max_spans_per_trace > 0:
-            root.cuts.append(span.end + 1)
+            root.cuts.append(root.reach + 1)
             root.spans = 0
             self.view = TreeView(self.forest, root, self.settings)
+
+
+def _order(session: Session, kind: str, item: Item) -> tuple[int, int, str, str, str]:
+    if kind == "permission" and (call := session.calls.get(str(item.get("call")))) is not None:
+        return (*_order(session, "call", call)[:3], "call+", item.key)
+    return item.end or 1 << 63, item.start, session.id, kind, item.key
 
 
 def _items(session: Session, kind: str) -> dict[str, Item]:

@@ -1,17 +1,21 @@
 """Segments: where a session pauses for so long that what follows is another part of it (contract 5.4).
 
-Decided by event time alone, so that arrival cannot change them. A session is cut where everything in it and below it
-was quiet for longer than the limit: `idle_timeout` if all that had been active said that they are idle,
-`inactivity_timeout` otherwise. A root's cuts also come from roll-over (age, number of spans), and cut all below it.
-A child's segment always lies within one segment of its root, which decides the trace: if the root pauses, so does
+Decided by event time alone, so that arrival cannot change them. A session goes on as long as anything in it or below
+it does: each session in it for its own limit after its last activity, which is `idle_timeout` if it had said that it
+is idle and `inactivity_timeout` otherwise. A root's cuts also come from roll-over (age, number of spans), and cut all
+below it. A child's segment lies within one segment of its root, which decides the trace: if the root pauses, so does
 the child, by the same rule over fewer sessions.
+
+What has left cannot be moved. A segment from which a span has left is pinned to its number and its trace; where
+stragglers would make segments that no number is left for, none is made, and they are late (Seat.late).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from receiver.core.facts import Closed, Session, known
+from receiver.core.facts import Closed, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.ids import trace_id
 from receiver.core.settings import BuilderSettings
@@ -20,15 +24,33 @@ from receiver.events import GUESSED
 
 @dataclass(slots=True)
 class Segment:
-    """One open segment (ns, inclusive). `limit` is the quiet that ends it; `rests` whether all in it said idle."""
+    """One open segment (ns, inclusive). `until` is how long activity would still belong to it."""
 
     number: int
     start: int
     end: int
-    limit: int
-    rests: bool
+    until: int
     start_guessed: bool = False
     rolled: bool = False
+    named_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of a moment of a session: its segment, and the trace that this is part of. `start` (ns) is when the
+    segment's span begins. `late` if the span above has left, or if it cannot begin early enough any more."""
+
+    session: Session
+    segment: Segment | Closed | None
+    trace: bytes
+    root_segment: int
+    start: int
+    late: bool
+
+    @property
+    def number(self) -> int:
+        """The segment's number."""
+        return self.segment.number if self.segment is not None else len(self.session.closed) + 1
 
 
 @dataclass(slots=True)
@@ -63,7 +85,10 @@ class TreeView:
     def segments(self, session: Session) -> list[Segment]:
         """The open segments of a session, in order of time."""
         if session.id not in self._segments:
-            self._segments[session.id] = self._split(session, self._gaps(session))
+            found = self._gaps(session)
+            if not found and not session.closed:
+                found = self._named_only(session)
+            self._segments[session.id] = self._split(session, found)
         return self._segments[session.id]
 
     def at(self, session: Session, time: int) -> Segment | Closed | None:
@@ -73,10 +98,7 @@ class TreeView:
         segments = self.segments(session)
         if not segments:
             return session.closed[-1] if session.closed else None
-        for segment in segments:
-            if time <= segment.end:
-                return segment
-        return segments[-1]
+        return next((s for s in reversed(segments) if s.start <= time), segments[0])
 
     def trace(self, time: int) -> tuple[bytes, int]:
         """The trace that a moment (ns) of this tree belongs to, and the number of its root's segment."""
@@ -86,39 +108,120 @@ class TreeView:
         number = segment.number if segment is not None else 1
         return trace_id(self.root.id, number), number
 
+    def seat(self, session: Session, time: int) -> Seat:
+        """Where something that began at a moment (ns) belongs."""
+        return self.seat_in(session, self.at(session, time), time)
+
+    def line(self, session: Session, time: int) -> Iterator[Seat]:
+        """The place of a moment (ns), and those of the sessions above it that its span hangs below."""
+        seat: Seat | None = self.seat(session, time)
+        while seat is not None:
+            yield seat
+            seat = self.seat_above(seat.session, seat.trace, time if seat.segment is None else seat.segment.start)
+
+    def seat_in(self, session: Session, segment: Segment | Closed | None, time: int) -> Seat:
+        """The place of a moment (ns) in a segment that is known."""
+        trace, root_segment = self._trace_of(session, segment, time)
+        above = self.seat_above(session, trace, time if segment is None else segment.start)
+        start = time if segment is None else segment.start
+        late = isinstance(segment, Closed)
+        if above is not None:
+            start = max(start, above.start)
+            late = late or above.late
+        return Seat(session, segment, trace, root_segment, start, late or time < start)
+
+    def seat_above(self, session: Session, trace: bytes, time: int) -> Seat | None:
+        """The place of the nearest session above that has a segment in a trace; None for the root's own."""
+        if session.id == self.root.id:
+            return None
+        parent = self._forest.get(session.parent) if session.parent else None
+        if parent is None:
+            return None
+        here = self.at(parent, time)
+        if here is None or self._trace_of(parent, here, time)[0] != trace:
+            inside: list[Segment | Closed] = [*parent.closed, *self.segments(parent)]
+            inside = [s for s in inside if self._trace_of(parent, s, s.start)[0] == trace]
+            here = min(inside, key=lambda s: (abs(s.start - time), s.number), default=None)
+        if here is None:
+            return self.seat_above(parent, trace, time)
+        return self.seat_in(parent, here, max(time, here.start))
+
+    def _trace_of(self, session: Session, segment: Segment | Closed | None, time: int) -> tuple[bytes, int]:
+        if isinstance(segment, Closed):
+            return segment.trace, segment.root_segment
+        if segment is None:
+            return self.trace(time)
+        if (pin := session.pins.get(segment.number)) is not None:
+            return pin.trace, pin.root_segment
+        if session.id == self.root.id:
+            return trace_id(self.root.id, segment.number), segment.number
+        return self.trace(segment.start)
+
+    # activity
+
     def _own_runs(self, session: Session) -> list[_Run]:
+        stretches = _with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
-        runs = [_Run(s.start, s.end, session.id, s.rests, s.work) for s in session.stretches if s.end >= created]
-        if runs and "ended" in session.facts:
+        runs = [_Run(s.start, s.end, session.id, s.rests, s.work) for s in stretches if s.end >= created]
+        if not runs:
+            return runs
+        if "ended" in session.facts:
             runs[-1].rests = True
-        if runs and not session.closed and (created_rank < GUESSED or self._settings.infer):
+        if session.closed:
+            return runs
+        runs[0].work = True  # a session's first sign of life is the beginning of its first segment
+        if runs[0].start < created:  # what was copied into a fork lies before it
+            runs[0].start = min([created, *self._begun_before(session, runs[0].start, created)])
+        elif created_rank < GUESSED or self._settings.infer:
             before = runs[0].start - created
-            if created and 0 < before <= max(self._settings.joint, 1):
+            if created and before <= max(self._settings.joint, 1):
                 runs[0].start = created
         return runs
 
+    def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
+        """When what straddles a session's creation began: it is no copy, its clock is a little off."""
+        for items in (session.calls, session.requests, session.permissions):
+            yield from (i.start for i in items.values() if start <= i.start < created <= i.end)
+        left = self._forest.left_of(session.id).items()
+        yield from (r.start for k, r in left if start <= r.start < created <= r.end and not k.startswith("counted:"))
+
     def _gaps(self, session: Session) -> list[Segment]:
         found: list[Segment] = []
-        resting: dict[str, bool] = {}
+        open_until: dict[str, int] = {}
         for run in self._runs[session.id]:
             if _closed_at(session, run.start, self._settings.joint) is not None:
                 continue
             last = found[-1] if found else None
-            if last is not None and run.start - last.end <= last.limit:
+            if last is not None and run.start <= last.until:
                 last.end = max(last.end, run.end)
             elif not run.work and (found or session.closed):
                 continue  # housekeeping long after the last turn begins no segment of its own
             else:
-                resting = {}
-                last = Segment(0, run.start, run.end, 0, False)
+                open_until = {}
+                last = Segment(0, run.start, run.end, 0)
                 found.append(last)
-            resting[run.session] = run.rests
-            last.rests = all(resting.values())
-            last.limit = self._settings.idle_timeout if last.rests else self._settings.inactivity_timeout
+            limit = self._settings.idle_timeout if run.rests else self._settings.inactivity_timeout
+            open_until[run.session] = run.end + limit
+            last.until = max(open_until.values())
         if found and not session.closed:
             rank, created = session.facts.get("created", (0, 0))
             found[0].start_guessed = rank == GUESSED and created == found[0].start
         return found
+
+    def _named_only(self, session: Session) -> list[Segment]:
+        """A session that calls started and nothing else tells of: the first of these calls stand in for it."""
+        parent = self._forest.get(session.parent) if session.parent else None
+        if parent is None or not self._settings.infer:
+            return []
+        found: Segment | None = None
+        for start, end in _naming(self._forest, parent, session.id):
+            if found is None:
+                found = Segment(1, start, end, end, start_guessed=True, named_only=True)
+            elif start <= found.end + self._settings.idle_timeout:
+                found.end = max(found.end, end)
+        return [found] if found is not None else []
+
+    # cuts
 
     def _cuts_by_age(self) -> set[int]:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one."""
@@ -127,23 +230,75 @@ class TreeView:
         if age <= 0:
             return cuts
         for segment in self._gaps(self.root):
-            cuts.update(range(segment.start + age, segment.end + 1, age))
+            begins = [p.start for p in self.root.pins.values() if segment.start <= p.start <= segment.end]
+            begins = sorted(begins)[-1:] or [segment.start]
+            cuts.update(range(begins[0] + age, segment.end + 1, age))
         return cuts
 
     def _split(self, session: Session, segments: list[Segment]) -> list[Segment]:
         parts: list[Segment] = []
         for segment in segments:
-            inner = [t for t in self._cuts if segment.start < t <= segment.end]
-            starts = [segment.start, *inner]
-            ends = [*(t - 1 for t in inner), segment.end]
+            pinned = sorted(p.start for p in session.pins.values() if segment.start <= p.start <= segment.end)
+            inner = {t for t in self._cuts if segment.start < t <= segment.end} | set(pinned[1:])
+            starts = [segment.start, *sorted(inner)]
+            ends = [*(t - 1 for t in starts[1:]), segment.end]
             for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
                 rolled = i < len(inner)
-                limit = 0 if rolled else segment.limit
+                until = end if rolled else segment.until
                 guessed = segment.start_guessed and i == 0
-                parts.append(Segment(0, start, end, limit, segment.rests, guessed, rolled))
-        for number, part in enumerate(parts, start=len(session.closed) + 1):
-            part.number = number
-        return parts
+                parts.append(Segment(0, start, end, until, guessed, rolled, segment.named_only))
+        return _numbered(session, parts)
+
+
+def _numbered(session: Session, parts: list[Segment]) -> list[Segment]:
+    """Give numbers in order of time. Pinned ones have theirs; a part that would need one between them is no segment."""
+    pins = sorted((pin.start, number) for number, pin in session.pins.items())
+    taken: list[int | None] = [
+        next((number for start, number in pins if part.start <= start <= part.end), None) for part in parts
+    ]
+    numbered: list[Segment] = []
+    free = len(session.closed) + 1
+    if session.closed:
+        free = max(free, session.closed[-1].number + 1)
+    for i, part in enumerate(parts):
+        number = taken[i]
+        if number is None:
+            if any(n is not None and n <= free for n in taken[i + 1 :]):
+                continue
+            number = free
+        part.number = number
+        numbered.append(part)
+        free = number + 1
+    return numbered
+
+
+def _with_items(session: Session, joint: int) -> list[Stretch]:
+    """The stretches of a session with the calls, requests and permissions that are held: each is activity all along,
+    also if its beginning and its end were told apart."""
+    long = [
+        item
+        for items in (session.calls, session.requests, session.permissions)
+        for item in items.values()
+        if item.end > item.start > 0
+        and not any(s.start <= item.start and item.end <= s.end for s in session.stretches)
+        and not any(c.start <= item.start <= c.end for c in session.closed)
+    ]
+    if not long:
+        return session.stretches
+    merged = [
+        Stretch(start=s.start, end=s.end, busy=s.busy, idle=s.idle, work=s.work, facts=s.facts)
+        for s in session.stretches
+    ]
+    for item in long:
+        merge_stretch(merged, Stretch(start=item.start, end=item.end, work=True), joint)
+    return merged
+
+
+def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]]:
+    """The times (ns) of the calls of a session that name another one, in order."""
+    held = [(c.start, c.end or c.start) for c in parent.calls.values() if c.get("child") == child and c.start]
+    left = [(r.start, r.end) for k, r in forest.left_of(parent.id).items() if r.child == child]
+    return sorted(held + left)
 
 
 def _closed_at(session: Session, time: int, joint: int) -> Closed | None:
@@ -153,7 +308,8 @@ def _closed_at(session: Session, time: int, joint: int) -> Closed | None:
     return None
 
 
-def ended_reason(session: Session) -> str | None:
-    """`deleted` or `archived`, if the session said so."""
-    reason = known(session.facts, "ended")
-    return str(reason) if reason else None
+def ended_at(session: Session) -> tuple[int, str] | None:
+    """When (ns) and why a session ended for good, if it said so: `deleted` or `archived`."""
+    held = session.facts.get("ended")
+    return (-held[0], str(held[1])) if held is not None else None
+

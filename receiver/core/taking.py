@@ -12,6 +12,7 @@ from typing import Any
 
 from receiver.core.facts import Counted, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
 from receiver.core.forest import Forest
+from receiver.core.history import is_older
 from receiver.core.ids import creation_time
 from receiver.core.settings import BuilderSettings
 from receiver.events import (
@@ -56,7 +57,6 @@ def _fields(event_type: type[Any]) -> tuple[str, ...]:
 
 
 _FIELDS = {t: _fields(t) for t in (CallTold, UnnamedCallTold, RequestTold, PermissionTold)}
-HISTORY_KEPT = 32  # copied calls remembered to find the session that they were copied from
 
 
 def mentioned(event: Told) -> tuple[str, ...]:
@@ -165,11 +165,12 @@ class Taking:
         session = self._touch(forest, source, event.session)
         content = tuple((name, value) for name, value, field in event.content if field not in self._dropped)
         note = Note(time=event.time, name=event.name, attributes=event.attributes + content)
-        if self._is_history(session, event.time):
-            return "history"
         if any(c.start <= event.time <= c.end for c in session.closed):
             return "already_left"
-        session.notes[f"{event.name}:{event.key or event.time}"] = note
+        key = f"{event.name}:{event.key or event.time}"
+        held = session.notes.get(key)
+        if held is None or _note_order(held) < _note_order(note):
+            session.notes[key] = note
         self._active(session, event.time, event.time)
         return None
 
@@ -188,47 +189,38 @@ class Taking:
 
     def _call(self, forest: Forest, source: Source, event: CallTold) -> str | None:
         session = self._touch(forest, source, event.session)
-        if event.child and not self._is_history(session, event.end or event.start):
-            self._child(forest, source, event.session, event.child, event.rank)
-        if self._is_history(session, event.end or event.start):
-            if len(session.history) < HISTORY_KEPT:
-                session.history[event.call] = event.end or event.start or 0
-            return "history"
+        if event.child:
+            self._child(forest, source, event, event.child)
         if forest.has_left(event.session, f"call:{event.call}"):
             return "already_left"
         self._item(source, session.calls, event.call, event, CallTold)
         self._span_of_activity(session, event.start, event.end)
         return None
 
-    def _is_history(self, session: Session, at: int | None) -> bool:
-        """Whether something ended before its session began: a fork replays what it copied (FACTS 4)."""
-        if not at:
-            return False
-        created = session.get("created") or creation_time(session.id, at)
-        return bool(created and at < created)
-
     def _unnamed(self, forest: Forest, source: Source, event: UnnamedCallTold) -> str | None:
         session = self._touch(forest, source, event.session)
         if event.child:
-            self._child(forest, source, event.session, event.child, event.rank)
+            self._child(forest, source, event, event.child)
         key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
         self._span_of_activity(session, event.start, event.end)
-        if key in session.unnamed or forest.has_left(event.session, f"call:~{key}"):
+        if forest.has_left(event.session, f"call:~{key}"):
             return "already_told"
-        told = Unnamed(
-            facts={}, start=event.start, end=event.end, tool=event.tool, arrival=source.arrival, wait=source.wait
-        )
+        told = session.unnamed.get(key)
+        if told is None:
+            told = session.unnamed[key] = Unnamed(facts={}, start=event.start, end=event.end, tool=event.tool)
+        news = False
         for field in self._kept[UnnamedCallTold]:
             value = getattr(event, field)
             if value is not None:
-                learn(told.facts, field, event.rank, value)
-        learn(told.facts, "resource", event.rank, source.key)
-        session.unnamed[key] = told
-        return None
+                news = learn(told.facts, field, event.rank, value) or news
+        news = learn(told.facts, "resource", event.rank, source.key) or news
+        told.arrival, told.wait = max(told.arrival, source.arrival), max(told.wait, source.wait)
+        return None if news else "already_told"
 
-    def _child(self, forest: Forest, source: Source, parent: str, child: str, rank: int) -> None:
+    def _child(self, forest: Forest, source: Source, event: CallTold | UnnamedCallTold, child: str) -> None:
         """A call names the session that it started: a statement about that session, if not the best one."""
-        forest.adopt(child, parent, max(rank, EXACT + 1))
+        if not is_older(child, event.session, event.end or event.start or 0):
+            forest.adopt(child, event.session, max(event.rank, EXACT + 1))
         self._mention(forest, source, child)
 
     def _mention(self, forest: Forest, source: Source, session: str) -> None:
@@ -279,8 +271,6 @@ class Taking:
 
     def _request(self, forest: Forest, source: Source, event: RequestTold) -> str | None:
         session = self._touch(forest, source, event.session)
-        if self._is_history(session, event.end or event.start):
-            return "history"
         if forest.has_left(event.session, f"request:{event.request}"):
             return "already_left"
         self._item(source, session.requests, event.request, event, RequestTold)
@@ -298,3 +288,7 @@ class Taking:
             if at:
                 self._active(session, at, at)
         return None
+
+
+def _note_order(note: Note) -> tuple[int, str]:
+    return note.time, repr(note.attributes)

@@ -49,11 +49,12 @@ def find_calls(session: Session, left: dict[str, Left]) -> None:
                 learn(same.facts, field, rank, value)
 
 
-def stand_alone(session: Session, key: str) -> Item:
+def stand_alone(session: Session, key: str, infer: bool) -> Item:
     """A report that no other signal tells of becomes a call, identified by what it says."""
     told = session.unnamed.pop(key)
     item = Item(key=f"~{key}", facts=dict(told.facts), arrival=told.arrival, wait=told.wait)
-    learn(item.facts, "inferred", REPORTED, "identity")
+    if infer:
+        learn(item.facts, "inferred", REPORTED, "identity")
     session.calls[item.key] = item
     return item
 

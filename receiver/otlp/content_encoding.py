@@ -13,11 +13,17 @@ from receiver.errors import MalformedError, TooLargeError
 _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15  # zlib.decompressobj's wbits
 _PIECE = 1 << 18
 
-ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "zlib"})
+ALGORITHMS = ("", "gzip", "zlib", "deflate")  # as confighttp calls them; the empty one is none
+_OTHER_NAMES = {"identity": "", "x-gzip": "gzip"}  # RFC 9110, 8.4.1 and 8.4.1.3
+
+
+def algorithm(encoding: str) -> str:
+    """The algorithm that a Content-Encoding names; what is not known comes back as it is."""
+    return _OTHER_NAMES.get(encoding, encoding)
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """`body` without `encoding`, which is one of ENCODINGS.
+    """`body` without `encoding`, whose algorithm is one of ALGORITHMS.
 
     Raises TooLargeError when it would exceed `limit` bytes, MalformedError when it is broken or cut short.
     """

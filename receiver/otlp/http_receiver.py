@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -21,7 +21,7 @@ from receiver.errors import MalformedError, UnauthenticatedError
 from receiver.model import Signal
 from receiver.otlp.admission import Accept, Admission, Observe
 from receiver.otlp.auth import Auth
-from receiver.otlp.content_encoding import ENCODINGS, decompress, too_large
+from receiver.otlp.content_encoding import ALGORITHMS, algorithm, decompress, too_large
 from receiver.otlp.cors import Cors
 from receiver.otlp.doors import Door, InProcess, Splice
 from receiver.otlp.endpoint import bind
@@ -75,6 +75,7 @@ class HttpReceiver:
         endpoint: str = "localhost:4318",
         observe: Observe | None = None,
         max_request_body_size: int = DEFAULT_MAX_REQUEST_BODY_SIZE,
+        compression_algorithms: Collection[str] = ALGORITHMS,
         paths: Mapping[str, Signal] = DEFAULT_PATHS,
         auth: Auth | None = None,
         tls: TLSSettings | None = None,
@@ -84,6 +85,7 @@ class HttpReceiver:
         self._endpoint = endpoint
         self._admission = Admission("http", accept, observe)
         self._limit = max_request_body_size
+        self._algorithms = compression_algorithms
         self._paths = dict(paths)
         self._auth = auth
         self._tls = tls
@@ -162,12 +164,10 @@ class HttpReceiver:
             raise _Refusal(
                 415, f"content type must be {_PROTOBUF} or {_JSON}", {"Accept-Post": f"{_PROTOBUF}, {_JSON}"}
             )
-        if _encoding(request) not in ENCODINGS:
-            raise _Refusal(
-                415,
-                "content encoding must be gzip, deflate, zlib or none",
-                {"Accept-Encoding": "gzip, deflate"},
-            )
+        if algorithm(_encoding(request)) not in self._algorithms:
+            words = ", ".join(name or "none" for name in self._algorithms)
+            known = ", ".join(name for name in self._algorithms if name not in ("", "zlib"))  # zlib is not HTTP's word
+            raise _Refusal(415, f"content encoding must be one of: {words}", {"Accept-Encoding": known or "identity"})
         if request.content_length is not None and request.content_length > self._limit:
             raise too_large(self._limit)
 

@@ -1,12 +1,12 @@
 """One scenario's world: a home and a project folder, the scripted model, and the real agent's processes."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,10 +19,18 @@ PROJECT = {
     "README.md": "# lab project\n\nneedle in the readme\n",
     "src/app.py": "def main():\n    print('hello')  # needle\n",
     "src/util.py": "X = 1\n",
-    ".opencode/skills/release-notes/SKILL.md": "---\nname: release-notes\ndescription: How to write release notes\n---\n# Release notes\nWrite short bullets.\n",
-    ".opencode/skills/db_tuning/SKILL.md": "---\nname: db-tuning\ndescription: dir name does not match the name\n---\nTune.\n",
+    ".opencode/skills/release-notes/SKILL.md": (
+        "---\nname: release-notes\ndescription: How to write release notes\n---\n"
+        "# Release notes\nWrite short bullets.\n"
+    ),
+    ".opencode/skills/db_tuning/SKILL.md": (
+        "---\nname: db-tuning\ndescription: dir name does not match the name\n---\nTune.\n"
+    ),
     ".opencode/command/greet.md": "---\ndescription: greet\n---\nSay hello to $ARGUMENTS. [[script:greet]]\n",
-    ".opencode/command/audit.md": "---\ndescription: audit as subtask\nagent: general\nsubtask: true\n---\nAudit $ARGUMENTS. [[script:audit_child]]\n",
+    ".opencode/command/audit.md": (
+        "---\ndescription: audit as subtask\nagent: general\nsubtask: true\n---\n"
+        "Audit $ARGUMENTS. [[script:audit_child]]\n"
+    ),
 }
 # opencode's own switches against use of the network, and dead ends for whatever does not know them
 OFFLINE = {
@@ -43,7 +51,7 @@ OFFLINE = {
     "npm_config_registry": NOWHERE,
     "BUN_CONFIG_REGISTRY": NOWHERE,
     "npm_config_fetch_retries": "0",
-    **{name: NOWHERE for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")},
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE),
 }
 NOT_PASSED = (
     "OPENCODE_CONFIG",
@@ -80,10 +88,8 @@ def stop(proc, grace=6, sig=signal.SIGTERM):
             except subprocess.TimeoutExpired:
                 continue
         break
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(proc.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     return proc.wait()
 
 
@@ -92,10 +98,11 @@ class Agent:
 
     def __init__(self, lab, scratch, scenario, options):
         self.scratch, self.scenario, self.options, self.quiet_time = scratch, scenario, options, options.quiet_time
+        self.lab = lab
         self.binary, self.home, self.work = os.path.join(lab, "opencode"), f"{scratch}/home", f"{scratch}/project"
         self.hooks, self.base, self.procs = f"{scratch}/hooks.jsonl", None, []
         self.deadline = time.monotonic() + options.timeout
-        self.log = open(f"{scratch}/agent.log", "w", encoding="utf-8")
+        self.log = open(f"{scratch}/agent.log", "w", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
         self.llm = FakeLLM(scenario.scripts, f"{scratch}/llm.jsonl", port=options.llm_port, subst={"cwd": self.work})
         self.env = self._environment(options)
         self._project(lab, options)
@@ -115,11 +122,12 @@ class Agent:
             env = {k: v for k, v in os.environ.items() if k not in NOT_PASSED and not k.startswith("XDG_")}
         else:
             env = {
+                **{k: v for k, v in os.environ.items() if k.startswith("RELAY_")},
                 "PATH": os.environ["PATH"],
                 "LANG": "C.UTF-8",
                 "RELAY_OTLP_ENDPOINT": options.target,
-                **{k: v for k, v in os.environ.items() if k in ("RELAY_DELAY_MS", "RELAY_FLUSH_ON_IDLE")},
             }
+        env["PATH"] = os.path.join(self.lab, "bin") + os.pathsep + env["PATH"]  # its rg
         host = options.endpoint.hostname if options.endpoint else "localhost"
         local = ",".join(dict.fromkeys(("127.0.0.1", "localhost", "::1", host)))
         env.update(
@@ -177,7 +185,7 @@ class Agent:
                     "models": {"fake-1": model},
                 }
             },
-            "plugin": ["file://" + (options.plugin or os.path.join(lab, "relay-plugin", "relay.js"))],
+            "plugin": ["file://" + (options.plugin or os.path.join(lab, "event-relay", "event-relay.js"))],
             **self.scenario.config,
             **options.config,
         }

@@ -27,7 +27,7 @@ class FakeLLM:
     def __init__(self, scripts, log_path, port=0, subst=None):
         self.scripts, self.subst = scripts, subst or {}
         self.errors, self.lock = collections.Counter(), threading.Lock()
-        self.log = open(log_path, "a", encoding="utf-8")
+        self.log = open(log_path, "a", encoding="utf-8")  # noqa: SIM115 - closed in stop()
         self.srv = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.srv.daemon_threads = True
         self.port = self.srv.server_address[1]

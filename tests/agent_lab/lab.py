@@ -48,7 +48,7 @@ def arguments():
         "--endpoint",
         type=urllib.parse.urlsplit,
         metavar="URL",
-        help="OTLP/gRPC endpoint of the relay plugin (default without --record: http://127.0.0.1:4317)",
+        help="OTLP/gRPC endpoint of the event relay (default without --record: http://127.0.0.1:4317)",
     )
     r.add_argument(
         "--record",
@@ -58,7 +58,7 @@ def arguments():
     r.add_argument(
         "--plugin",
         metavar="FILE_OR_DIR",
-        help="load this plugin in place of the relay; its environment is the caller's",
+        help="load this plugin in place of the event relay; its environment is the caller's",
     )
     r.add_argument("--config", type=json.loads, default={}, metavar="JSON", help="more keys for opencode.json")
     r.add_argument(
@@ -137,10 +137,15 @@ def isolate():
 
 def agent_version():
     """Version of the installed agent; puts the lab's own plugin and server in place as they are now."""
-    for folder, name in (("relay-plugin", "relay.js"), ("mcp-server", "server.mjs")):
+    plugin = os.path.join(HERE, "..", "..", "plugin")
+    sources = (
+        ("event-relay", "event-relay.js", plugin),
+        ("mcp-server", "server.mjs", os.path.join(HERE, "mcp-server")),
+    )
+    for folder, name, source in sources:
         if not os.path.isdir(os.path.join(LAB, folder, "node_modules")):
             fail(f"{LAB} is not set up; run setup.sh (with the same $LAB)")
-        shutil.copy(os.path.join(HERE, folder, name), os.path.join(LAB, folder, name))
+        shutil.copy(os.path.join(source, name), os.path.join(LAB, folder, name))
     with tempfile.TemporaryDirectory(prefix="agent-lab-") as home:
         try:
             return subprocess.run(
@@ -214,10 +219,8 @@ def keep_hooks(source, target):
             hook = json.loads(line)
             event = hook.get("input") or {} if hook["hook"] == "event" else {}
             part = (event.get("properties") or {}).get("part") or {}
-            if (
-                event.get("type") == "message.part.delta"
-                or event.get("type") == "message.part.updated"
-                and part.get("type") in DULL_PARTS
+            if event.get("type") == "message.part.delta" or (
+                event.get("type") == "message.part.updated" and part.get("type") in DULL_PARTS
             ):
                 continue
             out.write(line)
@@ -234,7 +237,8 @@ def run(name, options):
 
         forward = options.endpoint and f"{options.endpoint.hostname}:{options.endpoint.port or 4317}"
         recorder = Recorder(os.path.join(folder, "otlp"), forward, options.grpc_port, options.http_port)
-        options.target = f"http://127.0.0.1:{recorder.grpc_port}"
+        by_http = os.environ.get("RELAY_OTLP_PROTOCOL") == "http/protobuf"
+        options.target = f"http://127.0.0.1:{recorder.http_port if by_http else recorder.grpc_port}"
     else:
         options.target = options.endpoint.geturl() if options.endpoint else ""
     try:
@@ -274,10 +278,9 @@ def run(name, options):
     else:
         shutil.rmtree(scratch, ignore_errors=True)
     good = len(problems) <= bool(options.keep)
-    print(
-        f"{'ok  ' if good else 'FAIL'}  {name:<16}{'  '.join(f'{c:>12}' for c in counts)}  {time.monotonic() - began:5.1f} s  {'; '.join(problems)}".rstrip(),
-        flush=True,
-    )
+    columns = "  ".join(f"{c:>12}" for c in counts)
+    took = f"{time.monotonic() - began:5.1f} s"
+    print(f"{'ok  ' if good else 'FAIL'}  {name:<16}{columns}  {took}  {'; '.join(problems)}".rstrip(), flush=True)
     return good
 
 

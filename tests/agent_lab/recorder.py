@@ -69,7 +69,7 @@ class Recorder(grpc.GenericRpcHandler):
         self.folder, self.requests, self.records, self.bad, self.unsent = folder, 0, 0, 0, 0
         os.makedirs(folder, exist_ok=True)
         self.lock = threading.Lock()
-        self.index = open(os.path.join(folder, "index.jsonl"), "w", encoding="utf-8")
+        self.index = open(os.path.join(folder, "index.jsonl"), "w", encoding="utf-8")  # noqa: SIM115 - closed in stop()
         size = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)]
         self.channel = (
             grpc.insecure_channel(forward, options=[*size, ("grpc.enable_http_proxy", 0)]) if forward else None

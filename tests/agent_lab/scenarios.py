@@ -6,8 +6,8 @@ An outline names each expected session by its title, with its tools in order of 
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 import scripts
 from agent import LabError
@@ -162,7 +162,10 @@ def two_dirs(a):
 
 
 BASIC = [("basic tools", "bash bash edit edit! glob grep invalid read read! read! todowrite write")]
-SKILL_MCP = "my_db_fail_query! my_db_ping my_db_run_query my_db_throw_query! notes_v2_list_notes read_mcp_resource skill skill! team-notes_list-notes"
+SKILL_MCP = (
+    "my_db_fail_query! my_db_ping my_db_run_query my_db_throw_query! notes_v2_list_notes read_mcp_resource "
+    "skill skill! team-notes_list-notes"
+)
 TASKS = [
     ("task child", "task task task!"),
     ("query the db (@general subagent)", "bash my_db_run_query read skill"),

@@ -9,21 +9,20 @@ SESSION_KEYS = ("id", "parent_id", "title", "agent", "time_created")
 
 def store(home):
     """Sessions, messages and parts in the store below a home folder."""
-    sessions, messages, parts = [], [], []
     base = f"{home}/.local/share/opencode"
     databases = glob.glob(f"{base}/opencode*.db")
     if databases:
         con = sqlite3.connect(f"file:{databases[0]}?mode=ro", uri=True)
         con.row_factory = sqlite3.Row
         try:
-            for r in con.execute("select * from session order by time_created, id"):
-                sessions.append({k: r[k] for k in r.keys() if k in SESSION_KEYS})
-            for r in con.execute("select id, session_id, data from message order by id"):
-                messages.append({"id": r["id"], "sessionID": r["session_id"], **json.loads(r["data"])})
-            for r in con.execute("select id, message_id, session_id, data from part order by id"):
-                parts.append(
-                    {"id": r["id"], "messageID": r["message_id"], "sessionID": r["session_id"], **json.loads(r["data"])}
-                )
+            rows = con.execute("select * from session order by time_created, id")
+            sessions = [{k: row[k] for k in row.keys() if k in SESSION_KEYS} for row in rows]  # noqa: SIM118 - sqlite3.Row
+            rows = con.execute("select id, session_id as sessionID, data from message order by id")
+            messages = [_with_data(row) for row in rows]
+            rows = con.execute(
+                "select id, message_id as messageID, session_id as sessionID, data from part order by id"
+            )
+            parts = [_with_data(row) for row in rows]
         finally:
             con.close()
         return sessions, messages, parts
@@ -33,19 +32,18 @@ def store(home):
             with open(path, encoding="utf-8") as f:
                 yield json.load(f)
 
-    for d in load("session/*/*.json"):
-        sessions.append(
-            {
-                "id": d["id"],
-                "parent_id": d.get("parentID"),
-                "title": d.get("title"),
-                "time_created": d["time"]["created"],
-            }
-        )
+    sessions = [
+        {"id": d["id"], "parent_id": d.get("parentID"), "title": d.get("title"), "time_created": d["time"]["created"]}
+        for d in load("session/*/*.json")
+    ]
     sessions.sort(key=lambda s: (s["time_created"], s["id"]))
     messages = sorted(load("message/*/*.json"), key=lambda m: m["id"])
     parts = sorted(load("part/*/*.json"), key=lambda p: p["id"])
     return sessions, messages, parts
+
+
+def _with_data(row):
+    return {**{k: v for k, v in dict(row).items() if k != "data"}, **json.loads(row["data"])}
 
 
 def error_of(message):

@@ -1,0 +1,193 @@
+"""What the admin service answers, message in, message out. Each asks the owner of the store, between two steps, for a
+bounded amount; nothing here knows gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+from receiver.admin import admin_pb2 as pb
+from receiver.admin.preview import Copy, copy_tree, preview
+from receiver.codec.encode import spans_request
+from receiver.core.facts import Session
+from receiver.core.leaving import agent_at
+from receiver.core.settings import BuilderSettings
+from receiver.errors import InputError
+from receiver.pipeline import Pipeline
+from receiver.store import SetAsideRow, Store
+from receiver.woods import decode_session
+
+MOST = 1000  # rows of one answer, unless a limit is asked for
+_NEVER = 1 << 63
+
+
+class Answers:
+    """The methods by name. `settings` are the builder's, `exporters` the names of the queues."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        settings: BuilderSettings,
+        exporters: Sequence[str],
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._pipeline = pipeline
+        self._settings = settings
+        self._exporters = tuple(exporters)
+        self._clock = clock
+
+    async def answer(self, method: str, request: Message) -> Message:
+        """One call. Raises InputError for what is not there, UnavailableError where the store cannot be written."""
+        answers: dict[str, Callable[[Any], Awaitable[Message]]] = {
+            "ListSessions": self.list_sessions,
+            "GetTree": self.get_tree,
+            "Flush": self.flush,
+            "QueueState": self.queue_state,
+            "ListSetAside": self.list_set_aside,
+            "Resend": self.resend,
+        }
+        return await answers[method](request)
+
+    async def list_sessions(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
+        """The open sessions."""
+        limit = request.limit if request.limit > 0 else MOST
+        return await self._pipeline.ask(lambda _, store: _sessions(store, limit))
+
+    async def get_tree(self, request: pb.GetTreeRequest) -> pb.GetTreeResponse:
+        """A tree as it would be built now. Raises InputError where the session is not known."""
+        copy = await self._pipeline.ask(lambda woods, _: copy_tree(woods, request.session_id))
+        if copy is None:
+            raise _unknown([request.session_id])
+        # not in the owner's thread, nor in the loop's: a large tree takes half a second
+        return await asyncio.to_thread(_tree, copy, self._settings)
+
+    async def flush(self, request: pb.FlushRequest) -> pb.FlushResponse:
+        """Close sessions. Raises InputError where one that is named is not known, when the others are closed."""
+        named = list(request.session_ids)
+        closed = await self._pipeline.flush(named or None)
+        known = await self._pipeline.ask(lambda _, store: {row.id for row in store.sessions(named)})
+        if missing := [s for s in named if s not in known] if not closed else []:
+            raise _unknown(missing)
+        return pb.FlushResponse(closed=closed)
+
+    async def queue_state(self, request: pb.QueueStateRequest) -> pb.QueueStateResponse:
+        """The sending queues."""
+        return await self._pipeline.ask(lambda _, store: _queues(store, self._exporters))
+
+    async def list_set_aside(self, request: pb.ListSetAsideRequest) -> pb.ListSetAsideResponse:
+        """What was set aside."""
+        limit = request.limit if request.limit > 0 else MOST
+        rows = await self._pipeline.ask(lambda _, store: store.set_aside_rows(limit))
+        return pb.ListSetAsideResponse(rows=[_set_aside(row) for row in rows])
+
+    async def resend(self, request: pb.ResendRequest) -> pb.ResendResponse:
+        """Put rows back. Raises InputError where one that is named is not there; then none is moved."""
+        ids = list(request.ids)
+        moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._clock()))
+        self._pipeline.wake()
+        self._pipeline.outbox.wake()
+        return pb.ResendResponse(rows=len(moved), items=sum(row.items for row in moved))
+
+
+def _tree(copy: Copy, settings: BuilderSettings) -> pb.GetTreeResponse:
+    built = preview(copy, settings)
+    traces = TracesData.FromString(spans_request(built.spans))  # the same message, but for its name
+    return pb.GetTreeResponse(traces=traces, left_span_ids=built.left)
+
+
+def _unknown(sessions: Sequence[str]) -> InputError:
+    return InputError(f"session {', '.join(sessions)} is not known; `sessions` lists those that are open")
+
+
+def _sessions(store: Store, limit: int) -> pb.ListSessionsResponse:
+    rows = store.all_open(limit)
+    roots = _Roots(store, {row.id: row.parent for row in rows})
+    sessions = [_session(decode_session(row.state), row.producer, roots, store) for row in rows]
+    return pb.ListSessionsResponse(sessions=sessions, total=store.open_count())
+
+
+def _session(session: Session, producer: str, roots: _Roots, store: Store) -> pb.Session:
+    stretches = session.stretches
+    left = sum(not key.startswith("counted:") for key, _ in store.left(session.id))
+    return pb.Session(
+        id=session.id,
+        parent_id=session.parent or "",
+        root_id=roots.of(session.id),
+        state=pb.Session.STATE_IDLE if stretches and stretches[-1].rests else pb.Session.STATE_OPEN,
+        start_time_unix_nano=max(0, stretches[0].start) if stretches else 0,
+        last_activity_time_unix_nano=max(0, stretches[-1].end) if stretches else 0,
+        open_calls=len(session.calls) + len(session.requests) + len(session.permissions) + len(session.unnamed),
+        spans_left=left,
+        producer=producer,
+        agent=agent_at(session, _NEVER) or "",
+    )
+
+
+class _Roots:
+    """Who stands above whom, as the store has it; each session is looked up once."""
+
+    def __init__(self, store: Store, parents: dict[str, str | None]) -> None:
+        self._store = store
+        self._parents = parents
+
+    def of(self, session: str) -> str:
+        """The topmost known session above."""
+        seen, at = {session}, session
+        while (up := self._parent(at)) and up not in seen:
+            seen.add(up)
+            at = up
+        return at
+
+    def _parent(self, session: str) -> str | None:
+        if session not in self._parents:
+            self._parents[session] = next((row.parent for row in self._store.sessions([session])), None)
+        return self._parents[session]
+
+
+def _queues(store: Store, exporters: Sequence[str]) -> pb.QueueStateResponse:
+    reasons: dict[str, Counter[str]] = {}
+    for row in store.set_aside_rows(MOST):
+        reasons.setdefault(row.exporter, Counter())[row.reason] += 1
+    # what was set aside for an exporter that is no longer configured is shown too
+    names = dict.fromkeys((*exporters, *sorted(reasons)))
+    return pb.QueueStateResponse(queues=[_queue(store, name, reasons.get(name, Counter())) for name in names])
+
+
+def _queue(store: Store, name: str, reasons: Counter[str]) -> pb.ExporterQueue:
+    waiting, aside = store.queue_size(name), store.set_aside_size(name)
+    return pb.ExporterQueue(
+        exporter=name,
+        rows=waiting.rows,
+        items=waiting.items,
+        oldest_time_unix_nano=store.queue_oldest(name) or 0,
+        set_aside_rows=aside.rows,
+        set_aside_items=aside.items,
+        set_aside_reasons=reasons,
+    )
+
+
+def _set_aside(row: SetAsideRow) -> pb.SetAside:
+    return pb.SetAside(
+        id=row.id,
+        exporter=row.exporter,
+        signal=row.signal,
+        items=row.items,
+        size=row.size,
+        reason=row.reason,
+        time_unix_nano=row.at,
+    )
+
+
+def _resend(store: Store, ids: Sequence[int], at: int) -> list[SetAsideRow]:
+    if ids:
+        there = {row.id for row in store.set_aside_rows(-1)}
+        if missing := sorted(set(ids) - there):
+            raise InputError(f"nothing is set aside under {', '.join(map(str, missing))}; `queue` lists what is")
+    return store.resend(ids or None, at)

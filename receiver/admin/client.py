@@ -1,0 +1,91 @@
+"""The admin service as a command line asks it: one call, one answer, or one error of ours."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import grpc
+from google.protobuf.message import Message
+
+from receiver.admin import admin_pb2 as pb
+from receiver.admin.methods import METHODS
+from receiver.errors import InputError, ReceiverError
+
+DEFAULT_ENDPOINT = "localhost:13134"
+_PATIENCE = 30.0  # s: closing many sessions takes a while
+
+_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),  # a proxy is for the world outside
+    ("grpc.max_receive_message_length", -1),  # a tree has no limit, and the receiver is ours
+)
+
+
+class AdminClient:
+    """A blocking client of the receiver at `endpoint` (host:port).
+
+    Its methods raise InputError for what the receiver does not know, ReceiverError where there is no receiver.
+    """
+
+    def __init__(self, endpoint: str = DEFAULT_ENDPOINT) -> None:
+        self._endpoint = endpoint
+        self._channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+
+    def __enter__(self) -> AdminClient:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._channel.close()
+
+    def sessions(self) -> pb.ListSessionsResponse:
+        """The open sessions."""
+        return cast(pb.ListSessionsResponse, self._call("ListSessions", pb.ListSessionsRequest()))
+
+    def tree(self, session: str) -> pb.GetTreeResponse:
+        """A session's tree as it would be built now."""
+        return cast(pb.GetTreeResponse, self._call("GetTree", pb.GetTreeRequest(session_id=session)))
+
+    def flush(self, session: str | None = None) -> int:
+        """Close one session, with the tree that it is in, or all; how many closed."""
+        request = pb.FlushRequest(session_ids=[session] if session else [])
+        return cast(pb.FlushResponse, self._call("Flush", request)).closed
+
+    def queues(self) -> pb.QueueStateResponse:
+        """The sending queues."""
+        return cast(pb.QueueStateResponse, self._call("QueueState", pb.QueueStateRequest()))
+
+    def set_aside(self) -> pb.ListSetAsideResponse:
+        """What was set aside."""
+        return cast(pb.ListSetAsideResponse, self._call("ListSetAside", pb.ListSetAsideRequest()))
+
+    def resend(self, ids: list[int]) -> pb.ResendResponse:
+        """Put what was set aside (these, or all) back into the queues."""
+        return cast(pb.ResendResponse, self._call("Resend", pb.ResendRequest(ids=ids)))
+
+    def _call(self, name: str, request: Message) -> Message:
+        method = METHODS[name]
+        call = self._channel.unary_unary(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        try:
+            return cast(Message, call(request, timeout=_PATIENCE))
+        except grpc.RpcError as error:
+            raise self._error(error) from None
+
+    def _error(self, error: grpc.RpcError) -> ReceiverError:
+        # what a call raises is a Call too, though the types do not say so
+        code, details = error.code(), error.details() or ""
+        if code == grpc.StatusCode.NOT_FOUND:
+            return InputError(details)
+        if code == grpc.StatusCode.UNAVAILABLE and "connect" in details.lower():
+            return ReceiverError(
+                f"no receiver answers at {self._endpoint}; start one (`opencode-trace-receiver run`), "
+                "or give its extensions::admin::endpoint as --endpoint"
+            )
+        if code in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN):
+            return ReceiverError(
+                f"what answers at {self._endpoint} is no admin service; give extensions::admin::endpoint as --endpoint"
+            )
+        said = " ".join(details.split()) or code.name
+        return ReceiverError(f"the receiver at {self._endpoint} did not answer: {said} ({code.name})")

@@ -1,0 +1,131 @@
+"""A tree as it would be built now, on a copy: nothing leaves, and nothing of the real state changes.
+
+Of spans that have left, the store remembers enough to know them again (core/facts.py, Left). They are put back into
+the copy with that much, so that a person sees the whole tree and not only its unfinished ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from receiver.core.builder import Builder, has_open_content
+from receiver.core.facts import Item, Left, Registers, Session, Stretch, merge_stretch
+from receiver.core.forest import Forest
+from receiver.core.ids import item_span_id
+from receiver.core.leaving import NOT_TOLD, USAGE_FACTS
+from receiver.core.settings import BuilderSettings
+from receiver.events import EXACT
+from receiver.model import Span
+from receiver.woods import Woods
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Session).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The spans of one tree, and the ids of those among them that have left."""
+
+    spans: list[Span]
+    left: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A tree, and whatever its place may have to be inferred from, that nobody else holds."""
+
+    forest: Forest
+    root: str
+
+
+def copy_tree(woods: Woods, session: str) -> Copy | None:
+    """The whole tree that a session is in; None where the session is not known. In the thread that owns the woods."""
+    woods.load_trees([session])
+    if woods.forest.get(session) is None:
+        return None
+    root = woods.forest.root_of(session).id
+    return Copy(_copy(woods.forest, root), root)
+
+
+def preview(copy: Copy, settings: BuilderSettings) -> Preview:
+    """Build a copy, which is used up by that. In any thread."""
+    left = _put_back(copy.forest, copy.root, settings)
+    outcome = Builder(settings).advance(copy.forest, [copy.root], None)
+    return Preview(outcome.spans, [s.span_id for s in outcome.spans if s.span_id in left])
+
+
+def _copy(forest: Forest, root: str) -> Forest:
+    copy = Forest()
+    for session in _needed(forest, root):
+        copy.put(_decode(_encode(session)), dict(forest.left_of(session.id)))
+    copy.servers = {producer: set(names) for producer, names in forest.servers.items()}
+    return copy
+
+
+def _needed(forest: Forest, root: str) -> Iterable[Session]:
+    """The tree; and where its place or its origin is to be inferred, the other sessions of its producer."""
+    top = forest.sessions[root]
+    tree = list(forest.below(root))
+    if (top.is_stated_root or top.closed) and not any(s.history for s in tree):
+        return tree
+    ids = {s.id for s in tree}
+    others = (s for s in forest.sessions.values() if s.producer == top.producer and s.id not in ids)
+    return [*tree, *others]
+
+
+def _put_back(copy: Forest, root: str, settings: BuilderSettings) -> set[bytes]:
+    """Take back what has left in the trace that is open, or in the last one where none is; the ids of its spans."""
+    top = copy.sessions[root]
+    ids: set[bytes] = set()
+    if not has_open_content(top) and top.closed:
+        _reopen(top, len(top.closed) - 1, settings)
+    elsewhere = {c.trace for c in top.closed}
+    for session in copy.sessions.values():
+        at = next((i for i, c in enumerate(session.closed) if c.trace not in elsewhere), len(session.closed))
+        if session.id != root:
+            _reopen(session, at, settings)
+        ids.update(_put_items_back(session, copy.left_of(session.id)))
+    top.spans = max(0, top.spans - len(ids))  # they are counted again when they leave again, and none must roll over
+    return ids
+
+
+def _reopen(session: Session, at: int, settings: BuilderSettings) -> None:
+    """Make the last segments of a session, from the one at an index on, open ones again."""
+    for closed in session.closed[at:]:
+        rest = Stretch(start=closed.start, end=closed.end, idle=closed.end, work=True)
+        merge_stretch(session.stretches, rest, settings.joint)
+    session.closed = session.closed[:at]
+
+
+def _put_items_back(session: Session, left: dict[str, Left]) -> Iterable[bytes]:
+    items = {"call": session.calls, "request": session.requests, "permission": session.permissions}
+    for key, record in list(left.items()):
+        kind, _, name = key.partition(":")
+        closed = any(c.start <= record.start <= c.end for c in session.closed)
+        if kind in items and not closed:
+            items[kind][name] = Item(name, _facts(kind, record))
+            del left[key]
+            yield item_span_id(kind, session.id, name)
+    for item in session.permissions.values():
+        _hang(item, session.calls.values())
+
+
+def _hang(permission: Item, calls: Iterable[Item]) -> None:
+    """Which call a permission was asked for is forgotten when it leaves: the one that it lies in, if it is the only."""
+    around = [c.key for c in calls if c.start <= permission.start and permission.end <= (c.end or permission.end)]
+    if not permission.get("call") and len(around) == 1:
+        permission.facts["call"] = (EXACT, around[0])
+
+
+def _facts(kind: str, record: Left) -> Registers:
+    told: dict[str, object] = {"start": record.start, "end": record.end}
+    if kind == "call":
+        told |= {"tool": record.label, "child": record.child, "status": "error" if record.failed else "completed"}
+    if kind == "request":
+        told["error_type"] = record.label
+        told |= {f: v for f, v in zip(USAGE_FACTS, record.usage, strict=False) if v != NOT_TOLD}
+    facts: Registers = {field: (EXACT, value) for field, value in told.items() if value != ""}
+    return facts

@@ -1,0 +1,84 @@
+"""The admin service's answers for people: `rich` tables and trees. Pure; nothing is asked or printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from receiver.admin import admin_pb2 as pb
+from receiver.tree_view import trace_trees
+
+_STATES = {pb.Session.STATE_OPEN: "open", pb.Session.STATE_IDLE: "idle"}
+
+
+def sessions_table(answer: pb.ListSessionsResponse, now: int) -> Table:
+    """Open sessions, one a line. `now` is in ns."""
+    table = Table("session", "agent", "state", "started", "last activity", "open", "left", "parent", "root", box=None)
+    for one in answer.sessions:
+        table.add_row(
+            escape(one.id),
+            escape(one.agent),
+            _STATES.get(one.state, ""),
+            _clock(one.start_time_unix_nano),
+            _ago(one.last_activity_time_unix_nano, now),
+            str(one.open_calls),
+            str(one.spans_left),
+            escape(one.parent_id),
+            escape(one.root_id) if one.root_id != one.id else "",
+        )
+    return table
+
+
+def session_trees(answer: pb.GetTreeResponse) -> list[Tree]:
+    """The trace that a session would be now; several where it rolled over."""
+    return trace_trees([ExportTraceServiceRequest(resource_spans=answer.traces.resource_spans)])
+
+
+def queues_table(answer: pb.QueueStateResponse, now: int) -> Table:
+    """What waits for each exporter, and what was set aside."""
+    table = Table("exporter", "rows", "items", "oldest", "set aside", box=None)
+    for queue in answer.queues:
+        table.add_row(
+            escape(queue.exporter) or "(not built)",
+            str(queue.rows),
+            str(queue.items),
+            _ago(queue.oldest_time_unix_nano, now),
+            f"{queue.set_aside_rows} rows, {queue.set_aside_items} items" if queue.set_aside_rows else "",
+        )
+    return table
+
+
+def set_aside_table(rows: Sequence[pb.SetAside], now: int) -> Table:
+    """What was set aside, row by row."""
+    table = Table("id", "exporter", "signal", "items", "bytes", "since", "reason", box=None)
+    for row in rows:
+        since = _ago(row.time_unix_nano, now)
+        table.add_row(
+            str(row.id),
+            escape(row.exporter) or "(not built)",
+            row.signal,
+            str(row.items),
+            str(row.size),
+            since,
+            escape(row.reason),
+        )
+    return table
+
+
+def _clock(time: int) -> str:
+    return datetime.fromtimestamp(time / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else ""
+
+
+def _ago(time: int, now: int) -> str:
+    if not time:
+        return ""
+    seconds = max(0, now - time) // 10**9
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago"

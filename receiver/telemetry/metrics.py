@@ -1,0 +1,136 @@
+"""What happened, counted: the hooks of the doors, the pipeline and the senders, onto the instruments of the table.
+
+Called from the loop's thread and from the pipeline's; OpenTelemetry's instruments may be used from any.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.resources import Resource
+
+from receiver import __version__, semconv
+from receiver.core.leaving import Outcome
+from receiver.core.settings import SECOND
+from receiver.evidence import Evidence
+from receiver.model import Span
+from receiver.store import Outgoing
+from receiver.telemetry.instruments import INSTRUMENTS, ITEMS, LATENCY_BUCKETS, OWN, Instrument
+
+
+class Metrics:
+    """All instruments. Implements pipeline.Observer; `clock` is in ns."""
+
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        # Nothing is read from the environment: its OTEL_* variables are the exporters' settings.
+        self._reader = InMemoryMetricReader()
+        self._provider = MeterProvider([self._reader], resource=Resource({}), shutdown_on_exit=False)
+        self._meter = self._provider.get_meter(semconv.SCOPE_NAME, __version__)
+        self._instruments = {one.name: self._make(one) for one in INSTRUMENTS}
+        self._clock = clock
+
+    def _make(self, one: Instrument) -> Any:
+        if one.kind == "counter":
+            return self._meter.create_counter(one.name, one.unit, one.help)
+        if one.kind == "gauge":
+            return self._meter.create_gauge(one.name, one.unit, one.help)
+        return self._meter.create_histogram(
+            one.name, one.unit, one.help, explicit_bucket_boundaries_advisory=LATENCY_BUCKETS
+        )
+
+    def add(self, name: str, number: float, **labels: str) -> None:
+        """Count."""
+        self._instruments[name].add(number, labels)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Say what a gauge shows."""
+        self._instruments[name].set(value, labels)
+
+    def collect(self) -> MetricsData | None:
+        """Everything, as it is now."""
+        return self._reader.get_metrics_data()
+
+    def stop(self) -> None:
+        """Let go of what OpenTelemetry holds."""
+        self._provider.shutdown()
+
+    # the doors
+
+    def at_door(self, receiver: str) -> Callable[[str, str, str, int], None]:
+        """The `observe` of one receiver's doors: event (accepted, refused, failed), signal, transport, count."""
+
+        def observe(event: str, signal: str, transport: str, count: int) -> None:
+            name = f"otelcol_receiver_{event}_{ITEMS[signal]}"
+            self.add(name, count, receiver=receiver, transport=transport)
+
+        return observe
+
+    # the pipeline
+
+    def read(self, evidence: Evidence) -> None:
+        """One request's records were read: used and discarded add up to them."""
+        for dialect, count in evidence.used.items():
+            self.add(f"{OWN}records_used", count, signal=evidence.signal, dialect=dialect)
+        for reason, count in evidence.discarded.items():
+            self.add(f"{OWN}records_discarded", count, signal=evidence.signal, reason=reason)
+        if evidence.untouched:
+            self.add(f"{OWN}spans_handed_on", len(evidence.untouched))
+
+    def skipped(self, reasons: Counter[str]) -> None:
+        """Events added nothing, or items left no span."""
+        for reason, count in reasons.items():
+            self.add(f"{OWN}items_skipped", count, reason=reason)
+
+    def built(self, outcome: Outcome) -> None:
+        """Spans left the builder."""
+        now = self._clock()
+        kinds: Counter[str] = Counter()
+        inferred: Counter[str] = Counter()
+        for span in outcome.spans:
+            kind = span_kind(span)
+            kinds[kind] += 1
+            inferred.update(inferred_facts(span))
+            # the end is by the producer's clock, which may be ahead of ours
+            self._instruments[f"{OWN}span_latency"].record(max(0, now - span.end) / SECOND, {"kind": kind})
+        for kind, count in kinds.items():
+            self.add(f"{OWN}spans_built", count, kind=kind)
+        for fact, count in inferred.items():
+            self.add(f"{OWN}facts_inferred", count, fact=fact)
+        if outcome.closed:
+            self.add(f"{OWN}sessions_closed", len(outcome.closed))
+
+    def queued(self, outgoing: Sequence[Outgoing]) -> None:
+        """Requests were put into the sending queues."""
+        for one in outgoing:
+            self.add(f"{OWN}items_queued", one.items, exporter=one.exporter, signal=one.signal)
+
+    # the senders
+
+    def sending(self, event: str, signal: str, exporter: str, items: int) -> None:
+        """The `observe` of every sender: event (sent, retried, send_failed), signal, exporter, items."""
+        if event == "retried":
+            self.add(f"{OWN}items_retried", items, exporter=exporter, signal=signal)
+        else:
+            self.add(f"otelcol_exporter_{event}_{ITEMS[signal]}", items, exporter=exporter)
+
+    def rejected(self, exporter: str, signal: str, items: int) -> None:
+        """A backend took a batch, but for these."""
+        self.add(f"{OWN}items_rejected", items, exporter=exporter, signal=signal)
+
+
+def span_kind(span: Span) -> str:
+    """`session`, `call`, `request` or `permission`."""
+    for key, value in span.attributes:
+        if key == semconv.OPERATION_NAME:
+            return {semconv.INVOKE_AGENT: "session", semconv.CHAT: "request"}.get(str(value), "call")
+    return "permission"
+
+
+def inferred_facts(span: Span) -> tuple[str, ...]:
+    """What of a span was reconstructed, as the span itself says."""
+    return next((value for key, value in span.attributes if key == semconv.INFERRED and isinstance(value, tuple)), ())

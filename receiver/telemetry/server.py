@@ -1,0 +1,59 @@
+"""The metrics' door: GET /metrics for Prometheus, and nothing else. Its sockets are bound by whoever starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from aiohttp import web
+
+from receiver.telemetry.exposition import CONTENT_TYPE, exposition
+from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.state import Process, State, show_state
+
+PATH = "/metrics"
+_PATIENCE = 5.0  # s; Prometheus gives up after 10
+
+_log = structlog.get_logger(__name__)
+
+
+class MetricsServer:
+    """Serves one program's metrics. `look` asks for the state of the store; while it fails, counters are served alone.
+
+    `capacity` is the bound of a sending queue, in items.
+    """
+
+    def __init__(self, metrics: Metrics, look: Callable[[], Awaitable[State]], capacity: int) -> None:
+        self._metrics = metrics
+        self._look = look
+        self._capacity = capacity
+        self._process = Process()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve these listening sockets, which belong to the server from now on."""
+        app = web.Application()
+        app.router.add_get(PATH, self._answer)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        for listening in sockets:
+            await web.SockSite(self._runner, listening).start()
+
+    async def stop(self) -> None:
+        """Close the door."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        self._metrics.stop()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self._process.show(self._metrics)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                show_state(self._metrics, await self._look(), self._capacity)
+        except Exception as error:
+            _log.warning("the store's state is missing from the metrics", error=str(error) or type(error).__name__)
+        text = exposition(self._metrics.collect())
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})

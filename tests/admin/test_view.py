@@ -1,0 +1,53 @@
+"""The admin service's answers as people see them."""
+
+import io
+
+from rich.console import Console
+
+from receiver.admin import admin_pb2 as pb
+from receiver.admin.view import queues_table, sessions_table, set_aside_table
+
+SECOND = 10**9
+NOW = 1_760_000_000 * SECOND
+
+
+def text(shown):
+    """What is printed, with runs of spaces as one."""
+    console = Console(file=io.StringIO(), width=240)
+    console.print(shown)
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+
+
+def test_a_session_is_a_line():
+    one = pb.Session(
+        id="ses_b",
+        parent_id="ses_a",
+        root_id="ses_a",
+        state=pb.Session.STATE_IDLE,
+        start_time_unix_nano=NOW - 7200 * SECOND,
+        last_activity_time_unix_nano=NOW - 61 * SECOND,
+        open_calls=3,
+        spans_left=12,
+        agent="explore[x]",
+    )
+    lines = text(sessions_table(pb.ListSessionsResponse(sessions=[one]), NOW))
+    assert lines[1] == "ses_b explore[x] idle 2025-10-09T06:53:20Z 1m ago 3 12 ses_a ses_a"
+
+
+def test_a_time_that_is_not_known_is_left_out():
+    one = pb.Session(id="ses_a", root_id="ses_a", state=pb.Session.STATE_OPEN)
+    assert text(sessions_table(pb.ListSessionsResponse(sessions=[one]), NOW))[1] == "ses_a open 0 0"
+
+
+def test_queues_are_shown_with_their_age_and_what_was_set_aside():
+    queues = [
+        pb.ExporterQueue(exporter="otlp_grpc", rows=2, items=30, oldest_time_unix_nano=NOW - 90_000 * SECOND),
+        pb.ExporterQueue(exporter="", set_aside_rows=1, set_aside_items=4),
+    ]
+    lines = text(queues_table(pb.QueueStateResponse(queues=queues), NOW))
+    assert lines[1:] == ["otlp_grpc 2 30 1d ago", "(not built) 0 0 1 rows, 4 items"]
+
+
+def test_what_was_set_aside_is_shown_row_by_row():
+    rows = [pb.SetAside(id=7, exporter="", signal="logs", items=4, size=99, reason="a [defect]", time_unix_nano=NOW)]
+    assert text(set_aside_table(rows, NOW))[1] == "7 (not built) logs 4 99 0s ago a [defect]"

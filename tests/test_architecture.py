@@ -1,0 +1,65 @@
+"""The shape of the code: which way imports run (.importlinter), and what each file may and may not hold."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(path for path in (ROOT / "receiver").rglob("*.py") if not path.stem.endswith(("_pb2", "_pb2_grpc")))
+MAX_LINES = 400
+# time is an argument in the core, and nothing is drawn: ids are derived
+IMPURE = {"asyncio", "datetime", "logging", "os", "random", "secrets", "structlog", "time", "uuid"}
+PROCESS = {("os", "environ"), ("os", "getenv"), ("os", "_exit"), ("sys", "exit")}
+KNOWS_THE_PROCESS = {"cli.py", "__main__.py"}
+
+
+def name(path: Path) -> str:
+    """A source file's path as a test's name."""
+    return path.relative_to(ROOT / "receiver").as_posix()
+
+
+def test_imports_run_one_way(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(config_filename=str(ROOT / ".importlinter"), no_cache=True, no_logo=True)
+    assert code == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_a_file_opens_with_its_rule_and_is_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), "the file does not open with a docstring"
+    assert len(text.splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "core" in path.parts], ids=name)
+def test_the_core_knows_no_clock_and_no_chance(path: Path) -> None:
+    assert not imported(path) & IMPURE
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if name(path) not in KNOWS_THE_PROCESS], ids=name)
+def test_only_the_command_line_knows_the_process(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {(node.value.id, node.attr) for node in ast.walk(tree) if is_attribute_of_a_name(node)}
+    taken = {
+        (node.module, alias.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert not (used | taken) & PROCESS
+
+
+def is_attribute_of_a_name(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found

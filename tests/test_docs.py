@@ -1,0 +1,57 @@
+"""What is said is tested: names in the code are in the documentation, and the README's commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from receiver import semconv
+from receiver.cli import run_command
+from receiver.core import render
+
+ROOT = Path(__file__).parent.parent
+TRACE = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def written_names() -> list[str]:
+    names = [v for k, v in vars(semconv).items() if k.isupper() and isinstance(v, str)]
+    return sorted(set(names) - {semconv.SCOPE_NAME, semconv.SCHEMA_URL})
+
+
+@pytest.mark.parametrize("name", written_names())
+def test_every_name_that_is_written_is_documented(name: str) -> None:
+    assert f"`{name}" in TRACE or f" {name}" in TRACE
+
+
+def test_every_end_reason_that_is_given_is_documented() -> None:
+    documented = re.search(r"`opencode\.end_reason` says which:(.*?)\n\n", TRACE, re.DOTALL)
+    assert documented is not None
+    said = set(re.findall(r"`(\w+)`", documented[1]))
+    assert said | {"shutdown"} == set(semconv.END_REASONS)  # no session ends by shutdown: it stays open in the store
+
+
+def test_the_limits_of_a_span_are_documented() -> None:
+    settings = render.BuilderSettings()
+    assert f"cut at {settings.max_attribute_bytes:,} bytes" in TRACE
+    assert f"attributes at {settings.max_attributes} a span" in TRACE
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "print-config", "build", "replay"])
+def test_the_commands_of_the_readme_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"| `{command}" in README
+    with pytest.raises(SystemExit) as ended:
+        run_command([command, "--help"])
+    assert ended.value.code == 0
+    assert command in capsys.readouterr().out
+
+
+def test_the_documents_that_the_readme_links_to_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"\bmake ([a-z0-9]+)\b", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

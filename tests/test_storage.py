@@ -1,0 +1,446 @@
+"""The promise at the head of storage.py: what was committed is there, whole, after any end of the process."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from receiver.errors import ConfigError, UnavailableError
+from receiver.model import Request
+from receiver.storage import FILE, SQLiteStore
+from receiver.store import NO_EXPORTER, Outgoing, QueueSize, SessionRow, Step
+
+ALL = (10_000, 1 << 40)
+
+
+def logs(body: bytes = b"body", items: int = 1) -> Request:
+    return Request("logs", body, items)
+
+
+def session(name: str, **fields: object) -> SessionRow:
+    known = {"parent": None, "producer": "p", "deadline": None, "open": True, "touched": 0, "state": b"state"}
+    return SessionRow(name, **{**known, **fields})
+
+
+def outgoing(body: bytes = b"spans", exporter: str = "otlp", signal: str = "traces", items: int = 1) -> Outgoing:
+    return Outgoing(exporter, signal, items, body)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(SQLiteStore(tmp_path / "store", fsync=False)) as opened:
+        yield opened
+
+
+# requests
+
+
+def test_a_request_waits_until_a_step_is_done_with_it(store):
+    first, second = store.append(7, [logs(b"one", 2), logs(b"two", 3)])
+    assert [(w.id, w.arrival, w.request) for w in store.waiting(*ALL)] == [
+        (first, 7, logs(b"one", 2)),
+        (second, 7, logs(b"two", 3)),
+    ]
+    assert store.backlog() == QueueSize(2, 5)
+    store.commit(Step(built=[first]))
+    assert [w.id for w in store.waiting(*ALL)] == [second]
+    assert store.backlog() == QueueSize(1, 3)
+
+
+def test_no_more_is_read_than_was_asked_for_but_always_something(store):
+    ids = store.append(0, [logs(bytes(100)) for _ in range(5)])
+    assert [w.id for w in store.waiting(2, 1 << 20)] == ids[:2]
+    assert [w.id for w in store.waiting(10, 250)] == ids[:2]
+    assert [w.id for w in store.waiting(10, 1)] == ids[:1]
+
+
+def test_ids_of_requests_are_never_used_again(store, tmp_path):
+    (first,) = store.append(0, [logs()])
+    store.commit(Step(built=[first]))
+    store.close()
+    again = SQLiteStore(tmp_path / "store")
+    assert again.append(0, [logs()]) > [first]
+    again.close()
+    shutil.rmtree(tmp_path / "store")
+    store.__init__(tmp_path / "store")  # for the fixture to close
+
+
+def test_a_request_that_cannot_be_built_is_kept_and_can_be_tried_again(store):
+    ids = store.append(1, [logs(b"poison", 4), logs()])
+    store.set_aside(ids[0], "it raises", at=9)
+    assert [w.id for w in store.waiting(*ALL)] == ids[1:]
+    assert store.backlog() == QueueSize(1, 1)
+    (row,) = store.set_aside_rows(10)
+    assert (row.exporter, row.items, row.size, row.reason, row.at) == (NO_EXPORTER, 4, 6, "it raises", 9)
+    assert store.resend([row.id], at=10) == [row]
+    assert [w.request.body for w in store.waiting(*ALL)] == [b"body", b"poison"]
+    assert store.backlog() == QueueSize(2, 5)
+    assert store.set_aside_rows(10) == []
+
+
+# sessions
+
+
+def test_sessions_are_found_by_id_by_parent_by_producer_and_by_deadline(store):
+    rows = [
+        session("root", deadline=30, touched=1),
+        session("child", parent="root", deadline=10, touched=2),
+        session("other", producer="q", deadline=20),
+        session("done", open=False),
+    ]
+    store.commit(Step(sessions=rows))
+    assert store.sessions(["child", "nobody", "root"]) == [rows[1], rows[0]]
+    assert store.children(["root", "child"]) == [rows[1]]
+    assert [row.id for row in store.open_sessions("p", 10)] == ["child", "root"]
+    assert store.due(20, 10) == ["child", "other"]
+    assert store.due(20, 1) == ["child"]
+    assert store.next_deadline() == 10
+    store.postpone("child", 40)
+    assert store.next_deadline() == 20
+
+
+def test_thousands_of_sessions_can_be_asked_for_at_once(store):
+    names = [f"s{i:04}" for i in range(1200)]
+    store.commit(Step(sessions=[session(name) for name in names]))
+    assert [row.id for row in store.sessions(names)] == names
+
+
+def test_what_left_is_remembered_with_its_session_and_found_by_its_key(store):
+    store.commit(Step(sessions=[session("a"), session("b")], left=[("a", "call:1", b"x"), ("b", "call:1", b"y")]))
+    assert store.left("a") == [("call:1", b"x")]
+    assert store.holders("call:1", 10) == ["a", "b"]
+
+
+def test_a_purge_takes_what_closed_long_ago_and_nothing_else(store):
+    rows = [
+        session("old", open=False, touched=10, producer="gone"),
+        session("new", open=False, touched=20),
+        session("open", touched=10),
+    ]
+    store.commit(
+        Step(
+            sessions=rows,
+            left=[(name, "call:1", b"") for name in ("old", "new", "open")],
+            servers=[("gone", "db"), ("p", "db")],
+        )
+    )
+    assert store.purge(20) == 1
+    assert [row.id for row in store.sessions(["old", "new", "open"])] == ["new", "open"]
+    assert store.holders("call:1", 10) == ["new", "open"]
+    assert (store.servers("gone"), store.servers("p")) == ([], ["db"])
+
+
+def test_a_purge_gives_free_pages_back_to_the_file_system(store):
+    ids = store.append(0, [logs(bytes(100_000)) for _ in range(20)])
+    store.commit(Step(built=ids))
+    free = store._db.execute("PRAGMA freelist_count").fetchone()[0]
+    store.purge(0)
+    assert free > 400
+    assert store._db.execute("PRAGMA freelist_count").fetchone()[0] == 0
+
+
+# the sending queues
+
+
+def test_rows_stay_in_their_queue_until_they_are_done(store):
+    store.commit(Step(outgoing=[outgoing(b"1"), outgoing(b"2", items=5), outgoing(b"3", exporter="debug")]))
+    rows = store.queue_head("otlp", (), *ALL)
+    assert [(row.body, row.items, row.signal) for row in rows] == [(b"1", 1, "traces"), (b"2", 5, "traces")]
+    assert store.queue_size("otlp") == QueueSize(2, 6)
+    store.queue_done([rows[0].id])
+    assert [row.body for row in store.queue_head("otlp", (), *ALL)] == [b"2"]
+    assert store.queue_size("otlp") == QueueSize(1, 5)
+    assert store.queue_size("debug") == QueueSize(1, 1)
+    store.queue_done([rows[0].id])
+    assert store.queue_size("otlp") == QueueSize(1, 5)
+
+
+def test_rows_in_flight_are_passed_over(store):
+    store.commit(Step(outgoing=[outgoing(bytes([i]) * 10) for i in range(4)]))
+    rows = store.queue_head("otlp", (), *ALL)
+    busy = {rows[0].id, rows[2].id}
+    assert store.queue_head("otlp", busy, 1, 1 << 20) == [rows[1]]
+    assert store.queue_head("otlp", busy, 10, 20) == [rows[1], rows[3]]
+    assert store.queue_head("otlp", (), 10, 1) == [rows[0]]
+
+
+def test_what_a_backend_refuses_is_set_aside_and_can_be_sent_again(store):
+    store.commit(Step(outgoing=[outgoing(b"bad", items=3), outgoing(b"good")]))
+    bad, good = store.queue_head("otlp", (), *ALL)
+    store.queue_set_aside([bad.id], "no" * 5_000, at=5)
+    assert store.queue_head("otlp", (), *ALL) == [good]
+    (row,) = store.set_aside_rows(10)
+    assert (row.items, row.size, len(row.reason), row.at) == (3, 3, 2048, 5)
+    assert store.set_aside_size("otlp") == QueueSize(1, 3)
+    store.resend(None, at=6)
+    assert [row.body for row in store.queue_head("otlp", (), *ALL)] == [b"good", b"bad"]
+    assert store.queue_size("otlp") == QueueSize(2, 4)
+
+
+# what can go wrong
+
+
+def test_a_full_disk_refuses_and_loses_nothing_that_was_acknowledged(store):
+    store.append(0, [logs(b"first")])
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        store.append(0, [logs(bytes(50_000)), logs()])
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        store.commit(Step(built=[1], sessions=[session("s", state=bytes(50_000))]))
+    assert store.backlog() == QueueSize(1, 1)
+    assert [w.request.body for w in store.waiting(*ALL)] == [b"first"]
+    store._db.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    store.append(0, [logs(bytes(50_000))])
+    store.commit(Step(built=[1]))
+    assert store.backlog() == QueueSize(1, 1)
+
+
+def test_a_step_that_fails_in_the_middle_leaves_no_trace(store):
+    (first,) = store.append(0, [logs()])
+    step = Step(built=[first], sessions=[session("fine"), session("surrogate \ud800")], outgoing=[outgoing()])
+    with pytest.raises(UnicodeEncodeError):
+        store.commit(step)
+    assert [w.id for w in store.waiting(*ALL)] == [first]
+    assert store.sessions(["fine"]) == []
+    assert (store.backlog(), store.queue_size("otlp")) == (QueueSize(1, 1), QueueSize(0, 0))
+    store.commit(Step(built=[first]))
+
+
+def test_a_store_over_its_limit_refuses_until_there_is_room_again(tmp_path):
+    with closing(SQLiteStore(tmp_path, fsync=False, max_size=1 << 20)) as store:
+        ids = store.append(0, [logs(bytes(1 << 20))])
+        with pytest.raises(UnavailableError, match="max_size_mib"):
+            store.append(0, [logs()])
+        store.commit(Step(built=ids))
+        store.append(0, [logs()])
+
+
+@pytest.mark.parametrize(("fsync", "synchronous"), [(True, 2), (False, 1)])
+def test_fsync_is_what_sqlite_calls_full(tmp_path, fsync, synchronous):
+    with closing(SQLiteStore(tmp_path, fsync=fsync)) as store:
+        assert store._db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
+        assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_files_are_for_their_owner_only(tmp_path):
+    folder = tmp_path / "new" / "store"
+    with closing(SQLiteStore(folder)) as store:
+        store.append(0, [logs()])
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+    assert modes == dict.fromkeys(("lock", FILE, f"{FILE}-wal", f"{FILE}-shm"), 0o600)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_store_of_another_version_is_refused_and_let_go(tmp_path):
+    SQLiteStore(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.execute("PRAGMA user_version = 99")
+    for _ in range(2):  # the second time too: the refusal does not keep the folder
+        with pytest.raises(ConfigError, match=r"file_storage::directory: .*schema 99, this one reads 1"):
+            SQLiteStore(tmp_path)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"file_storage::directory: .*file/store cannot be used"):
+        SQLiteStore(tmp_path / "file" / "store")
+    with pytest.raises(ConfigError, match="No such file"):
+        SQLiteStore(tmp_path / "missing", create=False)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / FILE).write_bytes(b"this is no database, whatever its name says" * 100)
+    with pytest.raises(ConfigError, match="not a database"):
+        SQLiteStore(tmp_path / "broken")
+
+
+# other processes
+
+_CHILD = """
+import sys
+from pathlib import Path
+from receiver.model import Request
+from receiver.storage import SQLiteStore
+store = SQLiteStore(Path(sys.argv[1]))
+print("open", flush=True)
+while sys.argv[2:]:
+    print(*store.append(0, [Request("logs", b"x" * 1000, 1)] * 3), flush=True)
+sys.stdin.read()
+"""
+
+
+def child(folder: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", _CHILD, str(folder), *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def kill(process: subprocess.Popen) -> str:
+    process.send_signal(signal.SIGKILL)
+    rest, _ = process.communicate()
+    return rest
+
+
+def test_one_process_at_a_time_has_the_folder_until_it_ends_however_it_ends(tmp_path):
+    process = child(tmp_path)
+    try:
+        with pytest.raises(ConfigError, match="in use by another receiver"):
+            SQLiteStore(tmp_path)
+    finally:
+        kill(process)
+    SQLiteStore(tmp_path).close()
+
+
+def test_what_was_appended_is_there_after_a_kill(tmp_path):
+    process = child(tmp_path, "append")
+    told = [process.stdout.readline() for _ in range(20)] + kill(process).splitlines(keepends=True)
+    acknowledged = [int(word) for line in told if line.endswith("\n") for word in line.split()]
+    with closing(SQLiteStore(tmp_path)) as store:
+        found = [w.id for w in store.waiting(*ALL)]
+    assert set(acknowledged) <= set(found)
+    assert len(found) % 3 == 0  # a transaction is there whole or not at all
+
+
+# against a model
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+EXPORTERS = st.sampled_from(["x", "y"])
+
+
+class AgainstDictionaries(RuleBasedStateMachine):
+    """The store beside plain dictionaries, with kills between any two steps."""
+
+    @initialize()
+    def open(self) -> None:
+        self.folders = [Path(tempfile.mkdtemp())]
+        self.store = SQLiteStore(self.folders[0], fsync=False)
+        self.inbox: dict[int, tuple[bytes, int]] = {}
+        self.sessions: dict[str, SessionRow] = {}
+        self.gone: dict[tuple[str, str], bytes] = {}
+        self.queue: dict[int, tuple[str, bytes, int]] = {}
+        self.aside: list[tuple[str, bytes, int]] = []
+        self.clock = 0
+
+    def teardown(self) -> None:
+        self.store.close()
+        for folder in self.folders:
+            shutil.rmtree(folder)
+
+    @rule(items=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    def append(self, items: list[int]) -> None:
+        bodies = [os.urandom(5) for _ in items]
+        ids = self.store.append(self.clock, [logs(b, n) for b, n in zip(bodies, items, strict=True)])
+        self.inbox.update({i: (b, n) for i, b, n in zip(ids, bodies, items, strict=True)})
+
+    @rule(
+        built=st.integers(0, 3),
+        changed=st.dictionaries(NAMES, st.tuples(st.booleans(), st.none() | st.integers(0, 9)), max_size=3),
+        forgotten=st.lists(NAMES, max_size=1),
+        left=st.lists(st.tuples(NAMES, st.sampled_from(["1", "2"])), max_size=2),
+        out=st.lists(st.tuples(EXPORTERS, st.integers(1, 9)), max_size=3),
+    )
+    def commit(self, built, changed, forgotten, left, out) -> None:
+        self.clock += 1
+        done = list(self.inbox)[:built]
+        rows = [
+            session(name, open=is_open, deadline=deadline, touched=self.clock)
+            for name, (is_open, deadline) in changed.items()
+        ]
+        step = Step(
+            built=done,
+            sessions=rows,
+            forgotten=forgotten,
+            left=[(name, key, b"%d" % self.clock) for name, key in left],
+            outgoing=[outgoing(b"%d" % self.clock, exporter, items=items) for exporter, items in out],
+        )
+        last = max((row.id for name in "xy" for row in self.store.queue_head(name, (), *ALL)), default=0)
+        self.store.commit(step)
+        for i in done:
+            del self.inbox[i]
+        self.sessions.update({row.id: row for row in rows})
+        for name in forgotten:
+            self.sessions.pop(name, None)
+        self.gone.update({(name, key): b"%d" % self.clock for name, key in left})
+        for name in "xy":
+            for row in self.store.queue_head(name, set(self.queue), *ALL):
+                assert row.id > last
+                self.queue[row.id] = (name, row.body, row.items)
+
+    @precondition(lambda self: self.queue)
+    @rule(at=st.integers(0, 5), refused=st.booleans())
+    def leave_the_queue(self, at: int, refused: bool) -> None:
+        row = sorted(self.queue)[at % len(self.queue)]
+        if refused:
+            self.store.queue_set_aside([row], "refused", self.clock)
+            self.aside.append(self.queue[row])
+        else:
+            self.store.queue_done([row])
+        del self.queue[row]
+
+    @precondition(lambda self: self.inbox)
+    @rule()
+    def set_aside(self) -> None:
+        first = min(self.inbox)
+        self.store.set_aside(first, "cannot be built", self.clock)
+        self.aside.append((NO_EXPORTER, *self.inbox.pop(first)))
+
+    @rule()
+    def resend(self) -> None:
+        before = {w.id for w in self.store.waiting(*ALL)}
+        moved = self.store.resend(None, self.clock)
+        assert [(row.exporter, row.size, row.items) for row in moved] == [(e, len(b), n) for e, b, n in self.aside]
+        for one in self.store.waiting(*ALL):
+            if one.id not in before:
+                self.inbox[one.id] = (one.request.body, one.request.items)
+        for name in "xy":
+            for row in self.store.queue_head(name, set(self.queue), *ALL):
+                self.queue[row.id] = (name, row.body, row.items)
+        self.aside.clear()
+
+    @rule(age=st.integers(0, 5))
+    def purge(self, age: int) -> None:
+        before = self.clock - age
+        old = {row.id for row in self.sessions.values() if not row.open and row.touched < before}
+        assert self.store.purge(before) == len(old)
+        self.sessions = {name: row for name, row in self.sessions.items() if name not in old}
+        self.gone = {key: record for key, record in self.gone.items() if key[0] not in old}
+
+    @rule()
+    def kill_and_open_again(self) -> None:
+        """The files as they lie on the disk at this moment, without what only the process knew."""
+        folder = Path(tempfile.mkdtemp())
+        self.folders.append(folder)
+        for name in (FILE, f"{FILE}-wal"):
+            shutil.copy(self.folders[-2] / name, folder / name)
+        self.store.close()
+        self.store = SQLiteStore(folder, fsync=False)
+
+    @invariant()
+    def is_what_the_dictionaries_say(self) -> None:
+        waiting = {w.id: (w.request.body, w.request.items) for w in self.store.waiting(*ALL)}
+        assert waiting == self.inbox
+        assert list(waiting) == sorted(waiting)
+        assert self.store.backlog() == QueueSize(len(waiting), sum(n for _, n in waiting.values()))
+        assert {row.id: row for row in self.store.sessions("abcd")} == self.sessions
+        assert {(s, k): r for s in "abcd" for k, r in self.store.left(s)} == self.gone
+        due = [row.id for row in self.sessions.values() if row.deadline is not None and row.deadline <= 5]
+        assert sorted(self.store.due(5, 10)) == sorted(due)
+        for name in "xy":
+            rows = {i: row for i, row in self.queue.items() if row[0] == name}
+            assert [row.id for row in self.store.queue_head(name, (), *ALL)] == sorted(rows)
+            assert self.store.queue_size(name) == QueueSize(len(rows), sum(n for _, _, n in rows.values()))
+
+
+TestAgainstDictionaries = AgainstDictionaries.TestCase
+TestAgainstDictionaries.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

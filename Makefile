@@ -41,7 +41,7 @@ format: $(VENV)/.dev
 
 proto: $(VENV)/.dev  ## compile what receiver/ ships compiled
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/codec/wire.proto
-	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/receiver/admin/admin.proto
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/admin/admin.proto
 
 docs: $(VENV)/.dev  ## rewrite what is generated of the documentation
 	$(BIN)/python -m receiver.config.reference docs/configuration.md

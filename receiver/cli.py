@@ -29,7 +29,9 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()  # here, where a reader that has gone is no error
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -247,7 +249,7 @@ def _write_trees(built: Any, out: BinaryIO) -> None:
     from receiver.tree_view import trace_trees
 
     text = TextIOWrapper(out, encoding="utf-8", write_through=True)
-    console = Console(file=text, soft_wrap=False) if out is not sys.stdout.buffer else Console()
+    console = Console(file=text, soft_wrap=False) if out is not sys.stdout.buffer else _Shown()
     shown = trace_trees(ExportTraceServiceRequest.FromString(body) for body in built.requests())
     for tree in shown:
         console.print(tree)
@@ -272,11 +274,16 @@ class _output:  # noqa: N801 - reads as a function at its use
             raise InputError(f"--output {self._name}: cannot be written ({error.strerror})") from error
         return self._file
 
-    def __exit__(self, *raised: object) -> None:
-        if self._file is not None:
-            self._file.close()
-        else:
+    def __exit__(self, kind: object, raised: object, trace: object) -> None:
+        if self._file is None:
             sys.stdout.buffer.flush()
+            return
+        try:
+            self._file.close()
+        except OSError as error:
+            raised = error
+        if isinstance(raised, OSError):
+            raise InputError(f"--output {self._name}: cannot be written ({raised.strerror})") from raised
 
 
 # replay
@@ -365,7 +372,14 @@ def _resend(options: argparse.Namespace) -> int:
 
 def _console() -> Console:
     """Standard output; as wide as its lines where it is no terminal, so that nothing is cut off."""
-    return Console() if sys.stdout.isatty() else Console(width=240)
+    return _Shown() if sys.stdout.isatty() else _Shown(width=240)
+
+
+class _Shown(Console):
+    """Leaves it to run_command() what a reader means that has gone; rich would end the process with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _progress() -> Progress:

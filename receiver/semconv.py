@@ -121,6 +121,7 @@ DISCARDS = {
     "not_ended": "unfinished when its session closed, and nothing may be inferred",
     "not_told": "named only in passing: no time and no kind",
     "cumulative": "a cumulative point of a metric that is read as deltas",
+    "set_aside": "its request failed every time that it was built, and was put aside",
     "internal_error": "the dialect failed on the record (a defect: please report it)",
 }
 

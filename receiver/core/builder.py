@@ -255,7 +255,7 @@ def has_open_content(session: Session) -> bool:
     """Whether anything of a session has still to leave."""
     if session.stretches or session.calls or session.requests or session.permissions or session.unnamed:
         return True
-    return bool(session.counted or session.notes) or not (session.closed or session.gone)
+    return bool(session.counted or session.notes or session.pins) or not (session.closed or session.gone)
 
 
 __all__ = ["Builder", "Outcome", "Source", "has_open_content"]

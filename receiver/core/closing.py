@@ -121,6 +121,7 @@ class Closing:
         session.pins.pop(segment.number, None)
         closed = Closed(segment.number, segment.start, end, until - end, seat.trace, seat.root_segment)
         session.closed.append(closed)
+        self._leaving.pin(self._view.line(self._view.seat_above(session, seat.trace, segment.start)))
 
     # where it hangs
 
@@ -146,9 +147,9 @@ class Closing:
             loose = [Link(seat.trace, item_span_id("call", parent.id, key), attributes) for key in sorted(candidates)]
             return _Hung(below_session, inferred, loose)
         span_id = item_span_id("call", parent.id, call.key)
-        call_trace = self._view.seat(parent, call.start).trace
-        if call_trace != seat.trace:
-            return _Hung(below_session, inferred, [Link(call_trace, span_id, ((sc.LINK_TYPE, sc.LINK_TASK),))])
+        of_call = self._view.seat(parent, call.start)
+        if (of_call.trace, of_call.number) != (above.trace, above.number):
+            return _Hung(below_session, inferred, [Link(of_call.trace, span_id, ((sc.LINK_TYPE, sc.LINK_TASK),))])
         return _Hung(span_id, inferred, [])
 
     def _continued(self, session: Session) -> list[Link]:

@@ -93,12 +93,11 @@ class Leaving:
             late=seat.late,
         )
 
-    def _pin(self, session: Session, time: int) -> None:
+    def pin(self, seats: Iterable[Seat | None]) -> None:
         """A span leaves: the segments that it hangs below stay what they are."""
-        for seat in list(self.view.line(session, time)):
-            segment = seat.segment
-            if isinstance(segment, Segment) and segment.number not in seat.session.pins:
-                seat.session.pins[segment.number] = Pin(segment.start, seat.trace, seat.root_segment)
+        for seat in list(seats):
+            if seat is not None and isinstance(seat.segment, Segment) and seat.number not in seat.session.pins:
+                seat.session.pins[seat.number] = Pin(seat.segment.start, seat.trace, seat.root_segment)
                 self.forest.dirty.add(seat.session.id)
 
     def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
@@ -119,7 +118,7 @@ class Leaving:
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append("start")
         span = self._span(session, kind, item, place, end)
-        self._pin(session, item.start)
+        self.pin(self.view.line(self.view.seat(session, item.start)))
         if not isinstance(self.view.at(session, item.start), Closed):
             merge_stretch(session.stretches, Stretch(start=span.start, end=span.end, work=True), self.settings.joint)
         self.outcome.spans.append(span)

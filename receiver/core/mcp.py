@@ -1,4 +1,4 @@
-"""MCP names: OpenCode calls an MCP tool `{server}_{tool}`, both sanitized, and both may hold underscores (contract 6.4).
+"""MCP names: OpenCode calls an MCP tool `{server}_{tool}`, both sanitized, and both may hold underscores (contract 6.4)
 
 Best first: the event states the server; the longest known server that is a prefix (configured, or named by this
 producer); otherwise the first underscore, which is a guess. A tool that ships with OpenCode is never an MCP tool.

@@ -37,13 +37,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """The place of a moment of a session: its segment, and the trace that this is part of. `start` (ns) is when the
-    segment's span begins. `late` if the span above has left, or if it cannot begin early enough any more."""
+    """The place of a moment of a session: its segment, and the trace that this is part of. `at` (ns) is when the
+    segment began, `start` when its span can begin. `late` if the span above has left, or cannot begin so early any more.
+    """
 
     session: Session
     segment: Segment | Closed | None
     trace: bytes
     root_segment: int
+    at: int
     start: int
     late: bool
 
@@ -55,12 +57,12 @@ class Seat:
 
 @dataclass(slots=True)
 class _Run:
-    """Activity of one session, as far as segments care."""
+    """Activity of one session, as far as segments care. `limit` (ns) is how long after it more may come."""
 
     start: int
     end: int
     session: str
-    rests: bool
+    limit: int
     work: bool
 
 
@@ -73,11 +75,13 @@ class TreeView:
         self._forest = forest
         self._settings = settings
         self._runs: dict[str, list[_Run]] = {}
+        self._guessed: set[str] = set()
         self._segments: dict[str, list[Segment]] = {}
         for member in reversed(self.members):
             runs = self._own_runs(member)
             for child in forest.children(member.id):
                 runs.extend(self._runs.get(child.id, ()))
+                runs.extend(self._left_runs(child))
             runs.sort(key=lambda r: (r.start, r.end, r.session))
             self._runs[member.id] = runs
         self._cuts = sorted(set(root.cuts) | self._cuts_by_age())
@@ -112,23 +116,23 @@ class TreeView:
         """Where something that began at a moment (ns) belongs."""
         return self.seat_in(session, self.at(session, time), time)
 
-    def line(self, session: Session, time: int) -> Iterator[Seat]:
-        """The place of a moment (ns), and those of the sessions above it that its span hangs below."""
-        seat: Seat | None = self.seat(session, time)
+    def line(self, seat: Seat | None) -> Iterator[Seat]:
+        """A place, and those of the sessions above it that its span hangs below."""
         while seat is not None:
             yield seat
-            seat = self.seat_above(seat.session, seat.trace, time if seat.segment is None else seat.segment.start)
+            seat = self.seat_above(seat.session, seat.trace, seat.at)
 
     def seat_in(self, session: Session, segment: Segment | Closed | None, time: int) -> Seat:
         """The place of a moment (ns) in a segment that is known."""
         trace, root_segment = self._trace_of(session, segment, time)
-        above = self.seat_above(session, trace, time if segment is None else segment.start)
-        start = time if segment is None else segment.start
+        begun = time if segment is None else segment.start
+        above = self.seat_above(session, trace, begun)
+        start = begun
         late = isinstance(segment, Closed)
         if above is not None:
             start = max(start, above.start)
             late = late or above.late
-        return Seat(session, segment, trace, root_segment, start, late or time < start)
+        return Seat(session, segment, trace, root_segment, begun, start, late or time < start)
 
     def seat_above(self, session: Session, trace: bytes, time: int) -> Seat | None:
         """The place of the nearest session above that has a segment in a trace; None for the root's own."""
@@ -162,11 +166,16 @@ class TreeView:
     def _own_runs(self, session: Session) -> list[_Run]:
         stretches = _with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
-        runs = [_Run(s.start, s.end, session.id, s.rests, s.work) for s in stretches if s.end >= created]
+        idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
+        runs = [
+            _Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
+            for s in stretches
+            if s.end >= created
+        ]
         if not runs:
             return runs
         if "ended" in session.facts:
-            runs[-1].rests = True
+            runs[-1].limit = idle
         if session.closed:
             return runs
         runs[0].work = True  # a session's first sign of life is the beginning of its first segment
@@ -174,9 +183,17 @@ class TreeView:
             runs[0].start = min([created, *self._begun_before(session, runs[0].start, created)])
         elif created_rank < GUESSED or self._settings.infer:
             before = runs[0].start - created
-            if created and before <= max(self._settings.joint, 1):
+            if created and 0 < before <= max(self._settings.joint, 1):
                 runs[0].start = created
+                if created_rank == GUESSED:
+                    self._guessed.add(session.id)
         return runs
+
+    def _left_runs(self, session: Session) -> Iterable[_Run]:
+        """The segments of a session that have left from this tree: the sessions above it still cover them."""
+        for closed in session.closed:
+            if closed.trace == trace_id(self.root.id, closed.root_segment):
+                yield _Run(closed.start, closed.end, session.id, closed.limit, True)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
         """When what straddles a session's creation began: it is no copy, its clock is a little off."""
@@ -200,12 +217,10 @@ class TreeView:
                 open_until = {}
                 last = Segment(0, run.start, run.end, 0)
                 found.append(last)
-            limit = self._settings.idle_timeout if run.rests else self._settings.inactivity_timeout
-            open_until[run.session] = run.end + limit
+            open_until[run.session] = run.end + run.limit
             last.until = max(open_until.values())
-        if found and not session.closed:
-            rank, created = session.facts.get("created", (0, 0))
-            found[0].start_guessed = rank == GUESSED and created == found[0].start
+        if found and session.id in self._guessed:
+            found[0].start_guessed = found[0].start == session.get("created")
         return found
 
     def _named_only(self, session: Session) -> list[Segment]:

@@ -1,0 +1,332 @@
+"""opencode-plugin-otel and the plugins that share its events, also those that carry Claude Code's event names.
+
+Completion events only: no call ids (but `tool_use_id` in one profile), no parent session ids. Times are the start in
+one family and the end in another with the same scope name; how late the record was emitted tells which (FACTS 2).
+What these plugins say of permissions is wrong (they read events that OpenCode no longer sends), so it is not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from receiver.dialects.reading import (
+    LATEST,
+    MS,
+    SLACK,
+    Wanted,
+    as_bool,
+    as_count,
+    as_id,
+    as_number,
+    as_text,
+    event_name,
+    first,
+    from_json,
+    record_time,
+)
+from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.events import (
+    REPORTED,
+    SPAN,
+    CallTold,
+    Discarded,
+    NoteTold,
+    RequestTold,
+    SessionTold,
+    StateTold,
+    Told,
+    UnnamedCallTold,
+)
+from receiver.model import STATUS_ERROR, Attributes, LogRecord, MetricPoint, SpanRecord, Value
+
+FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
+_SCOPES = ("com.opencode", "com.anthropic.claude_code")
+_PREFIXES = ("opencode.", "claude_code.")
+_CHILD_TITLE = re.compile(r" \(@(\S+) subagent\)$")
+_ERROR_NAME = re.compile(r"^([A-Z][A-Za-z]*(?:Error|Exception))\b")
+_UNNAMED_AGENTS = ("unknown", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One event: `time` (ns) as the record has it, `emitted` when it was written."""
+
+    attributes: Attributes
+    session: str
+    time: int
+    emitted: int
+    capitalized: bool
+    wanted: Wanted
+
+    def text(self, *names: str) -> str | None:
+        """The first of several texts."""
+        return as_text(first(self.attributes, *names))
+
+    @property
+    def agent(self) -> str | None:
+        """The agent's name, where the plugin knew it."""
+        name = self.text("agent.name", "agent")
+        return None if name in _UNNAMED_AGENTS else name
+
+    def interval(self) -> tuple[int, int]:
+        """Start and end (ns) of what was completed."""
+        duration = as_number(self.attributes.get("duration_ms"))
+        length = int(duration * MS) if duration is not None and 0 < duration < 1e12 else 0
+        lag = self.emitted - self.time
+        if abs(lag - length) < abs(lag):
+            return self.time, self.time + length
+        return max(self.time - length, 1), self.time
+
+
+def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
+    """What an event tells; None if it is none of these plugins'."""
+    if not record.scope.name.startswith(_SCOPES):
+        return None
+    name = event_name(record) or (record.body if isinstance(record.body, str) else "")
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    read = _EVENTS.get(name)
+    if read is None:
+        return (Discarded(reason="not_of_the_tree"),)
+    session = as_id(record.attributes.get("session.id"))
+    if session is None or session == "unknown":
+        return (Discarded(reason="no_session"),)
+    time = record_time(record)
+    if time is None:
+        return (Discarded(reason="no_time"),)
+    if name in _COMPLETIONS and record.observed and record.time > record.observed + SLACK:
+        return (Discarded(reason="history"),)  # a fork's replay: JavaScript turned its old times into future ones
+    body = record.body if isinstance(record.body, str) else ""
+    # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
+    capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")
+    told = _Record(record.attributes, session, time, record.observed or time, capitalized, wanted)
+    return (*_membership(told, name), *read(told))
+
+
+_COMPLETIONS = frozenset({"tool_result", "api_request", "api_error"})
+
+
+def _membership(e: _Record, name: str) -> Iterator[Told]:
+    """Newer versions say on every record whether its session is a root; after an error they no longer know."""
+    if name not in ("api_error", "session.error") and e.text("agent.type") == "primary":
+        yield SessionTold(session=e.session, root=True, rank=REPORTED)
+
+
+def _created(e: _Record) -> Iterator[Told]:
+    title = e.text("session.title")
+    child_title = _CHILD_TITLE.search(title or "")
+    subagent = as_bool(e.attributes.get("is_subagent"))
+    if subagent is None and title is not None:
+        subagent = child_title is not None
+    yield SessionTold(
+        session=e.session,
+        time=e.time,
+        root=subagent is False,
+        created=e.time,
+        title=title,
+        agent=e.agent or (child_title[1] if child_title else None),
+    )
+
+
+def _prompt(e: _Record) -> Iterator[Told]:
+    length = as_count(e.attributes.get("prompt_length"))
+    provider, model = _model(e)
+    yield NoteTold(
+        session=e.session,
+        time=e.time,
+        name="user_prompt",
+        attributes=(("opencode.prompt.length", length),) if length is not None else (),
+    )
+    yield StateTold(session=e.session, time=e.time, state="busy")
+    yield SessionTold(session=e.session, time=e.time, agent=e.agent, provider=provider, model=model)
+
+
+def _model(e: _Record) -> tuple[str | None, str | None]:
+    provider, model = e.text("provider", "model.provider"), e.text("model", "model.id")
+    if model and provider is None and "/" in model:
+        provider, _, model = model.partition("/")
+    return provider, model
+
+
+def _idle(e: _Record) -> Iterator[Told]:
+    yield StateTold(session=e.session, time=e.time, state="idle")
+
+
+def _error(e: _Record) -> Iterator[Told]:
+    message = e.text("error", "error.message")
+    yield NoteTold(
+        session=e.session,
+        time=e.time,
+        name="session.error",
+        attributes=(("error.type", _class(message, "session_error")),),
+        content=(("error.message", message, "error"),) if message else (),
+    )
+
+
+def _class(message: str | None, otherwise: str) -> str:
+    found = _ERROR_NAME.match(message or "")
+    return found[1] if found else otherwise
+
+
+def _request(e: _Record) -> Iterator[Told]:
+    start, end = e.interval()
+    provider, model = _model(e)
+    fresh = as_count(e.attributes.get("input_tokens"))
+    read, written = (as_count(e.attributes.get(f"cache_{x}_tokens")) for x in ("read", "creation"))
+    cost = as_number(e.attributes.get("cost_usd"))
+    yield StateTold(session=e.session, time=start, state="busy")
+    yield RequestTold(
+        session=e.session,
+        request=f"at:{start // MS}",
+        rank=REPORTED,
+        start=start,
+        end=end,
+        agent=e.agent,
+        provider=provider,
+        model=model,
+        # OpenCode counts cached tokens apart; the convention includes them
+        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        output_tokens=as_count(e.attributes.get("output_tokens")),
+        cache_read_tokens=read,
+        cache_creation_tokens=written,
+        reasoning_tokens=as_count(e.attributes.get("reasoning_tokens")),
+        cost=float(cost) if cost is not None and cost >= 0 else None,
+    )
+
+
+def _failed_request(e: _Record) -> Iterator[Told]:
+    start, end = e.interval()
+    provider, model = _model(e)
+    message = e.text("error", "error.message")
+    yield RequestTold(
+        session=e.session,
+        request=f"at:{start // MS}",
+        rank=REPORTED,
+        start=start,
+        end=end,
+        provider=provider,
+        model=model,
+        error_type=e.text("error.name") or _class(message, "api_error"),
+        error=message,
+    )
+
+
+def _tool(e: _Record) -> Iterator[Told]:
+    start, end = e.interval()
+    tool = e.text("tool_name") or "unknown"
+    if e.capitalized:
+        tool = tool[:1].lower() + tool[1:]
+    error = e.text("error")
+    succeeded = as_bool(e.attributes.get("success"))
+    failed = succeeded is False
+    given = from_json(e.attributes.get("tool_args"))
+    child = child_of_error(error) if error and tool == "task" else None
+    call = as_id(e.attributes.get("tool_use_id"))
+    agent = as_text(given.get("subagent_type")) if tool == "task" else None
+    skill = as_text(given.get("name")) if tool == "skill" else None
+    description = as_text(given.get("description")) if tool == "task" else None
+    kind = error_type(error) if failed else None
+    if call is not None:
+        yield CallTold(
+            session=e.session,
+            call=call,
+            rank=REPORTED,
+            tool=tool,
+            start=start,
+            end=end,
+            status="error" if failed else "completed",
+            error=error,
+            error_type=kind,
+            child=child,
+            agent=agent,
+            skill=skill,
+            description=description,
+        )
+        return
+    yield UnnamedCallTold(
+        session=e.session,
+        rank=REPORTED,
+        tool=tool,
+        start=start,
+        end=end,
+        status="error" if failed else "completed",
+        error=error,
+        error_type=kind,
+        child=child,
+        agent=agent,
+        skill=skill,
+        description=description,
+    )
+
+
+_EVENTS: dict[str, Callable[[_Record], Iterator[Told]]] = {
+    "session.created": _created,
+    "user_prompt": _prompt,
+    "session.idle": _idle,
+    "session.error": _error,
+    "api_request": _request,
+    "api_error": _failed_request,
+    "tool_result": _tool,
+}
+
+# spans: opencode.session, opencode.llm, opencode.tool.<tool>, and claude_code.* in one profile
+
+
+def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
+    """What one of the plugins' own spans tells; None if it is none."""
+    if not span.scope.name.startswith(_SCOPES):
+        return None
+    session = as_id(span.attributes.get("session.id"))
+    call = as_id(first(span.attributes, "tool.id", "tool_use_id"))
+    if session is None:
+        return (Discarded(reason="no_session"),)
+    if call is None or not 0 < span.start < LATEST or not span.end:
+        return (Discarded(reason="not_of_the_tree"),)
+    return tuple(_tool_span(span, session, call))
+
+
+_CHILD = re.compile(r'<task id="(ses_[0-9A-Za-z]+)"|task_id: (ses_[0-9A-Za-z]+)')
+
+
+def _tool_span(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
+    attributes = span.attributes
+    tool = as_text(first(attributes, "tool.name", "tool_name"))
+    given = from_json(first(attributes, "tool.parameters", "input.value"))
+    failed = span.status_code == STATUS_ERROR or as_bool(attributes.get("tool.success")) is False
+    error = as_text(attributes.get("tool.error")) or span.status_message or None
+    child = _child_in(attributes.get("output.value"), error) if tool == "task" else None
+    agent = as_text(given.get("subagent_type")) if tool == "task" else None
+    yield CallTold(
+        session=session,
+        call=call,
+        rank=SPAN,
+        tool=tool,
+        start=span.start,
+        end=max(span.start, span.end),
+        status="error" if failed else "completed",
+        error=error if failed else None,
+        error_type=error_type(error) if failed else None,
+        child=child,
+        agent=agent,
+        skill=as_text(given.get("name")) if tool == "skill" else None,
+        description=as_text(given.get("description")) if tool == "task" else None,
+    )
+    if child and agent:
+        yield SessionTold(session=child, rank=REPORTED, agent=agent)
+
+
+def _child_in(output: Value, error: str | None) -> str | None:
+    found = _CHILD.search(as_text(output) or "")
+    if found:
+        return found[1] or found[2]
+    return child_of_error(error) if error else None
+
+
+# metrics: nothing of them is needed where the events flow
+
+
+def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
+    """Totals and cross-checks: known, and not read."""
+    return (Discarded(reason="not_of_the_tree"),) if point.scope.name.startswith(_SCOPES) else None

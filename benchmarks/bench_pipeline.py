@@ -21,7 +21,8 @@ from workload import START, requests
 from receiver.core.settings import BuilderSettings
 from receiver.model import Request
 from receiver.offline import build
-from receiver.pipeline import Pipeline, Routes
+from receiver.pipeline import Pipeline
+from receiver.routes import Routes
 from receiver.storage import SQLiteStore
 
 IN_FLIGHT = 64
@@ -52,7 +53,7 @@ async def feed(pipeline: Pipeline, work: list[tuple[int, Request]], clock: list[
 
     for i in range(0, len(work), IN_FLIGHT):
         await asyncio.gather(*(one(t, r) for t, r in work[i : i + IN_FLIGHT]))
-    while (await pipeline.backlog()).rows:
+    while (await pipeline.backlog()).rows:  # noqa: ASYNC110 - it is the owner's thread that is waited for
         await asyncio.sleep(0.002)
     clock[0] += 3600 * 1_000_000_000
     while await pipeline.ask(lambda _, store: store.next_deadline()) is not None:

@@ -35,14 +35,16 @@ def _record(time: int, name: str, session: str, body: dict[str, Any], **attribut
 
 
 def session(number: int, begin: int, calls: int) -> Iterator[tuple[int, LogRecord]]:
-    """A session's records with their times (ns): four for each call, three for each fifth call's answer."""
-    name = f"ses_{number:026d}"
+    """A session's records with their times (ns): four for each call, one for each fifth call's answer. Each fourth
+    session is the child of the one before it."""
+    name, parent = f"ses_{number:026d}", f"ses_{number - 1:026d}"
     at = begin
 
     def tell(event: str, body: dict[str, Any], **attributes: str) -> tuple[int, LogRecord]:
         return at, _record(at, event, name, body, **attributes)
 
-    yield tell("session.created", {"info": {"id": name, "time": {"created": at // _MS}, "directory": "/home/dev"}})
+    info = {"id": name, "time": {"created": at // _MS}, "directory": "/home/dev"}
+    yield tell("session.created", {"info": info if number % 4 != 3 else {**info, "parentID": parent}})
     for i in range(calls):
         call, tool = f"call_{number}_{i:020d}", ("bash", "read", "grep", "db_query")[i % 4]
         if i % 5 == 0:

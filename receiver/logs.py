@@ -1,20 +1,38 @@
 """The program's own log: structlog, to standard error, for people (console) or machines (json). Standard output is
-for trees.
+for trees. A log that cannot be written is lost: nobody's telemetry may be lost for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
+class _StandardError:
+    """Writes to whatever is standard error at the moment. One that was closed, or that nobody reads any more
+    (`run 2>&1 | head`), swallows what it is given."""
+
+    def write(self, text: str) -> int:
+        """Write, if that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            return sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def set_up_logs(level: str, encoding: Literal["console", "json"]) -> None:
     """Send structlog's and the libraries' records to standard error in one form."""
+    stream = cast(TextIO, _StandardError())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -30,10 +48,10 @@ def set_up_logs(level: str, encoding: Literal["console", "json"]) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     form = structlog.stdlib.ProcessorFormatter
     handler.setFormatter(form(processors=[form.remove_processors_meta, renderer], foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)

@@ -16,22 +16,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
 
-from receiver.codec.encode import pass_through, spans_request
 from receiver.core.builder import Builder, Outcome
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import mentioned
 from receiver.errors import UnavailableError
 from receiver.evidence import Evidence, Reading
-from receiver.model import Request, Signal, Span
+from receiver.model import Request
+from receiver.observer import NoObserver, Observer, unharmed
 from receiver.outbox import Outbox
+from receiver.routes import Routes
 from receiver.store import Outgoing, QueueSize, Step, Store, Waiting
 from receiver.woods import Woods
 
@@ -48,19 +48,9 @@ class Limits:
     sessions_in_memory: int = 2_000
     backlog_items: int = 1_000_000  # accepted and not built; beyond it requests are refused as unavailable
     queue_items: int = 100_000  # built and not sent, for each exporter; beyond it building waits
-    step_items: int = 4_096  # records that one step reads, so that acknowledging never waits long
+    step_items: int = 1_024  # records that one step reads, so that acknowledging never waits long
     step_sessions: int = 256  # overdue sessions that one step looks at
     retention: int = 7 * DAY  # ns that closed sessions are remembered
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """Where signals go: exporters of the built traces, and of what passes through untouched."""
-
-    traces: tuple[str, ...] = ()
-    untouched: dict[Signal, tuple[str, ...]] = field(default_factory=dict)
-    connector: frozenset[Signal] = frozenset({"logs", "metrics", "traces"})
-    adopt_spans: bool = True
 
 
 ATTEMPTS = 3  # then a request is set aside, and a session is left alone for a while
@@ -68,59 +58,6 @@ _SET_BACK = 60 * SECOND
 _PAUSE_AFTER_FAILURE = 1.0  # s
 _PAUSE_WHILE_FULL = 0.5  # s
 _STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
-_ROW_SPANS, _ROW_BYTES = 512, 1 << 20  # of one row of a sending queue
-
-
-class Observer(Protocol):
-    """Is told of what happened, for metrics and logs. Never asked."""
-
-    def read(self, evidence: Evidence) -> None:
-        """One request's records were read, and what they told is committed."""
-
-    def skipped(self, reasons: Counter[str]) -> None:
-        """Events added nothing, or items left no span, for these reasons."""
-
-    def built(self, outcome: Outcome) -> None:
-        """Spans left the builder."""
-
-    def queued(self, outgoing: Sequence[Outgoing]) -> None:
-        """Requests were put into the sending queues."""
-
-
-class NoObserver:
-    """Nobody watches."""
-
-    def read(self, evidence: Evidence) -> None:
-        """Not watched."""
-
-    def skipped(self, reasons: Counter[str]) -> None:
-        """Not watched."""
-
-    def built(self, outcome: Outcome) -> None:
-        """Not watched."""
-
-    def queued(self, outgoing: Sequence[Outgoing]) -> None:
-        """Not watched."""
-
-
-@contextmanager
-def _unharmed() -> Iterator[None]:
-    """Who watches may fail; what is watched goes on."""
-    try:
-        yield
-    except Exception:
-        _log.exception("an observer failed")
-
-
-def _requests(spans: list[Span]) -> Iterator[tuple[int, bytes]]:
-    """Spans as serialized requests that are not too large for a backend, each with how many it holds."""
-    body = spans_request(spans)
-    if len(body) <= _ROW_BYTES or len(spans) == 1:
-        yield len(spans), body
-    else:
-        half = len(spans) // 2
-        yield from _requests(spans[:half])
-        yield from _requests(spans[half:])
 
 
 class Pipeline:
@@ -312,8 +249,8 @@ class Pipeline:
         self._unobserved.clear()
 
     def _is_full(self) -> bool:
-        names = {*self._routes.traces, *(n for names in self._routes.untouched.values() for n in names)}
-        return any(self._store.queue_size(name).items >= self._limits.queue_items for name in names)
+        limit = self._limits.queue_items
+        return any(self._store.queue_size(name).items >= limit for name in self._routes.exporters)
 
     def _take_waiting(self) -> list[Waiting]:
         taken: list[Waiting] = []
@@ -329,10 +266,8 @@ class Pipeline:
         outgoing: list[Outgoing] = []
         skipped: Counter[str] = Counter()
         for one in waiting:
-            signal = one.request.signal
-            untouched = self._routes.untouched.get(signal, ())
-            outgoing.extend(Outgoing(name, signal, one.request.items, one.request.body) for name in untouched)
-            if signal not in self._routes.connector:
+            outgoing.extend(self._routes.passed_through(one.request))
+            if one.request.signal not in self._routes.connector:
                 continue
             evidence = self._reading.read(one.request, one.arrival)
             self._unobserved.append(evidence)
@@ -342,23 +277,14 @@ class Pipeline:
                 reason = self._builder.take(self._woods.forest, source, event)
                 if reason:
                     skipped[reason] += 1
-            outgoing.extend(self._hand_on(evidence))
+            outgoing.extend(self._routes.handed_on(evidence))
         return outgoing, skipped
-
-    def _hand_on(self, evidence: Evidence) -> list[Outgoing]:
-        """Spans that are not ours to rebuild go on to where the built traces go."""
-        spans = evidence.untouched if self._routes.adopt_spans else evidence.untouched + evidence.known
-        if not spans:
-            return []
-        already = self._routes.untouched.get("traces", ())
-        body = pass_through(spans)
-        return [Outgoing(n, "traces", len(spans), body) for n in self._routes.traces if n not in already]
 
     def _commit(self, now: int, waiting: Sequence[Waiting], outgoing: list[Outgoing], outcome: Outcome) -> None:
         step = self._woods.changes(now, outcome.deadlines)
         step.at = now
         step.built = [one.id for one in waiting]
-        step.outgoing = [*outgoing, *self._spans_out(outcome.spans)]
+        step.outgoing = [*outgoing, *self._routes.built(outcome.spans)]
         if step.built or step.sessions or step.forgotten or step.outgoing or step.left or step.servers:
             self._store.commit(step)
         self._woods.saved(step)
@@ -370,28 +296,16 @@ class Pipeline:
 
     def _observe(self, step: Step) -> None:
         seen, self._unobserved = self._unobserved, []
-        with _unharmed():
+        with unharmed():
             for evidence in seen:
                 self._observer.read(evidence)
             if step.outgoing:
                 self._observer.queued(step.outgoing)
 
     def _tell(self, reasons: Counter[str], outcome: Outcome) -> None:
-        with _unharmed():
+        with unharmed():
             self._observer.skipped(reasons)
             self._observer.built(outcome)
-
-    def _spans_out(self, spans: list[Span]) -> list[Outgoing]:
-        """Spans in batches of one trace each, so that a backend's refusal of one cannot take others with it."""
-        traces: dict[bytes, list[Span]] = {}
-        for span in spans:
-            traces.setdefault(span.trace_id, []).append(span)
-        outgoing: list[Outgoing] = []
-        for of_trace in traces.values():
-            for i in range(0, len(of_trace), _ROW_SPANS):
-                for items, body in _requests(of_trace[i : i + _ROW_SPANS]):
-                    outgoing.extend(Outgoing(name, "traces", items, body) for name in self._routes.traces)
-        return outgoing
 
     def _until_next(self, now: int) -> float:
         deadline = self._store.next_deadline()

@@ -14,9 +14,10 @@ from rich.console import Console
 
 from receiver import __version__, config, wiring
 from receiver.model import Signal
+from receiver.observer import NoObserver, Observer
 from receiver.otlp.grpc_receiver import GrpcReceiver
 from receiver.otlp.http_receiver import HttpReceiver
-from receiver.pipeline import NoObserver, Observer, Pipeline
+from receiver.pipeline import Pipeline
 from receiver.sending import Sender
 from receiver.side_doors import SideDoors
 from receiver.telemetry.metrics import Metrics

@@ -13,50 +13,20 @@ The files are for their owner only (0600), since they hold requests as they came
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from receiver.errors import ConfigError, UnavailableError
+from receiver.database import VERSION, Database, transaction
+from receiver.errors import UnavailableError
 from receiver.model import Request, Signal
 from receiver.store import NO_EXPORTER, QueueRow, QueueSize, SessionRow, SetAsideRow, Step, Waiting
 
-FILE = "receiver.db"
-VERSION = 1
 _BATCH = 500  # SQLite's smallest limit on bound variables is 999
 _REASON = 2048  # characters
-_VACUUM_PAGES = 4096  # at once, so that nothing waits long behind it
 
 _ASIDE_COLUMNS = "id, exporter, signal, items, length(body), reason, at"
-
-_SCHEMA = """
-CREATE TABLE inbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, items INTEGER NOT NULL, arrival INTEGER NOT NULL,
-    body BLOB NOT NULL);
-CREATE TABLE session (
-    id TEXT PRIMARY KEY, parent TEXT, producer TEXT NOT NULL, deadline INTEGER, open INTEGER NOT NULL,
-    touched INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX session_parent ON session (parent) WHERE parent IS NOT NULL;
-CREATE INDEX session_deadline ON session (deadline) WHERE deadline IS NOT NULL;
-CREATE INDEX session_open ON session (producer) WHERE open;
-CREATE INDEX session_closed ON session (touched) WHERE NOT open;
-CREATE TABLE gone (
-    session TEXT NOT NULL, key TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (session, key)) WITHOUT ROWID;
-CREATE INDEX gone_key ON gone (key);
-CREATE TABLE server (producer TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (producer, name)) WITHOUT ROWID;
-CREATE TABLE queue (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
-    body BLOB NOT NULL, at INTEGER NOT NULL);
-CREATE INDEX queue_exporter ON queue (exporter, id);
-CREATE TABLE set_aside (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
-    body BLOB NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL);
-"""
 
 
 class SQLiteStore:
@@ -68,38 +38,8 @@ class SQLiteStore:
         Raises ConfigError where the folder cannot be used.
         """
         self._max_size = max_size
-        with ExitStack() as undo:
-            try:
-                if create:
-                    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._lock = _lock(directory / "lock")
-                undo.callback(os.close, self._lock)
-                path = self._path = directory / FILE
-                path.touch(mode=0o600, exist_ok=True)
-                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-                undo.callback(self._db.close)
-                self._prepare(path, fsync)
-            except (OSError, sqlite3.Error) as error:
-                raise ConfigError(
-                    f"extensions::file_storage::directory: {directory} cannot be used ({error}); "
-                    "name a folder that this user may write"
-                ) from error
-            undo.pop_all()
-
-    def _prepare(self, path: Path, fsync: bool) -> None:
-        # Before journal_mode, which writes the first page: after it, auto_vacuum has no effect.
-        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
-        self._db.execute("PRAGMA cache_size = -16384")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version != VERSION:
-            raise ConfigError(
-                f"extensions::file_storage::directory: {path} was written by another version of this program "
-                f"(schema {version}, this one reads {VERSION}); name another folder or install that version"
-            )
+        self._database = Database(directory, fsync=fsync, create=create)
+        self._db = self._database.connection
         # Counted once and kept up to date from then on: a long queue must not be scanned at every step.
         self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
         counted = self._db.execute("SELECT exporter, count(*), sum(items) FROM queue GROUP BY exporter")
@@ -110,19 +50,14 @@ class SQLiteStore:
     def append(self, arrival: int, requests: Sequence[Request]) -> list[int]:
         """Commit requests in one transaction; their ids. The point of acknowledgement."""
         self._refuse_when_full()
-        rows = [(r.signal, r.items, arrival, r.body) for r in requests]
-        with _Transaction(self._db):
-            ids = [
-                cast(
-                    int,
-                    self._db.execute(
-                        "INSERT INTO inbox (signal, items, arrival, body) VALUES (?, ?, ?, ?)", row
-                    ).lastrowid,
-                )
-                for row in rows
-            ]
+        with transaction(self._db):
+            self._db.executemany(
+                "INSERT INTO inbox (signal, items, arrival, body) VALUES (?, ?, ?, ?)",
+                [(r.signal, r.items, arrival, r.body) for r in requests],
+            )
+            last = self._one("SELECT last_insert_rowid()")[0]  # nobody else writes, so they follow one another
         self._backlog = _moved(self._backlog, len(requests), sum(r.items for r in requests))
-        return ids
+        return list(range(last - len(requests) + 1, last + 1))
 
     def waiting(self, limit: int, max_bytes: int) -> list[Waiting]:
         """Requests that are not built yet, oldest first."""
@@ -132,7 +67,7 @@ class SQLiteStore:
 
     def set_aside(self, request: int, reason: str, at: int) -> None:
         """Move a request that cannot be built to where refused rows are kept."""
-        with _Transaction(self._db):
+        with transaction(self._db):
             self._db.execute(
                 "INSERT INTO set_aside (exporter, signal, items, body, reason, at) "
                 "SELECT ?, signal, items, body, ?, ? FROM inbox WHERE id = ?",
@@ -143,8 +78,7 @@ class SQLiteStore:
 
     def _drop_built(self, ids: Sequence[int]) -> list[int]:
         """Delete requests; the items of each that was there."""
-        delete = "DELETE FROM inbox WHERE id = ? RETURNING items"
-        return [items for i in ids for (items,) in self._db.execute(delete, (i,)).fetchall()]
+        return [items for (items,) in self._delete("inbox", ids, "items")]
 
     def backlog(self) -> QueueSize:
         """How much is accepted and not built."""
@@ -167,8 +101,7 @@ class SQLiteStore:
         found: list[SessionRow] = []
         for i in range(0, len(wanted), _BATCH):
             part = wanted[i : i + _BATCH]
-            marks = ",".join("?" * len(part))
-            query = f"SELECT {self._COLUMNS} FROM session WHERE {column} IN ({marks})"  # noqa: S608 - column names only
+            query = f"SELECT {self._COLUMNS} FROM session WHERE {column} IN ({_marks(part)})"  # noqa: S608
             found.extend(_session_row(row) for row in self._db.execute(query, part))
         return found
 
@@ -212,12 +145,12 @@ class SQLiteStore:
 
     def postpone(self, session: str, deadline: int) -> None:
         """Look at a session at another time than it asked for."""
-        with _Transaction(self._db):
+        with transaction(self._db):
             self._db.execute("UPDATE session SET deadline = ? WHERE id = ?", (deadline, session))
 
     def commit(self, step: Step) -> None:
         """State moved, spans put into the queue and requests done with: one transaction."""
-        with _Transaction(self._db):
+        with transaction(self._db):
             gone = self._drop_built(step.built)
             self._db.executemany(
                 f"INSERT OR REPLACE INTO session ({self._COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
@@ -236,21 +169,13 @@ class SQLiteStore:
 
     def purge(self, before: int) -> int:
         """Forget closed sessions last touched before a time, and the MCP servers of producers of which none is left."""
-        with _Transaction(self._db):
+        with transaction(self._db):
             closed = "SELECT id FROM session WHERE NOT open AND touched < ?"
             self._db.execute(f"DELETE FROM gone WHERE session IN ({closed})", (before,))  # noqa: S608
             purged = self._db.execute("DELETE FROM session WHERE NOT open AND touched < ?", (before,)).rowcount
             self._db.execute("DELETE FROM server WHERE producer NOT IN (SELECT producer FROM session)")
-        self._give_back()
+        self._database.give_back()
         return purged
-
-    def _give_back(self) -> None:
-        """Some of the free pages go back to the file system."""
-        try:
-            # As a script: each page is a step of the statement, and execute() takes the first one only.
-            self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-        except sqlite3.Error as error:
-            raise UnavailableError(f"the store cannot be written ({error})") from error
 
     # the sending queue
 
@@ -265,13 +190,13 @@ class SQLiteStore:
 
     def queue_done(self, ids: Sequence[int]) -> None:
         """Remove rows that a backend took."""
-        with _Transaction(self._db):
+        with transaction(self._db):
             gone = self._drop_queued(ids)
         self._count_gone(gone)
 
     def queue_set_aside(self, ids: Sequence[int], reason: str, at: int) -> None:
         """Move rows to where refused ones are kept."""
-        with _Transaction(self._db):
+        with transaction(self._db):
             self._db.executemany(
                 "INSERT INTO set_aside (exporter, signal, items, body, reason, at) "
                 "SELECT exporter, signal, items, body, ?, ? FROM queue WHERE id = ?",
@@ -281,8 +206,7 @@ class SQLiteStore:
         self._count_gone(gone)
 
     def _drop_queued(self, ids: Sequence[int]) -> list[tuple[str, int]]:
-        delete = "DELETE FROM queue WHERE id = ? RETURNING exporter, items"
-        return [row for i in ids for row in self._db.execute(delete, (i,)).fetchall()]
+        return self._delete("queue", ids, "exporter, items")
 
     def _count_gone(self, gone: Sequence[tuple[str, int]]) -> None:
         for exporter, items in gone:
@@ -322,7 +246,7 @@ class SQLiteStore:
             "INSERT INTO inbox (signal, items, body, arrival) SELECT signal, items, body, ? FROM set_aside WHERE id = ?"
         )
         moved: list[SetAsideRow] = []
-        with _Transaction(self._db):
+        with transaction(self._db):
             for row in self._db.execute(query).fetchall():
                 if wanted is not None and row[0] not in wanted:
                     continue
@@ -341,30 +265,35 @@ class SQLiteStore:
     def check(self) -> None:
         """Write the first page as it is: a full disk or a file system that became read-only is found out."""
         self._refuse_when_full()
-        with _Transaction(self._db):
+        with transaction(self._db):
             self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def size(self) -> int:
         """Bytes on disk, the write-ahead log included."""
-        files = (self._path.with_name(FILE + suffix) for suffix in ("", "-wal", "-shm"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        return self._database.size()
 
     def _refuse_when_full(self) -> None:
-        if self._max_size and self._data_size() > self._max_size:
+        if self._max_size and self._database.data_size() > self._max_size:
             raise UnavailableError("the store is full (extensions::file_storage::max_size_mib)", retry_after=10)
-
-    def _data_size(self) -> int:
-        """Bytes that data takes: pages that are free for what comes next do not count."""
-        pages, free, page = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))
-        return int((pages - free) * page)
 
     def close(self) -> None:
         """Close the store and let another process have it."""
-        self._db.close()
-        os.close(self._lock)
+        self._database.close()
+
+    def _delete(self, table: str, ids: Sequence[int], columns: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for i in range(0, len(ids), _BATCH):
+            part = ids[i : i + _BATCH]
+            query = f"DELETE FROM {table} WHERE id IN ({_marks(part)}) RETURNING {columns}"  # noqa: S608
+            found.extend(self._db.execute(query, part).fetchall())
+        return found
 
     def _one(self, query: str, *values: Any) -> tuple[Any, ...]:
         return cast("tuple[Any, ...]", self._db.execute(query, values).fetchone())
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _moved(size: QueueSize, rows: int, items: int) -> QueueSize:
@@ -384,40 +313,3 @@ def _up_to(max_bytes: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[An
 def _session_row(row: tuple[Any, ...]) -> SessionRow:
     session, parent, producer, deadline, is_open, touched, state = row
     return SessionRow(session, parent, producer, deadline, bool(is_open), touched, state)
-
-
-def _lock(path: Path) -> int:
-    """Hold the folder for this process; the kernel lets go when the process ends, however it ends."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise ConfigError(
-            f"extensions::file_storage::directory: {path.parent} is in use by another receiver; "
-            "stop it or name another folder"
-        ) from error
-    return handle
-
-
-class _Transaction:
-    """BEGIN and COMMIT around a block, ROLLBACK when it raises; what SQLite cannot do becomes UnavailableError."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise UnavailableError(f"the store cannot be written ({error})") from error
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            self._db.execute("COMMIT" if error is None else "ROLLBACK")
-        except sqlite3.Error as failed:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise UnavailableError(f"the store cannot be written ({failed})") from failed
-        if isinstance(error, sqlite3.Error):
-            raise UnavailableError(f"the store cannot be written ({error})") from error

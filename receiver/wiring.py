@@ -26,7 +26,8 @@ from receiver.otlp.tls import TLSSettings
 from receiver.otlp_export.file_exporter import FileExporter
 from receiver.otlp_export.grpc_exporter import GrpcExporter
 from receiver.otlp_export.http_exporter import HttpExporter
-from receiver.pipeline import Limits, Routes
+from receiver.pipeline import Limits
+from receiver.routes import Routes
 from receiver.sending import Exporter, RetryOnFailure
 from receiver.storage import SQLiteStore
 

@@ -1,4 +1,4 @@
-"""Recorded requests as tests need them: cut into single records, put together again, and spans as they can be compared."""
+"""Recorded requests as tests need them: cut into single records and put together again; and spans, to be compared."""
 
 from __future__ import annotations
 

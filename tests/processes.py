@@ -125,17 +125,23 @@ class Receiver:
         """What the last process wrote to standard output."""
         return (self.folder / f"stdout-{self._starts}").read_text()
 
-    def start(self) -> Receiver:
-        """Start, and return when it listens."""
+    def configured(self) -> str:
+        """Its configuration, written to a file; the file's name."""
         file = self.folder / "config.yaml"
         file.write_text(json.dumps(self.settings))
+        return str(file)
+
+    def start(self) -> Receiver:
+        """Start, and return when it listens."""
+        file = self.configured()
         self._starts += 1
         with (
             (self.folder / f"stdout-{self._starts}").open("wb") as out,
             (self.folder / f"stderr-{self._starts}").open("wb") as err,
         ):
-            command = [sys.executable, "-m", "receiver", "run", "--config", str(file)]
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, "HOME": str(self.folder)})
+            command = [sys.executable, "-m", "receiver", "run", "--config", file]
+            home = {**os.environ, "HOME": str(self.folder)}
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=home)
         until(lambda: '"ready"' in self.log or self.process.poll() is not None, "the start")
         assert self.process.poll() is None, self.log
         said = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]

@@ -7,8 +7,7 @@ Times are whole milliseconds, as OpenCode's are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
@@ -152,3 +151,253 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
 )
 CHAOTIC = st.tuples(_sources(), CHAOTIC_EVENTS)
 CHAOS = st.lists(CHAOTIC, min_size=1, max_size=25)
+
+
+# stories
+
+SHORT = (0, 1, 50, 800, 5_000, 20_000)  # ms between two things of a turn
+PAUSES = (0, 3_000, 20_000, 60_001, 61_000, 90_000, 300_000, 560_000, 601_000, 700_000, 5_000_000)  # between turns
+LENGTHS = (0, 1, 30, 900, 4_000, 20_000)  # of a call or a request
+
+
+@dataclass(frozen=True)
+class Telling:
+    """An event, when its producer tells it (ns, event time), and how much later it arrives (ns)."""
+
+    at: int
+    delay: int
+    source: Source
+    event: Told
+
+
+@dataclass
+class Story:
+    """What was told, and the truth: which calls there were, and which of them (parent session, call) made a child."""
+
+    tellings: list[Telling] = field(default_factory=list)
+    calls: set[tuple[str, str]] = field(default_factory=set)
+    makers: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+
+    def told(self) -> list[tuple[Source, Told]]:
+        """The events as they are told."""
+        return [(t.source, t.event) for t in sorted(self.tellings, key=lambda t: t.at)]
+
+    def arrivals(self) -> list[tuple[int, Source, Told]]:
+        """The events as they arrive: (ns, who, what)."""
+        return [(t.at + t.delay, t.source, t.event) for t in sorted(self.tellings, key=lambda t: t.at + t.delay)]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a producer tells. `live`: also of what is not finished (an event relay); otherwise only of what is, in
+    batches (AI SDK spans and metrics). `opencode_ids`: session ids carry their creation."""
+
+    live: bool
+    opencode_ids: bool
+    roots_stated: bool
+    children_stated: bool
+    calls_stated: bool
+    source: Source
+
+
+class _Teller:
+    """Makes up one producer's sessions. Times are in ms after NOON."""
+
+    def __init__(self, draw: st.DrawFn, story: Story, manner: Manner, name: str) -> None:
+        self.draw, self.story, self.manner, self.name = draw, story, manner, name
+        self.made = 0
+        self.calls = 0
+        self.delays = (0, 1, 999) if manner.live else (0, 1_500, 4_999)
+
+    def tell(self, at: int, event: Told) -> None:
+        """One record, on its way."""
+        delay = self.draw(st.sampled_from(self.delays)) * MILLISECOND
+        self.story.tellings.append(Telling(NOON + at * MILLISECOND, delay, self.manner.source, event))
+
+    def pick(self, *values: int) -> int:
+        return self.draw(st.sampled_from(values))
+
+    def chance(self, one_in: int) -> bool:
+        return self.draw(st.integers(1, one_in)) == 1
+
+    def begin(self, at: int, parent: str | None, agent: str | None) -> str:
+        """A session is created."""
+        self.made += 1
+        number = self.made + 1000 * len(self.name)
+        session = session_id(at / 1000, number) if self.manner.opencode_ids else f"{self.name}{self.made}"
+        if parent is not None:
+            self.story.parents[session] = parent
+        stated = self.manner.children_stated if parent is not None else self.manner.roots_stated
+        if self.manner.live or stated:
+            self.tell(
+                at,
+                ev.SessionTold(
+                    session=session,
+                    time=ns(at),
+                    parent=parent if stated else None,
+                    root=parent is None and stated,
+                    created=ns(at) if self.manner.live else None,
+                    agent=agent,
+                    model=self.draw(st.sampled_from([None, "m1"])),
+                ),
+            )
+        return session
+
+    def call(self, session: str, tool: str, start: int, end: int | None, **known: object) -> str:
+        """A call, told live or when it is done; maybe also by a report without id and counted by a metric."""
+        self.calls += 1
+        call = str(known.pop("call", None) or f"call_{self.name}{self.calls}")
+        self.story.calls.add((session, call))
+        failed = end is not None and self.chance(6)
+        child = known.pop("child", None) if self.manner.calls_stated else known.pop("child", None) and None
+        told = ev.CallTold(session=session, call=call, rank=ev.EXACT, tool=tool, **known)  # type: ignore[arg-type]
+        if self.manner.live:
+            self.tell(start, replace_event(told, rank=ev.PARTIAL, start=ns(start), child=child))
+        if end is None:
+            return call
+        status = "error" if failed else "completed"
+        done = replace_event(told, start=ns(start), end=ns(end), status=status, child=child)
+        if self.manner.live:
+            self.tell(end, done)
+            if not failed and self.chance(3):
+                self.tell(end, ev.CallTold(session=session, call=call, rank=ev.HOOK, end=ns(end), tool=tool))
+        else:
+            self.tell(end, replace_event(done, rank=ev.SPAN))
+            if not failed and tool != "task" and self.chance(3):
+                self.reported(session, tool, start, end)
+        if self.chance(4):
+            key = f"{call}:lines"
+            self.tell(end, ev.LinesTold(session=session, key=key, time=ns(end), added=3, call=call))
+        return call
+
+    def reported(self, session: str, tool: str, start: int, end: int) -> None:
+        """The same call by other signals of the producer."""
+        if self.chance(2):
+            self.tell(
+                end,
+                ev.UnnamedCallTold(
+                    session=session, rank=ev.REPORTED, tool=tool, start=ns(start), end=ns(end), status="completed"
+                ),
+            )
+
+    def request(self, session: str, start: int, end: int) -> None:
+        """A request to a model."""
+        self.calls += 1
+        known = {"session": session, "request": f"msg_{self.name}{self.calls}", "model": "m1"}
+        if self.manner.live:
+            self.tell(start, ev.RequestTold(rank=ev.PARTIAL, start=ns(start), **known))
+        tokens = self.draw(st.sampled_from([None, 5]))
+        error = "APIError" if self.chance(8) else None
+        done = ev.RequestTold(
+            rank=ev.EXACT, start=ns(start), end=ns(end), input_tokens=tokens, cost=0.5, error_type=error, **known
+        )
+        self.tell(end, done)
+
+    def turn(self, session: str, at: int, depth: int) -> int:
+        """One turn of a session; returns when it was over."""
+        if self.manner.live:
+            self.tell(at, ev.StateTold(session=session, time=ns(at), state="busy"))
+            self.tell(at, ev.NoteTold(session=session, time=ns(at), name="user_prompt", key=f"p{at}"))
+        for _ in range(self.draw(st.integers(1, 3))):
+            end = at + self.pick(*LENGTHS)
+            self.request(session, at, end)
+            at = end + self.pick(*SHORT[:4])
+            at = self.step(session, at, depth)
+        if self.chance(8):
+            self.tell(at, ev.NoteTold(session=session, time=ns(at), name="session.error"))
+        if not self.chance(6):
+            self.tell(at, ev.StateTold(session=session, time=ns(at), state="idle"))
+        return at
+
+    def step(self, session: str, at: int, depth: int) -> int:
+        """What a model asked for: nothing, calls, or tasks."""
+        what = self.draw(st.sampled_from(["nothing", "call", "parallel", "permission", "task", "tasks", "skill"]))
+        if what == "nothing":
+            return at
+        if what in ("task", "tasks") and depth > 0:
+            return self.tasks(session, at, depth, 2 if what == "tasks" else 1)
+        tool = "skill" if what == "skill" else self.draw(st.sampled_from(["bash", "read", "my_db_run_query"]))
+        end = at + self.pick(*LENGTHS)
+        if what == "permission" and self.manner.live:
+            call = self.call(session, tool, at, end)
+            self.permission(session, call, at, end)
+            return end
+        for _ in range(2 if what == "parallel" else 1):
+            self.call(session, tool, at, end)
+        return end
+
+    def permission(self, session: str, call: str, at: int, end: int) -> None:
+        """A call waits for a permission, from its start on."""
+        permission = f"per_{call}"
+        name = {"session": session, "permission": permission}
+        self.tell(at, ev.PermissionTold(asked=ns(at), call=call, name="edit", **name))
+        if not self.chance(5):
+            self.tell(end, ev.PermissionTold(replied=ns(end), reply="once", **name))
+
+    def tasks(self, session: str, at: int, depth: int, parallel: int) -> int:
+        """Task calls, each with a child session; maybe resumed by a second call."""
+        latest = at
+        for _ in range(parallel):
+            agent = self.draw(st.sampled_from(["explore", "general"]))
+            start = at + self.pick(0, 0, 40)
+            child = self.begin(start + self.pick(1, 20), session, agent)
+            end = self.task(session, child, start, depth, agent)
+            if self.chance(4):
+                again = end + self.pick(*SHORT, 70_000)
+                end = self.task(session, child, again, depth, agent)
+            latest = max(latest, end)
+        return latest
+
+    def task(self, session: str, child: str, start: int, depth: int, agent: str) -> int:
+        """One task call from its start to shortly after its child's turn."""
+        end = self.turn(child, start + 21, depth - 1) + self.pick(0, 3, 15)
+        call = self.call(session, "task", start, end, child=child, agent=agent)
+        self.story.makers.setdefault(child, set()).add((session, call))
+        return end
+
+
+def ns(at: int) -> int:
+    """Milliseconds after NOON, as nanoseconds since the epoch."""
+    return NOON + at * MILLISECOND
+
+
+def replace_event(event: Told, **changes: object) -> Told:
+    """A copy of an event with other values."""
+    return type(event)(**{f: changes.get(f, getattr(event, f)) for f in event.__struct_fields__})  # type: ignore[arg-type]
+
+
+@st.composite
+def stories(
+    draw: st.DrawFn,
+    *,
+    live: bool | None = None,
+    stated: bool | None = True,
+    pauses: tuple[int, ...] = PAUSES,
+) -> Story:
+    """Some trees of sessions. `live`: only relays (True) or only batching producers (False). `stated`: whether every
+    child is, by itself or by its call."""
+    story = Story()
+    for number in range(draw(st.integers(1, 2))):
+        name = "ab"[number]
+        is_live = draw(st.booleans()) if live is None else live
+        children = draw(st.booleans()) if stated is None or stated else False
+        calls = (draw(st.booleans()) or (bool(stated) and not children)) if stated is None or stated else False
+        manner = Manner(
+            live=is_live,
+            opencode_ids=draw(st.booleans()),
+            roots_stated=draw(st.booleans()),
+            children_stated=children,
+            calls_stated=calls,
+            source=Source(f"producer-{name}", f"key-{name}", b"", 0 if is_live else WAIT, 0),
+        )
+        teller = _Teller(draw, story, manner, name)
+        for _ in range(draw(st.integers(1, 2))):
+            at = draw(st.sampled_from([0, 7, 90_000]))
+            root = teller.begin(at, None, "build")
+            for turn in range(draw(st.integers(1, 3))):
+                at = teller.turn(root, at + (1 if turn else 0), draw(st.integers(0, 2)))
+                at += draw(st.sampled_from(pauses))
+            if is_live and teller.chance(5):
+                teller.tell(at, ev.EndTold(session=root, time=ns(at), reason="deleted"))
+    return story

@@ -1,11 +1,13 @@
 """The command line: exit codes, one line for what is wrong, and output that other programs can read."""
 
+import logging
 import os
 import pty
 import subprocess
 import sys
 
 import pytest
+import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from receiver import __version__
@@ -16,6 +18,16 @@ from receiver.offline import build
 from tests.otlp_splitting import DATA, recorded, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    """`run` sets up the log of its process, which here is the tests'."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +78,14 @@ def test_version_and_help_are_well(run):
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("dance",), ("build",), ("build", "x", "--format", "xml"), ("replay", "x", "--rate", "0"), ("run", "--confg", "x")],
+    [
+        (),
+        ("dance",),
+        ("build",),
+        ("build", "x", "--format", "xml"),
+        ("replay", "x", "--rate", "0"),
+        ("run", "--confg", "x"),
+    ],
 )
 def test_wrong_usage_is_2_and_one_line_with_the_way_to_help(run, arguments):
     code, out, err = run(*arguments)
@@ -292,7 +311,9 @@ def test_replay_without_a_receiver_says_where_it_stopped(run):
 # pipes and terminals
 
 
-@pytest.mark.parametrize("arguments", [("build", CAPTURE, "--format", "otlp-json"), ("build", CAPTURE), ("print-config",)])
+@pytest.mark.parametrize(
+    "arguments", [("build", CAPTURE, "--format", "otlp-json"), ("build", CAPTURE), ("print-config",)]
+)
 def test_a_reader_that_goes_away_is_no_error(arguments):
     reading, writing = os.pipe()
     os.close(reading)

@@ -11,10 +11,11 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver import semconv as sc
 from receiver.core.settings import SECOND, BuilderSettings
 from tests.factories import NOON, SETTINGS
-from tests.laws import canonical, inferred, is_late, violations
-from tests.strategies import CHAOS, CHAOTIC
+from tests.laws import attribute, canonical, dangling_links, inferred, is_late, is_session, violations
+from tests.strategies import CHAOS, CHAOTIC, stories
 from tests.virtual import Stream, batch
 
 STATED = BuilderSettings(infer=False)
@@ -48,3 +49,61 @@ class TestWhateverIsTold:
         for pause, (source, event) in told:
             stream.until(stream.now + pause * SECOND // 4).tell(source, event)
         assert violations(stream.drain().spans) == []
+
+
+class TestStories:
+    """What a well-behaved agent does, told by a well-behaved producer."""
+
+    @given(stories(stated=None), st.sampled_from(sorted(EACH)))
+    def test_what_leaves_is_well_formed(self, story, settings):
+        outcome = batch(story.told(), EACH[settings])
+        assert violations(outcome.spans) == []
+        assert dangling_links(outcome.spans) == []
+        assert not any(is_late(s) for s in outcome.spans)
+
+    @given(stories(stated=None), st.randoms(use_true_random=False))
+    def test_order_and_repetition_do_not_matter(self, story, chance: random.Random):
+        told = story.told()
+        again = told + chance.sample(told, len(told) // 2)
+        chance.shuffle(again)
+        assert canonical(batch(again).spans) == canonical(batch(told).spans)
+
+    @given(stories())
+    def test_every_call_has_a_span_and_every_child_hangs_below_its_call(self, story):
+        spans = batch(story.told()).spans
+        by_id = {s.span_id: s for s in spans}
+        calls = {(attribute(s, sc.SESSION_ID), attribute(s, sc.TOOL_CALL_ID)) for s in spans}
+        assert story.calls <= calls
+        for span in spans:
+            child = attribute(span, sc.SESSION_ID)
+            if is_session(span) and child in story.parents:
+                up = by_id[span.parent_span_id]
+                assert attribute(up, sc.SESSION_ID) == story.parents[child]
+                if not is_session(up):
+                    maker = (attribute(up, sc.SESSION_ID), attribute(up, sc.TOOL_CALL_ID))
+                    assert maker in story.makers[child]
+
+    @given(stories(live=True), st.booleans())
+    def test_streaming_equals_batch_for_a_relay(self, story, stored):
+        same(streamed(story, SETTINGS, stored), batch(story.told()).spans)
+
+    @given(stories(live=False), st.booleans())
+    def test_streaming_equals_batch_for_producers_that_send_in_batches(self, story, stored):
+        same(streamed(story, SETTINGS, stored), batch(story.told()).spans)
+
+
+def same(some, others):
+    """Two sets of spans hold the same ones."""
+    only_some = sorted(set(canonical(some)) - set(canonical(others)))
+    only_others = sorted(set(canonical(others)) - set(canonical(some)))
+    assert (only_some, only_others) == ([], [])
+
+
+def streamed(story, settings, stored=False):
+    """What a running receiver makes of a story, and nothing of it late."""
+    stream = Stream(settings, now=NOON, stored=stored)
+    for at, source, event in story.arrivals():
+        stream.until(at).tell(source, event)
+    spans = stream.drain().spans
+    assert violations(spans) == []
+    return spans

@@ -2,6 +2,7 @@
 gets is what `build` gives for the same requests (contract 7.7).
 """
 
+import json
 import random
 import signal
 import socket
@@ -14,9 +15,10 @@ import grpc
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from receiver.model import Request
 from receiver.storage import SQLiteStore
 from tests.factories import spans_request
-from tests.otlp_splitting import joined, recorded, singles, spans_in
+from tests.otlp_splitting import joined, recorded, singles
 from tests.processes import Backend, Receiver, renamed, until
 
 
@@ -109,13 +111,17 @@ def test_spans_that_nobody_knows_pass_through_byte_for_byte(run):
 def test_a_pipeline_that_says_so_forwards_byte_for_byte(run, signal):
     _, backend = run
     came = b"".join(backend.received[signal])
-    for how in ("grpc", "metrics and spans of the plugin"):
-        for request in SENT[how][0]:
-            if request.signal == signal and how == "grpc":
-                assert request.body in came
-    sent = sum(r.items for requests, _ in SENT.values() for r in requests if r.signal == signal)
-    twice = sum(r.items for r in SENT["shuffled, and each twice"][0] if r.signal == signal)
-    assert sum(len(singles([SENT["grpc"][0][0].__class__(signal, b, 1)])) for b in backend.received[signal]) == sent + twice
+    sent = [r for how in ("grpc", "http/protobuf", "foreign and known spans") for r in SENT[how][0]]
+    sent = [r for r in sent if r.signal == signal]
+    assert sent
+    assert all(r.body in came for r in sent)
+
+
+def test_every_record_that_is_forwarded_comes_as_often_as_it_was_sent(run):
+    _, backend = run
+    came = singles(Request("logs", body, 1) for body in backend.received["logs"])
+    sent = sum(r.items for requests, _ in SENT.values() for r in requests if r.signal == "logs")
+    assert len(came) == sent + sum(r.items for r in SENT["shuffled, and each twice"][0])
 
 
 # the backend
@@ -161,8 +167,6 @@ def test_what_a_backend_refuses_for_good_is_set_aside_and_the_rest_goes_on(recei
 
 
 def _set_aside(log):
-    import json
-
     said = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     return sum(one["items"] for one in said if one["event"] == "batch set aside")
 
@@ -190,7 +194,9 @@ def test_a_second_signal_forces(receiver):
     receiver.start()
     host, _, port = receiver.http.rpartition(":")
     with socket.create_connection((host, int(port))) as slow:  # a request that never ends holds the stop up
-        slow.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        slow.sendall(
+            b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
         receiver.post(*recorded("parallel-nested")[:1], encoding="json")  # so the other one was taken up
         receiver.signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -206,7 +212,9 @@ def test_without_a_backend_it_shows_the_trees(tmp_path):
     running = Receiver(tmp_path / "receiver", settle="200ms").start()
     try:
         running.send(*recorded("parallel-nested"))
-        until(lambda: "subagent_depth" in running.shown and "ended: idle" in running.shown.split("trace ")[-2], "a tree")
+        until(
+            lambda: "subagent_depth" in running.shown and "ended: idle" in running.shown.split("trace ")[-2], "a tree"
+        )
         until(lambda: running.shown.count("execute_tool task general") >= 4, "every task")
         assert "invoke_agent build" in running.shown
         assert running.stop() == 0
@@ -214,10 +222,16 @@ def test_without_a_backend_it_shows_the_trees(tmp_path):
         running.kill()
 
 
+def another(receiver):
+    """Run what cannot start; its exit code and what it says."""
+    file = receiver.configured()
+    return subprocess.run(
+        [sys.executable, "-m", "receiver", "run", "--config", file], capture_output=True, text=True, timeout=20
+    )
+
+
 def test_a_folder_that_another_receiver_has_is_refused_in_one_line(receiver):
-    receiver.start()
-    command = [sys.executable, "-m", "receiver", "run", "--config", str(receiver.folder / "config.yaml")]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    second = another(receiver.start())
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1
     assert "extensions::file_storage::directory" in second.stderr
@@ -228,8 +242,6 @@ def test_a_port_that_is_taken_is_named(receiver, tmp_path, backend):
     receiver.start()
     other = Receiver(tmp_path / "other", backend)
     other.settings["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = receiver.grpc
-    (tmp_path / "other" / "config.yaml").write_text(__import__("json").dumps(other.settings))
-    command = [sys.executable, "-m", "receiver", "run", "--config", str(tmp_path / "other" / "config.yaml")]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    second = another(other)
     assert second.returncode == 1
     assert receiver.grpc in second.stderr.splitlines()[-1]

@@ -16,9 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from receiver.database import FILE
 from receiver.errors import ConfigError, UnavailableError
 from receiver.model import Request
-from receiver.storage import FILE, SQLiteStore
+from receiver.storage import SQLiteStore
 from receiver.store import NO_EXPORTER, Outgoing, QueueSize, SessionRow, Step
 
 ALL = (10_000, 1 << 40)
@@ -371,7 +372,7 @@ class AgainstDictionaries(RuleBasedStateMachine):
         self.sessions.update({row.id: row for row in rows})
         for name in forgotten:
             self.sessions.pop(name, None)
-        self.gone.update({(name, key): b"%d" % self.clock for name, key in left})
+        self.gone.update(dict.fromkeys(left, b"%d" % self.clock))
         for name in "xy":
             for row in self.store.queue_head(name, set(self.queue), *ALL):
                 assert row.id > last

@@ -39,7 +39,7 @@ class MetricsTelemetry(Section):
     """The program's own metrics, for Prometheus to scrape at /metrics."""
 
     level: Literal["none", "basic", "normal", "detailed"] = Field(
-        default="normal", description="how much is counted; none: do not listen"
+        default="normal", description="none: do not count and do not listen; the other levels count the same"
     )
     address: Listen = Field(default="localhost:8888", description="address to listen on")
 

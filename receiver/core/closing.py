@@ -121,7 +121,7 @@ class Closing:
         session.pins.pop(segment.number, None)
         closed = Closed(segment.number, segment.start, end, until - end, seat.trace, seat.root_segment)
         session.closed.append(closed)
-        self._leaving.pin(self._view.line(self._view.seat_above(session, seat.trace, segment.start)))
+        self._leaving.pin(self._view.line(self._view.seat_above(session, seat.trace, segment.start)), seat.start)
 
     # where it hangs
 
@@ -132,7 +132,7 @@ class Closing:
             return _Hung(b"", [], [])
         below_session = session_span_id(above.session.id, above.number)
         inferred = ["parent"] if session.facts["parent"][0] >= INFERRED else []
-        calls = task_calls(self._forest, parent)
+        calls = [c for c in task_calls(self._forest, parent) if self._leaving.gets_span(parent, c.key)]
         child = links.Child(session.id, segment.start, segment.end)
         call = links.maker(child, calls)
         candidates: list[str] = []
@@ -150,6 +150,9 @@ class Closing:
         of_call = self._view.seat(parent, call.start)
         if (of_call.trace, of_call.number) != (above.trace, above.number):
             return _Hung(below_session, inferred, [Link(of_call.trace, span_id, ((sc.LINK_TYPE, sc.LINK_TASK),))])
+        if (held := parent.calls.get(call.key)) is not None:
+            held.awaited = True
+            self._forest.dirty.add(parent.id)
         return _Hung(span_id, inferred, [])
 
     def _continued(self, session: Session) -> list[Link]:
@@ -248,7 +251,7 @@ class Closing:
         notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.end]
         notes = [n for n in notes if n.time >= segment.start]
         if notes:
-            last = max(notes, key=lambda n: (n.time, n.attributes))
+            last = max(notes, key=lambda n: (n.time, repr(n.attributes)))
             told = dict(last.attributes)
             return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
         last_answer = max(answers, key=lambda r: (r.end, r.start), default=None)

@@ -38,12 +38,14 @@ def known(registers: Registers, field: str) -> Any:
 
 class Item(msgspec.Struct, gc=False):
     """A call, request or permission whose span has not left yet. `arrival` and `wait` are in ns of the receiver's
-    clock: when it was last told of, and how much longer than `settle` its producer's other signals may take."""
+    clock: when it was last told of, and how much longer than `settle` its producer's other signals may take. `awaited`:
+    a child's span has left that hangs below it."""
 
     key: str
     facts: Registers
     arrival: int = 0
     wait: int = 0
+    awaited: bool = False
     lines: dict[str, tuple[int, int]] = {}
 
     def get(self, field: str) -> Any:
@@ -140,9 +142,11 @@ class Closed(msgspec.Struct, gc=False):
 
 class Pin(msgspec.Struct, gc=False, array_like=True):
     """An open segment from which a span has left, of the session or of one below it: its number and its trace can
-    change no more, whatever is told later. `start` (ns) is when it began, as far as was known then."""
+    change no more, whatever is told later. `start` (ns) is when it began, as far as was known then; `last` the latest
+    beginning of what has left."""
 
     start: int
+    last: int
     trace: bytes
     root_segment: int
 

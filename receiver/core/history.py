@@ -13,7 +13,7 @@ KEPT = 32  # copied calls remembered to find the session that they were copied f
 
 def is_history(session: Session, time: int) -> bool:
     """Whether something that ended at a moment (ns) ended before its session was created."""
-    if not time or session.closed:
+    if not time:
         return False
     created = session.get("created") or creation_time(session.id, time)
     return bool(created and time < created)

@@ -93,12 +93,16 @@ class Leaving:
             late=seat.late,
         )
 
-    def pin(self, seats: Iterable[Seat | None]) -> None:
-        """A span leaves: the segments that it hangs below stay what they are."""
+    def pin(self, seats: Iterable[Seat], start: int) -> None:
+        """A span leaves that begins at `start` (ns): the segments that it hangs below stay what they are."""
         for seat in list(seats):
-            if seat is not None and isinstance(seat.segment, Segment) and seat.number not in seat.session.pins:
-                seat.session.pins[seat.number] = Pin(seat.segment.start, seat.trace, seat.root_segment)
-                self.forest.dirty.add(seat.session.id)
+            if not isinstance(seat.segment, Segment):
+                continue
+            pin = seat.session.pins.get(seat.number)
+            if pin is None:
+                pin = seat.session.pins[seat.number] = Pin(seat.segment.start, start, seat.trace, seat.root_segment)
+            pin.last = max(pin.last, start)
+            self.forest.dirty.add(seat.session.id)
 
     def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
         problem = self._problem(session, kind, item)
@@ -118,7 +122,7 @@ class Leaving:
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append("start")
         span = self._span(session, kind, item, place, end)
-        self.pin(self.view.line(self.view.seat(session, item.start)))
+        self.pin(self.view.line(self.view.seat(session, item.start)), span.start)
         if not isinstance(self.view.at(session, item.start), Closed):
             merge_stretch(session.stretches, Stretch(start=span.start, end=span.end, work=True), self.settings.joint)
         self.outcome.spans.append(span)
@@ -126,7 +130,14 @@ class Leaving:
         self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end))
         self._count(span)
 
+    def gets_span(self, session: Session, call: str) -> bool:
+        """Whether a call has a span, or will have one by all that is known."""
+        held = session.calls.get(call)
+        return self._problem(session, "call", held) is None if held is not None else self._has_call(session, call)
+
     def _problem(self, session: Session, kind: str, item: Item) -> str | None:
+        if item.awaited:
+            return None
         if is_history(session, item.end or item.start):
             if kind == "call":
                 remember(session, item)

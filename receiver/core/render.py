@@ -271,7 +271,7 @@ def session_span(settings: BuilderSettings, place: Place, part: SessionPart) -> 
     put.put(sc.ERROR_TYPE, part.error_type)
     _marks(put, place)
     attributes, dropped = put.done()
-    events = sorted(part.events, key=lambda e: (e.time, e.name, e.attributes))
+    events = sorted(part.events, key=lambda e: (e.time, e.name, repr(e.attributes)))
     return Span(
         trace_id=place.trace,
         span_id=part.span_id,

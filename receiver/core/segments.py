@@ -13,7 +13,7 @@ stragglers would make segments that no number is left for, none is made, and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from receiver.core.facts import Closed, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
@@ -193,7 +193,7 @@ class TreeView:
         """The segments of a session that have left from this tree: the sessions above it still cover them."""
         for closed in session.closed:
             if closed.trace == trace_id(self.root.id, closed.root_segment):
-                yield _Run(closed.start, closed.end, session.id, closed.limit, True)
+                yield _Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
         """When what straddles a session's creation began: it is no copy, its clock is a little off."""
@@ -205,11 +205,9 @@ class TreeView:
     def _gaps(self, session: Session) -> list[Segment]:
         found: list[Segment] = []
         open_until: dict[str, int] = {}
-        for run in self._runs[session.id]:
-            if _closed_at(session, run.start, self._settings.joint) is not None:
-                continue
+        for run in self._not_closed(session):
             last = found[-1] if found else None
-            if last is not None and run.start <= last.until:
+            if last is not None and (run.start <= last.until or _is_pinned_to(session, last, run.start)):
                 last.end = max(last.end, run.end)
             elif not run.work and (found or session.closed):
                 continue  # housekeeping long after the last turn begins no segment of its own
@@ -222,6 +220,19 @@ class TreeView:
         if found and session.id in self._guessed:
             found[0].start_guessed = found[0].start == session.get("created")
         return found
+
+    def _not_closed(self, session: Session) -> Iterable[_Run]:
+        """The activity after what has left: a straggler that reaches beyond a closed segment goes on in the next."""
+        if not session.closed:
+            return self._runs[session.id]
+        after: list[_Run] = []
+        for run in self._runs[session.id]:
+            start = run.start
+            while (closed := _closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
+                start = closed.end + closed.limit + 1
+            if start <= run.end:
+                after.append(replace(run, start=start))
+        return sorted(after, key=lambda r: (r.start, r.end, r.session))
 
     def _named_only(self, session: Session) -> list[Segment]:
         """A session that calls started and nothing else tells of: the first of these calls stand in for it."""
@@ -248,7 +259,7 @@ class TreeView:
             begins = [p.start for p in self.root.pins.values() if segment.start <= p.start <= segment.end]
             begins = sorted(begins)[-1:] or [segment.start]
             cuts.update(range(begins[0] + age, segment.end + 1, age))
-        return cuts
+        return {t for t in cuts if not any(p.start < t <= p.last for p in self.root.pins.values())}
 
     def _split(self, session: Session, segments: list[Segment]) -> list[Segment]:
         parts: list[Segment] = []
@@ -284,7 +295,14 @@ def _numbered(session: Session, parts: list[Segment]) -> list[Segment]:
         part.number = number
         numbered.append(part)
         free = number + 1
-    return numbered
+    found = {part.number for part in numbered}
+    numbered += [Segment(n, p.start, p.start, p.start) for n, p in session.pins.items() if n not in found]
+    return sorted(numbered, key=lambda part: part.number)
+
+
+def _is_pinned_to(session: Session, segment: Segment, time: int) -> bool:
+    """Whether a span has left, from the segment that began here, that begins no sooner than a moment (ns)."""
+    return any(pin.start <= segment.end and time <= pin.last for pin in session.pins.values())
 
 
 def _with_items(session: Session, joint: int) -> list[Stretch]:
@@ -327,4 +345,3 @@ def ended_at(session: Session) -> tuple[int, str] | None:
     """When (ns) and why a session ended for good, if it said so: `deleted` or `archived`."""
     held = session.facts.get("ended")
     return (-held[0], str(held[1])) if held is not None else None
-

@@ -394,3 +394,12 @@ def export_one_span(endpoint):
     with provider.get_tracer("test").start_as_current_span("from the SDK"):
         pass
     provider.shutdown()
+
+
+async def test_only_the_algorithms_that_are_named_are_taken(edge, post, logs):
+    receiver = await edge.http(compression_algorithms=("gzip",))
+    assert (await post(receiver, "/v1/logs", gzip.compress(logs()), content_encoding="x-gzip")).status == 200
+    for encoding, body in (("deflate", zlib.compress(logs())), ("identity", logs())):
+        answer = await post(receiver, "/v1/logs", body, content_encoding=encoding)
+        assert answer.status == 415
+        assert answer.headers["Accept-Encoding"] == "gzip"

@@ -1,0 +1,47 @@
+"""The program's log: two forms on standard error, and never in the way of telemetry."""
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+import structlog
+
+from receiver.logs import set_up_logs
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    yield
+    structlog.reset_defaults()
+    logging.basicConfig(force=True, handlers=[logging.NullHandler()], level=logging.WARNING)
+
+
+def test_json_is_one_object_a_line(capsys):
+    set_up_logs("info", "json")
+    structlog.get_logger("x").info("ready", port=4317)
+    told = json.loads(capsys.readouterr().err)
+    assert (told["event"], told["port"], told["level"]) == ("ready", 4317, "info")
+
+
+def test_libraries_speak_in_the_same_form(capsys):
+    set_up_logs("info", "json")
+    logging.getLogger("grpc").warning("odd")
+    assert json.loads(capsys.readouterr().err)["event"] == "odd"
+
+
+def test_what_is_below_the_level_is_not_written(capsys):
+    set_up_logs("error", "console")
+    structlog.get_logger("x").warning("quiet")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("encoding", ["console", "json"])
+def test_a_log_that_cannot_be_written_raises_nothing(monkeypatch, encoding):
+    set_up_logs("info", encoding)
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    structlog.get_logger("x").error("lost")
+    logging.getLogger("grpc").error("lost too")

@@ -57,6 +57,7 @@ ATTEMPTS = 3  # then a request is set aside, and a session is left alone for a w
 _SET_BACK = 60 * SECOND
 _PAUSE_AFTER_FAILURE = 1.0  # s
 _PAUSE_WHILE_FULL = 0.5  # s
+_STOP_GRACE = 5.0  # s
 _STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
 
 
@@ -95,6 +96,7 @@ class Pipeline:
         self._tasks: list[asyncio.Task[None]] = []
         self._refusing = False
         self._stopping = False
+        self._give_up = 0.0
 
     async def start(self) -> None:
         """Go on where the last commit was. Sessions that fell due while nobody listened wait for stragglers first."""
@@ -104,11 +106,12 @@ class Pipeline:
         self.outbox.wake()
 
     async def stop(self) -> None:
-        """Persist and build what was accepted. Open sessions stay open: they are in the store."""
+        """Persist what was accepted, and build of it what can be built soon. The rest waits in the store, and so do
+        open sessions."""
         self._refusing = True
         self._arrivals.set()
         await asyncio.gather(*self._tasks[:1], return_exceptions=True)
-        self._stopping = True
+        self._stopping, self._give_up = True, time.monotonic() + _STOP_GRACE
         self._work.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -164,7 +167,7 @@ class Pipeline:
         while True:
             self._work.clear()  # before the step, so that what comes during it is not missed
             pause = await self._own(self._step_safely)
-            if self._stopping and pause is not None:
+            if self._stopping and (pause is not None or time.monotonic() > self._give_up):
                 return
             if pause is None:
                 continue
@@ -190,40 +193,43 @@ class Pipeline:
             return _PAUSE_WHILE_FULL
         now = self._clock()
         waiting = self._take_waiting()
-        due = self._store.due(now, self._limits.step_sessions) if now >= self._not_before else []
-        self._move(now, waiting, due)
+        # What came after the last of these is not read yet: nothing may leave for a quiet that it would have broken.
+        until = waiting[-1].arrival if self._store.backlog().rows > len(waiting) else now
+        due = self._store.due(until, self._limits.step_sessions) if until >= self._not_before else []
+        self._move(until, waiting, due)
         self._purge(now)
         if waiting or len(due) == self._limits.step_sessions:
             return None
         return self._until_next(now)
 
-    def _move(self, now: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
-        """Read requests, and let leave what is due: all of it, or one by one what can be where that fails."""
+    def _move(self, until: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
+        """Read requests, and let leave what is due: all of it, or one by one what can be where that fails. `until` (ns)
+        is the moment up to which everything that arrived is known then."""
         try:
-            self._move_together(now, waiting, due)
+            self._move_together(until, waiting, due)
         except UnavailableError:
             raise
         except Exception:
             _log.exception("a step failed; it is undone and taken apart", requests=len(waiting), sessions=len(due))
             self._undo()
             for one in waiting:
-                self._move_alone(one.id, now, [one], [])
+                self._move_alone(one.id, until, [one], [])
             for session in due:
-                self._move_alone(session, now, [], [session])
+                self._move_alone(session, until, [], [session])
 
-    def _move_together(self, now: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
+    def _move_together(self, until: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
         outgoing, skipped = self._read(waiting)
         outcome = Outcome()
         if due:
             self._woods.load_trees(due)
-            outcome = self._builder.advance(self._woods.forest, due, now)
-        self._commit(now, waiting, outgoing, outcome)
+            outcome = self._builder.advance(self._woods.forest, due, until)
+        self._commit(waiting, outgoing, outcome)
         self._tell(skipped + outcome.discards, outcome)
 
-    def _move_alone(self, key: int | str, now: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
+    def _move_alone(self, key: int | str, until: int, waiting: Sequence[Waiting], due: Sequence[str]) -> None:
         """One request or one session, so that a defect that it meets cannot hold up the others for ever."""
         try:
-            self._move_together(now, waiting, due)
+            self._move_together(until, waiting, due)
         except UnavailableError:
             raise
         except Exception as error:
@@ -232,6 +238,7 @@ class Pipeline:
             if self._failures[key] < ATTEMPTS:
                 return
             del self._failures[key]
+            now = self._clock()
             reason = f"{type(error).__name__}: {error}"
             for one in waiting:
                 self._store.set_aside(one.id, reason, now)
@@ -280,7 +287,8 @@ class Pipeline:
             outgoing.extend(self._routes.handed_on(evidence))
         return outgoing, skipped
 
-    def _commit(self, now: int, waiting: Sequence[Waiting], outgoing: list[Outgoing], outcome: Outcome) -> None:
+    def _commit(self, waiting: Sequence[Waiting], outgoing: list[Outgoing], outcome: Outcome) -> None:
+        now = self._clock()
         step = self._woods.changes(now, outcome.deadlines)
         step.at = now
         step.built = [one.id for one in waiting]
@@ -348,7 +356,7 @@ class Pipeline:
         try:
             self._woods.load_trees(sessions)
             outcome = self._builder.advance(self._woods.forest, sessions, now, flush=True)
-            self._commit(now, (), [], outcome)
+            self._commit((), [], outcome)
         except Exception:
             self._undo()
             raise

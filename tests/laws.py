@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from receiver import semconv as sc
+from receiver.core.settings import SECOND
 from receiver.model import Span, Value
+from tests.factories import NOON
 
 ZERO = b""
 
@@ -33,6 +35,19 @@ def inferred(span: Span) -> tuple[str, ...]:
 def canonical(spans: Iterable[Span]) -> list[str]:
     """Spans as text, in an order of their own, to compare two sets."""
     return sorted(repr(span) + span.resource.hex() for span in spans)
+
+
+def in_short(span: Span) -> str:
+    """A span in one line, for people who compare two of them."""
+    held = ", ".join(f"{k.rpartition('.')[2]}={v}" for k, v in span.attributes if k != sc.CONVERSATION_ID)
+    ids = "/".join(i.hex()[:4] for i in (span.trace_id, span.span_id, span.parent_span_id))
+    more = [f"{e.name}@{_seconds(e.time)}" for e in span.events]
+    more += [f"->{link.span_id.hex()[:4]} {dict(link.attributes).get(sc.LINK_TYPE)}" for link in span.links]
+    return f"{span.name} {_seconds(span.start)}..{_seconds(span.end)} {ids} [{held}] {more} {span.status_message}"
+
+
+def _seconds(time: int) -> float:
+    return (time - NOON) / SECOND
 
 
 def violations(spans: Iterable[Span]) -> list[str]:

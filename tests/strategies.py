@@ -7,7 +7,7 @@ Times are whole milliseconds, as OpenCode's are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
@@ -170,14 +170,17 @@ class Telling:
     event: Told
 
 
-@dataclass
 class Story:
     """What was told, and the truth: which calls there were, and which of them (parent session, call) made a child."""
 
-    tellings: list[Telling] = field(default_factory=list)
-    calls: set[tuple[str, str]] = field(default_factory=set)
-    makers: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
-    parents: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.tellings: list[Telling] = []
+        self.calls: set[tuple[str, str]] = set()
+        self.makers: dict[str, set[tuple[str, str]]] = {}
+        self.parents: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "\n".join(map(_in_short, sorted(self.tellings, key=lambda t: t.at)))
 
     def told(self) -> list[tuple[Source, Told]]:
         """The events as they are told."""
@@ -186,6 +189,15 @@ class Story:
     def arrivals(self) -> list[tuple[int, Source, Told]]:
         """The events as they arrive: (ns, who, what)."""
         return [(t.at + t.delay, t.source, t.event) for t in sorted(self.tellings, key=lambda t: t.at + t.delay)]
+
+
+def _in_short(telling: Telling) -> str:
+    event = telling.event
+    fields = {f: v for f in event.__struct_fields__ if (v := getattr(event, f)) not in (None, "", (), False, 0)}
+    short = {f: (v - NOON) / SECOND if isinstance(v, int) and v >= NOON else v for f, v in fields.items()}
+    told = " ".join(f"{f}={v}" for f, v in short.items())
+    at = f"{(telling.at - NOON) / SECOND:.3f}+{telling.delay / SECOND:.1f}"
+    return f"{at} {telling.source.producer} {type(event).__name__} {told}"
 
 
 @dataclass(frozen=True)
@@ -386,7 +398,7 @@ def stories(
         manner = Manner(
             live=is_live,
             opencode_ids=draw(st.booleans()),
-            roots_stated=draw(st.booleans()),
+            roots_stated=not calls or draw(st.booleans()),  # or else every session might be anyone's child
             children_stated=children,
             calls_stated=calls,
             source=Source(f"producer-{name}", f"key-{name}", b"", 0 if is_live else WAIT, 0),

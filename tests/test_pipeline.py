@@ -322,6 +322,20 @@ async def test_building_waits_for_a_full_queue_and_loses_nothing(start):
     assert spans_in(taken) == expected(*requests)
 
 
+async def test_nothing_leaves_for_a_quiet_that_a_request_in_the_backlog_broke(start):
+    """Building stood still for hours, while what was accepted lay in the store."""
+    running = await start(limits=Limits(queue_items=1, step_items=1))
+    await queue(running, ("traces", 1, b""))
+    records = singles([a_request("ses_a", calls=10)])
+    for record in records:
+        await running.send(record)
+        running.clock.now += SECOND
+    running.clock.now += 9_000 * SECOND
+    running.pipeline._limits = Limits(step_items=1)
+    await running.run_out()
+    assert await running.spans() == expected(*records)
+
+
 async def test_rows_of_the_queue_are_small_enough_for_a_backend(start):
     running = await start()
     errors = []

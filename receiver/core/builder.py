@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from receiver.core import counted, links, unnamed
+from receiver.core import counted, links, lost, unnamed
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
-from receiver.core.leaving import Leaving, Outcome, agent_at, task_calls
+from receiver.core.leaving import Leaving, Outcome, agent_at
 from receiver.core.segments import TreeView, ended_at
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import Source, Taking
@@ -135,6 +135,11 @@ class _Tree:
                 settled=rests and all(q.settled for q in below),
                 open=has_open_content(session) or bool(below),
             )
+        for session in self.members if self.settings.infer else ():
+            for group in lost.parallel(lost.lost_children(self.forest, session)):
+                until = max(self.quiet[c.id].until for c in group)
+                for child in group:
+                    self.quiet[child.id].until = until
         ended: set[str] = set()
         for session in self.members:
             quiet = self.quiet[session.id]
@@ -170,8 +175,7 @@ class _Tree:
             session = self.forest.sessions[other]
             if other in own or session.producer != self.root.producer:
                 continue
-            found, several = links.infer_makers([child], task_calls(self.forest, session))
-            if found or several:
+            if lost.may_be_child(self.forest, child, session):
                 fits.append(other)
         return fits[0] if len(fits) == 1 else None
 
@@ -179,10 +183,11 @@ class _Tree:
 
     def _settle_identities(self) -> None:
         for session in self.members:
-            left = self.forest.left_of(session.id)
-            unnamed.find_calls(session, left)
-            for key, told in sorted(session.unnamed.items()):
-                if self._is_due(told.arrival, told.wait) or session.id in self.closing:
+            all_due = session.id in self.closing
+            due = [k for k, u in session.unnamed.items() if all_due or self._is_due(u.arrival, u.wait)]
+            unnamed.find_calls(session, self.forest.left_of(session.id), due)
+            for key in sorted(due):
+                if key in session.unnamed:
                     unnamed.stand_alone(session, key, self.settings.infer)
         for session in self.members:
             if not session.counted:
@@ -194,8 +199,7 @@ class _Tree:
 
     def _has_lost_child(self, session: Session) -> bool:
         """Whether a child is about to close that no call of this session names."""
-        named = {c.child for c in task_calls(self.forest, session)}
-        return any(c.id in self.closing and c.id not in named for c in self.forest.children(session.id))
+        return any(c.id in self.closing for c in lost.lost_children(self.forest, session))
 
     def _add_counted(self, session: Session, only: tuple[str, ...] | None) -> None:
         if self.settings.infer:
@@ -222,6 +226,8 @@ class _Tree:
             for kind, items in kinds:
                 for item in items.values():
                     finished = item.end and self._is_due(item.arrival, item.wait)
+                    if finished and kind == "call" and self.settings.infer:
+                        finished = not lost.awaits_child(self.forest, session, item, self.closing)
                     if finished or session.id in self.closing:
                         due.append((session, kind, item))
         return due

@@ -136,6 +136,8 @@ class Closing:
         child = links.Child(session.id, segment.start, segment.end)
         call = links.maker(child, calls)
         candidates: list[str] = []
+        if call is not None and call.guessed:
+            inferred.append("parent")
         if call is None and self._settings.infer:
             found, several = self._leaving.infer_makers(parent)
             call = next((c for c in calls if c.key == found.get(session.id)), None)
@@ -143,17 +145,19 @@ class Closing:
             if call is not None:
                 inferred.append("parent")
         if call is None:
-            attributes = ((sc.LINK_TYPE, sc.LINK_CANDIDATE),)
-            loose = [Link(seat.trace, item_span_id("call", parent.id, key), attributes) for key in sorted(candidates)]
+            loose = [self._link_to(parent, c, sc.LINK_CANDIDATE) for c in calls if c.key in candidates]
             return _Hung(below_session, inferred, loose)
-        span_id = item_span_id("call", parent.id, call.key)
         of_call = self._view.seat(parent, call.start)
         if (of_call.trace, of_call.number) != (above.trace, above.number):
-            return _Hung(below_session, inferred, [Link(of_call.trace, span_id, ((sc.LINK_TYPE, sc.LINK_TASK),))])
+            return _Hung(below_session, inferred, [self._link_to(parent, call, sc.LINK_TASK)])
         if (held := parent.calls.get(call.key)) is not None:
             held.awaited = True
             self._forest.dirty.add(parent.id)
-        return _Hung(span_id, inferred, [])
+        return _Hung(item_span_id("call", parent.id, call.key), inferred, [])
+
+    def _link_to(self, session: Session, call: links.TaskCall, kind: str) -> Link:
+        trace = self._view.seat(session, call.start).trace
+        return Link(trace, item_span_id("call", session.id, call.key), ((sc.LINK_TYPE, kind),))
 
     def _continued(self, session: Session) -> list[Link]:
         if not session.closed:

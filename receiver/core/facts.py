@@ -100,7 +100,8 @@ class Note(msgspec.Struct, gc=False):
 
 class Left(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
-    for the totals of its session. `label` is a call's tool, or the type of a request's error."""
+    for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` whether `child` was
+    reconstructed."""
 
     start: int
     end: int
@@ -109,6 +110,7 @@ class Left(msgspec.Struct, gc=False, array_like=True):
     failed: bool = False
     usage: tuple[float, ...] = ()
     lines: tuple[int, int] = (0, 0)
+    guessed: bool = False
 
 
 class Stretch(msgspec.Struct, gc=False):

@@ -258,7 +258,8 @@ def _record(kind: str, item: Item, end: int) -> Left:
         usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
         return Left(item.start, end, str(item.get("error_type") or ""), "", bool(item.get("error_type")), usage)
     child = str(item.get("child") or "") if kind == "call" else ""
-    return Left(item.start, end, str(item.get("tool") or ""), child, item.get("status") == "error")
+    guessed = bool(child) and item.facts["child"][0] >= INFERRED
+    return Left(item.start, end, str(item.get("tool") or ""), child, item.get("status") == "error", guessed=guessed)
 
 
 def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
@@ -269,7 +270,7 @@ def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
         if (c.get("tool") == links.TASK or c.get("child")) and c.start
     ]
     found += [
-        links.TaskCall(k.removeprefix("call:"), r.start, r.end, r.child, "", r.failed)
+        links.TaskCall(k.removeprefix("call:"), r.start, r.end, r.child, "", r.failed, r.guessed)
         for k, r in forest.left_of(session.id).items()
         if k.startswith("call:") and (r.label == links.TASK or r.child)
     ]

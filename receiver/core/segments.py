@@ -38,7 +38,7 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Seat:
     """The place of a moment of a session: its segment, and the trace that this is part of. `at` (ns) is when the
-    segment began, `start` when its span can begin. `late` if the span above has left, or cannot begin so early any more.
+    segment began, `start` when its span can begin. `late` if the span above has left, or began later than this.
     """
 
     session: Session

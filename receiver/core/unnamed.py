@@ -6,6 +6,8 @@ FACTS measured, with room for load), or both name the same child session. Parall
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from receiver.core.assignment import match
 from receiver.core.facts import Item, Left, Session, Unnamed, learn
 from receiver.core.settings import MILLISECOND
@@ -25,9 +27,10 @@ def _cost(told: Unnamed, start: int, end: int, child: str) -> int | None:
     return by_start + by_end if by_start <= START_SKEW and by_end <= END_SKEW else None
 
 
-def find_calls(session: Session, left: dict[str, Left]) -> None:
-    """Merge each report into the call that it tells of; those of calls that have left are done with."""
-    if not session.unnamed:
+def find_calls(session: Session, left: dict[str, Left], due: Collection[str]) -> None:
+    """Merge each report that is due into the call that it tells of; those of calls that have left are done with. The
+    others are matched too, since of parallel calls each has its own report."""
+    if not due:
         return
     costs: dict[tuple[str, str], int] = {}
     for key, told in session.unnamed.items():
@@ -42,6 +45,8 @@ def find_calls(session: Session, left: dict[str, Left]) -> None:
                 if price is not None:
                     costs[key, gone] = price
     for key, found in match(costs, ANY_OF_THE_BEST).items():
+        if key not in due:
+            continue
         told = session.unnamed.pop(key)
         same = session.calls.get(found.removeprefix("call:"))
         if same is not None and found not in left:

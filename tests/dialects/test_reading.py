@@ -1,0 +1,193 @@
+"""Fields of another type than agreed: what can be used is used, and nothing raises."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.dialects.reading import (
+    LATEST,
+    MAX_ID,
+    MS,
+    SLACK,
+    as_bool,
+    as_count,
+    as_id,
+    as_map,
+    as_number,
+    as_text,
+    event_name,
+    first,
+    from_json,
+    iso_time,
+    ms_time,
+    record_time,
+    to_json,
+)
+from receiver.model import LogRecord, Resource, Scope
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+VALUES = st.recursive(SCALARS, lambda v: st.lists(v) | st.dictionaries(st.text(), v), max_leaves=5)
+SECOND = 1_000_000_000
+
+
+def record(time: int = 0, observed: int = 0, name: str = "", **attributes: object) -> LogRecord:
+    return LogRecord(Resource({}), Scope(), time, observed, name, attributes, None)
+
+
+@given(VALUES)
+def test_nothing_that_is_sent_raises(value):
+    for read in (as_text, as_id, as_number, as_count, as_bool, as_map, from_json, ms_time, iso_time):
+        read(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a", "a"), ("", None), (3, "3"), (1.5, "1.5"), (True, None), (None, None), ([], None), (b"a", None)],
+)
+def test_text(value, text):
+    assert as_text(value) == text
+
+
+def test_text_is_cut():
+    assert as_text("abc", 2) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (" ses_a\n", "ses_a"),
+        ("", None),
+        ("  ", None),
+        (7, None),
+        (None, None),
+        ("x" * MAX_ID, "x" * MAX_ID),
+        ("x" * (MAX_ID + 1), None),
+    ],
+)
+def test_identifiers(value, found):
+    assert as_id(value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (3, 3),
+        (1.5, 1.5),
+        ("12", 12),
+        ("1.5", 1.5),
+        ("many", None),
+        (True, None),
+        (None, None),
+        (math.inf, None),
+        ("nan", None),
+        ({}, None),
+    ],
+)
+def test_numbers_may_be_text(value, number):
+    assert as_number(value) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [(3, 3), (3.9, 3), ("4", 4), (0, 0), (-1, None), (1 << 53, None), (None, None)]
+)
+def test_counts(value, count):
+    assert as_count(value) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(True, True), ("true", True), ("False", False), ("yes", None), (1, None), (None, None)]
+)
+def test_truth_may_be_text(value, found):
+    assert as_bool(value) is found
+
+
+def test_maps():
+    assert as_map({"a": 1}) == {"a": 1}
+    assert as_map([1]) == as_map("a") == as_map(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        (b'{"a": 1}', {"a": 1}),
+        ({"a": 1}, {"a": 1}),
+        ('{"a": 1', {}),
+        ("[1]", {}),
+        ("", {}),
+        (None, {}),
+        ("[" * 100_000, {}),
+        (b"\xff", {}),
+    ],
+    ids=str,
+)
+def test_json(value, found):
+    assert from_json(value) == found
+
+
+def test_to_json_reads_back():
+    value = {"a": [1, {"b": None}], "c": "é"}
+    assert from_json(to_json(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [(5, 5 * MS), ("5", 5 * MS), (1.5, 1_500_000), (0, None), (-1, None), (None, None), (LATEST // MS + 1, None)],
+)
+def test_milliseconds(value, time):
+    assert ms_time(value) == time
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("1970-01-01T00:00:01Z", SECOND),
+        ("1970-01-01T00:00:01.5+00:00", 1_500_000_000),
+        ("1970-01-01T02:00:01+02:00", SECOND),
+        ("1970-01-01T00:00:01", SECOND),
+        ("1970-01-01T00:00:00Z", None),
+        ("1960-01-01T00:00:00Z", None),
+        ("2200-01-01T00:00:00Z", None),
+        ("yesterday", None),
+        (5, None),
+    ],
+)
+def test_iso_8601(value, time):
+    assert iso_time(value) == time
+
+
+def test_iso_8601_is_exact_to_the_microsecond():
+    assert iso_time("2026-11-20T12:34:05.069123Z") % SECOND == 69_123_000
+
+
+@pytest.mark.parametrize(
+    ("time", "observed", "believed"),
+    [
+        (5 * SECOND, 0, 5 * SECOND),
+        (5 * SECOND, 6 * SECOND, 5 * SECOND),
+        (0, 6 * SECOND, 6 * SECOND),
+        (6 * SECOND + SLACK, 6 * SECOND, 6 * SECOND + SLACK),
+        (6 * SECOND + SLACK + 1, 6 * SECOND, 6 * SECOND),
+        (0, 0, None),
+        (LATEST, 0, None),
+        (LATEST, LATEST, None),
+    ],
+    ids=["alone", "usual", "observed only", "two clocks", "ahead", "none", "absurd", "both absurd"],
+)
+def test_a_records_time(time, observed, believed):
+    assert record_time(record(time, observed)) == believed
+
+
+def test_an_events_name():
+    assert event_name(record(name="own", **{"event.name": "attribute"})) == "own"
+    assert event_name(record(**{"event.name": "attribute"})) == "attribute"
+    assert event_name(record(**{"event.name": 3})) == event_name(record()) == ""
+
+
+def test_the_first_that_is_set():
+    assert first({"a": None, "b": 0, "c": 1}, "a", "b", "c") == 0
+    assert first({}, "a") is None

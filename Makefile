@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint types contract format proto docs golden deep slow e2e interop bench clean
+.PHONY: run test check lint types contract format proto docs golden deep slow e2e bench clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 with no configuration, and show each finished tree
 	$(BIN)/opencode-trace-receiver run
@@ -52,14 +52,15 @@ golden: $(VENV)/.dev  ## rewrite the expected trees; review the difference
 deep: $(VENV)/.dev  ## the laws over many more generated sessions (minutes)
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest tests/test_laws.py
 
-slow: $(VENV)/.dev  ## the tests that take minutes
+slow: $(VENV)/.dev  ## the tests that take minutes (kill -9 at random points, ten rounds)
 	$(BIN)/pytest -m slow
 
 e2e: $(VENV)/.dev  ## the real OpenCode agent against `run` (needs node, npm, git; installs the agent from npm)
 	$(BIN)/pytest tests/e2e -m e2e
 
-bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/bench_pipeline.py
+bench: $(VENV)/.dev  ## records a second, CPU a record; memory
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_pipeline.py
+	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,6 +24,8 @@ COUNTED = 5  # read out of a metric point
 GUESSED = 6  # read out of an id or a name
 INFERRED = 7  # reconstructed from the times of other things
 
+COUNTED_NOTE = "counted:"  # begins the key of a note that a metric told: it gives way to the event of the same thing
+
 # field name -> the word of `capture_content` that lets it through
 CONTENT: dict[str, str] = {
     "title": "titles",
@@ -137,6 +139,8 @@ class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
     mcp_server: str | None = None
     mcp_tool: str | None = None
     description: str | None = None
+    error_type: str | None = None
+    error: str | None = None
 
 
 class CallsCounted(Event, frozen=True, kw_only=True, gc=False):

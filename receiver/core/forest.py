@@ -46,8 +46,10 @@ class Forest:
         gone = self.sessions.pop(session, None)
         self.left.pop(session, None)
         self.dirty.discard(session)
-        if gone is not None and gone.parent:
-            self._children.get(gone.parent, set()).discard(session)
+        if gone is not None and gone.parent and (siblings := self._children.get(gone.parent)):
+            siblings.discard(session)
+            if not siblings:
+                del self._children[gone.parent]
 
     def adopt(self, child: str, parent: str, rank: int = EXACT) -> None:
         """Learn whose child a session is; a better witness replaces a worse one. A session is never its own parent, and

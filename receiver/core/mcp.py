@@ -43,10 +43,10 @@ def resolve(
         return McpName(stated_server, stated_tool or rest, False)
     if name in builtin or "_" not in name.strip("_"):
         return None
-    for server in sorted(set(servers), key=lambda s: (-len(s), s)):
-        prefix = sanitized(server) + "_"
-        if name.startswith(prefix) and len(name) > len(prefix):
-            return McpName(server, name[len(prefix) :], False)
+    fitting = [s for s in set(servers) if name.startswith(sanitized(s) + "_") and len(name) > len(s) + 1]
+    if fitting and (infer or len(fitting) == 1):
+        server = min(fitting, key=lambda s: (-len(s), s))  # `my` and `my_db` both fit my_db_ping: the longest, marked
+        return McpName(server, name[len(server) + 1 :], len(fitting) > 1)
     if not infer:
         return None
     server, _, tool = name.partition("_")

@@ -350,18 +350,20 @@ def _replied(record: LogRecord, body: Body, session: str, time: int, wanted: Wan
 
 def _command(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
     name = as_text(body.get("name")) or as_text(record.attributes.get("command.name")) or "unknown"
-    arguments = as_text(body.get("arguments")) or ""
-    yield command_note(session, time, name, arguments, as_text(body.get("messageID")) or "")
+    arguments = body.get("arguments")
+    told = arguments if isinstance(arguments, str) else None
+    yield command_note(session, time, name, told, as_text(body.get("messageID")) or "")
 
 
-def command_note(session: str, time: int, name: str, arguments: str, key: str = "") -> NoteTold:
-    """A slash command that was run, with the number of its arguments; the arguments themselves are content."""
+def command_note(session: str, time: int, name: str, arguments: str | None, key: str = "") -> NoteTold:
+    """A slash command that was run, with the number of its arguments, if they are told; they themselves are content."""
+    count = () if arguments is None else (("opencode.command.argument_count", len(arguments.split())),)
     return NoteTold(
         session=session,
         time=time,
         name="command.executed",
         key=key,
-        attributes=(("opencode.command.name", name), ("opencode.command.argument_count", len(arguments.split()))),
+        attributes=(("opencode.command.name", name), *count),
         content=(("opencode.command.arguments", arguments, "arguments"),) if arguments else (),
     )
 

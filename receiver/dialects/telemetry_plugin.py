@@ -25,6 +25,7 @@ from receiver.dialects.reading import (
 )
 from receiver.events import (
     COUNTED,
+    COUNTED_NOTE,
     REPORTED,
     CallsCounted,
     CallTold,
@@ -239,7 +240,7 @@ def _command_count(point: MetricPoint) -> Iterator[Told]:
     if session is None or name is None:
         yield Discarded(reason="no_session" if session is None else "malformed")
         return
-    yield command_note(session, _begin(point), name, "", key=f"counted:{_key(point)}")
+    yield command_note(session, _begin(point), name, None, key=f"{COUNTED_NOTE}{_key(point)}")
 
 
 def _refreshed(point: MetricPoint) -> Iterator[Told]:

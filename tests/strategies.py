@@ -10,12 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver import events as ev
 from receiver.core.settings import MILLISECOND, SECOND
 from receiver.core.taking import Source
 from receiver.events import Told
-from tests.factories import NOON, session_id
+from receiver.model import Request
+from tests.factories import (
+    NOON,
+    any_value,
+    key_values,
+    logs_request,
+    metrics_request,
+    session_id,
+    spans_request,
+)
 
 WAIT = 6 * SECOND  # what a producer that exports every 5 s is given
 
@@ -413,3 +425,119 @@ def stories(
             if is_live and teller.chance(5):
                 teller.tell(at, ev.EndTold(session=root, time=ns(at), reason="deleted"))
     return story
+
+
+# garbage: OTLP records whose fields are missing, empty, of another type, or absurd
+
+_NAMES = st.sampled_from(
+    [
+        "session.created",
+        "session.updated",
+        "session.status",
+        "session.idle",
+        "session.error",
+        "message.updated",
+        "message.part.updated",
+        "tool.execute.before",
+        "tool.execute.after",
+        "permission.asked",
+        "permission.replied",
+        "command.executed",
+        "mcp.tools.changed",
+        "tool_result",
+        "api_request",
+        "nothing.known",
+        "",
+    ]
+)
+_TIMES = st.sampled_from([0, 1, NOON, NOON + SECOND, 3_580_000_000 * SECOND, (1 << 63) + 5, (1 << 64) - 1])
+_LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([0, 1, -1, 1_760_000_000_000, (1 << 63) - 1, -(1 << 63)]),
+    st.sampled_from([0.0, -1.5, 1.76e12, 1e308, float("nan"), float("inf")]),
+    st.sampled_from(["", " ", "ses_a", "task", "1760000000000", "completed", "error", "running", "\x00", "é" * 40]),
+    st.sampled_from(["x" * (1 << 20), "[" * 5000, '{"type": "agent_execution", "data": {"parent_session": "ses_a"}}']),
+    st.binary(max_size=4),
+)
+_FIELD_NAMES = st.sampled_from(
+    "info part state time input metadata sessionID id parentID callID tool status type start end created completed "
+    "sessionId tokens cache cost error data name message attempt timestamp parent_session child_session duration_ms "
+    "session.id call.id tool.name event.name role permission".split()
+)
+_VALUES: st.SearchStrategy[object] = st.recursive(
+    _LEAVES,
+    lambda inner: st.dictionaries(_FIELD_NAMES, inner, max_size=5) | st.lists(inner, max_size=3),
+    max_leaves=12,
+)
+_ATTRIBUTES = st.dictionaries(
+    st.sampled_from(
+        "session.id sessionID call.id tool.name event.name ai.toolCall.id ai.toolCall.name ai.toolCall.args "
+        "ai.toolCall.result ai.telemetry.metadata.sessionId ai.usage.inputTokens server tool agent_type duration_ms "
+        "success skill command tool_name".split()
+    ),
+    _VALUES,
+    max_size=5,
+)
+_METRICS = st.sampled_from(
+    "opencode.tool.executions opencode.tool.duration opencode.tool.loc.added opencode.permission.requests "
+    "opencode.command.executions opencode.skill.invocations opencode.mcp.tool.executions opencode.agent.spawns "
+    "opencode.mcp.tools.refreshed opencode.agent.duration other".split()
+)
+
+
+@st.composite
+def garbage(draw: st.DrawFn) -> Request:
+    """An Export request for which nothing holds but that it is OTLP."""
+    kind = draw(st.sampled_from(["logs", "metrics", "traces"]))
+    count = draw(st.integers(1, 4))
+    if kind == "logs":
+        return logs_request(
+            *(_garbage_log(draw) for _ in range(count)),
+            scope=draw(st.sampled_from(["opencode.event-relay", "com.opencode", "opencode", ""])),
+        )
+    if kind == "metrics":
+        return metrics_request(*(_garbage_metric(draw) for _ in range(count)))
+    return spans_request(
+        *(_garbage_span(draw) for _ in range(count)), scope=draw(st.sampled_from(["ai", "opencode", ""]))
+    )
+
+
+def _garbage_log(draw: st.DrawFn) -> LogRecord:
+    record = LogRecord(time_unix_nano=draw(_TIMES), observed_time_unix_nano=draw(_TIMES), event_name=draw(_NAMES))
+    record.attributes.extend(key_values(draw(_ATTRIBUTES)))
+    record.body.CopyFrom(any_value(draw(_VALUES)))
+    return record
+
+
+def _garbage_metric(draw: st.DrawFn) -> Metric:
+    metric = Metric(name=draw(_METRICS))
+    times = {"start_time_unix_nano": draw(_TIMES), "time_unix_nano": draw(_TIMES)}
+    numbers = st.sampled_from([0.0, 1.0, 3.0, -2.0, 1e300, float("nan"), float("inf")])
+    if draw(st.booleans()):
+        metric.sum.aggregation_temporality = draw(st.sampled_from([0, 1, 2]))
+        point = metric.sum.data_points.add(as_double=draw(numbers), **times)
+    else:
+        metric.histogram.aggregation_temporality = draw(st.sampled_from([0, 1, 2]))
+        point = metric.histogram.data_points.add(
+            count=draw(st.sampled_from([0, 1, 2, 3, 9, (1 << 64) - 1])),
+            sum=draw(numbers),
+            min=draw(numbers),
+            max=draw(numbers),
+            **times,
+        )
+    point.attributes.extend(key_values(draw(_ATTRIBUTES)))
+    return metric
+
+
+def _garbage_span(draw: st.DrawFn) -> Span:
+    span = Span(
+        trace_id=draw(st.binary(max_size=17)),
+        span_id=draw(st.binary(max_size=9)),
+        name=draw(st.sampled_from(["ai.toolCall", "ai.streamText", "ai.streamText.doStream", "other", ""])),
+        start_time_unix_nano=draw(_TIMES),
+        end_time_unix_nano=draw(_TIMES),
+    )
+    span.status.code = draw(st.sampled_from([0, 1, 2]))
+    span.attributes.extend(key_values(draw(_ATTRIBUTES)))
+    return span

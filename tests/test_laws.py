@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import semconv as sc
+from receiver.codec.encode import spans_request
 from receiver.core.settings import SECOND, BuilderSettings
+from receiver.evidence import Reading
 from tests.factories import NOON, SETTINGS
 from tests.laws import attribute, canonical, dangling_links, in_short, inferred, is_late, is_session, violations
-from tests.strategies import CHAOS, CHAOTIC, stories
+from tests.strategies import CHAOS, CHAOTIC, garbage, stories
 from tests.virtual import Stream, batch
 
 STATED = BuilderSettings(infer=False)
@@ -90,6 +92,56 @@ class TestStories:
     @given(stories(live=False), st.booleans())
     def test_streaming_equals_batch_for_producers_that_send_in_batches(self, story, stored):
         same(streamed(story, SETTINGS, stored), batch(story.told()).spans)
+
+
+class TestRollOver:
+    """Traces that would be too large or too old go on in the next one."""
+
+    @given(stories(stated=None), st.sampled_from(["small", "young"]))
+    def test_every_trace_but_the_first_is_linked_to_the_one_before(self, story, settings):
+        spans = batch(story.told(), EACH[settings]).spans
+        by_id = {s.span_id: s for s in spans}
+        for span in spans:
+            if is_session(span) and attribute(span, sc.SESSION_SEGMENT) > 1:
+                before = [by_id[k.span_id] for k in span.links if dict(k.attributes)[sc.LINK_TYPE] == sc.LINK_CONTINUED]
+                assert [attribute(s, sc.SESSION_ID) for s in before] == [attribute(span, sc.SESSION_ID)]
+                assert attribute(before[0], sc.SESSION_SEGMENT) == attribute(span, sc.SESSION_SEGMENT) - 1
+
+    @given(stories(stated=None), st.randoms(use_true_random=False), st.sampled_from(["small", "young"]))
+    def test_order_and_repetition_do_not_matter(self, story, chance: random.Random, settings):
+        told = story.told()
+        again = told + chance.sample(told, len(told) // 2)
+        chance.shuffle(again)
+        same(batch(again, EACH[settings]).spans, batch(told, EACH[settings]).spans)
+
+    @given(stories(live=True, pauses=(0, 3_000, 90_000, 700_000)))
+    def test_streaming_equals_batch_where_age_decides(self, story):
+        same(streamed(story, YOUNG), batch(story.told(), YOUNG).spans)
+
+    @given(stories(stated=None), st.sampled_from(["small", "young"]))
+    def test_streaming_is_well_formed_and_tells_the_same_calls(self, story, settings):
+        spans = streamed(story, EACH[settings])
+        offline = batch(story.told(), EACH[settings]).spans
+        assert {s.span_id for s in spans if not is_session(s)} == {s.span_id for s in offline if not is_session(s)}
+
+
+class TestGarbage:
+    """Whatever is OTLP."""
+
+    @given(st.lists(garbage(), min_size=1, max_size=4))
+    def test_every_record_is_used_or_discarded_for_a_named_reason(self, requests):
+        reading = Reading(frozenset({"errors", "arguments", "results", "prompts", "paths", "titles"}))
+        told = []
+        for request in requests:
+            evidence = reading.read(request, arrival=0)
+            assert evidence.used.total() + evidence.discarded.total() == request.items
+            assert evidence.discarded.keys() <= sc.DISCARDS.keys()
+            assert not evidence.discarded["internal_error"]
+            told.extend(evidence.told)
+        outcome = batch(told)
+        assert violations(outcome.spans) == []
+        assert outcome.discards.keys() <= sc.DISCARDS.keys()
+        assert all(spans_request(outcome.spans) for _ in [0] if outcome.spans)
 
 
 def same(some, others):

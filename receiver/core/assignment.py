@@ -6,7 +6,7 @@ greedily in order of cost and only unambiguous pairs are kept, so that the work 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -18,10 +18,33 @@ def match(costs: Mapping[tuple[A, B], int], margin: int) -> dict[A, B]:
     """Pairs of the best one-to-one matching over the pairs that `costs` (any unit) allows: as many pairs as possible,
     then the least total. A pair is left out if some matching with as many pairs, not dearer by more than `margin`,
     pairs its left side otherwise."""
+    found: dict[A, B] = {}
+    for part in _components(costs):
+        found.update(_match_part(part, margin))
+    return found
+
+
+def _components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], int]]:
+    """The pairs in groups that share neither side: what is far away has no say in what is matched here."""
+    by_left: dict[A, list[B]] = {}
+    by_right: dict[B, list[A]] = {}
+    for a, b in costs:
+        by_left.setdefault(a, []).append(b)
+        by_right.setdefault(b, []).append(a)
+    while by_left:
+        group: dict[A, list[B]] = {}
+        waiting = [min(by_left, key=repr)]
+        while waiting:
+            a = waiting.pop()
+            if a in by_left:
+                group[a] = by_left.pop(a)
+                waiting.extend(x for b in group[a] for x in by_right[b])
+        yield {(a, b): costs[a, b] for a, bs in sorted(group.items(), key=repr) for b in bs}
+
+
+def _match_part(costs: Mapping[tuple[A, B], int], margin: int) -> dict[A, B]:
     lefts = sorted({a for a, _ in costs}, key=repr)
     rights = {b for _, b in costs}
-    if not lefts:
-        return {}
     if len(lefts) > _EXACT or len(rights) > _EXACT:
         return _greedy(costs, margin)
     found: list[tuple[int, int, dict[A, B]]] = []

@@ -185,7 +185,8 @@ class _Tree:
         for session in self.members:
             all_due = session.id in self.closing
             due = [k for k, u in session.unnamed.items() if all_due or self._is_due(u.arrival, u.wait)]
-            unnamed.find_calls(session, self.forest.left_of(session.id), due)
+            leaving = [c.key for c in session.calls.values() if all_due or self._is_due(c.arrival, c.wait)]
+            unnamed.find_calls(session, self.forest.left_of(session.id), due, leaving)
             for key in sorted(due):
                 if key in session.unnamed:
                     unnamed.stand_alone(session, key, self.settings.infer)

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 
 from receiver import semconv as sc
 from receiver.core import links
-from receiver.core.facts import Closed, Left, Session
+from receiver.core.facts import Closed, Left, Note, Session
 from receiver.core.history import is_history
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, agent_at, resource_of, task_calls
 from receiver.core.render import USAGE, SessionPart, session_span
 from receiver.core.segments import Seat, Segment, TreeView, ended_at
+from receiver.core.settings import SECOND
 from receiver.events import INFERRED
 from receiver.model import AttributeValue, BuiltEvent, Link
 
 _CHANGING = ("title", "model", "provider", "directory")
 _LASTING = ("version", "project")
+COUNTED_NOTE = ":counted:"  # in the key of a note that was read out of a metric
+_SAME_NOTE = 5 * SECOND  # such a point begins when the first one was counted, or when the last export was
 
 
 @dataclass(slots=True)
@@ -242,10 +245,12 @@ class Closing:
         return sum(n[1] for n in told), sum(n[2] for n in told)
 
     def _events(self, session: Session, segment: Segment) -> list[BuiltEvent]:
+        notes = {key: n for key, n in session.notes.items() if segment.start <= n.time <= segment.end}
+        told = [n for key, n in notes.items() if COUNTED_NOTE not in key]
         return [
             BuiltEvent(n.name, n.time, tuple(n.attributes))
-            for n in session.notes.values()
-            if segment.start <= n.time <= segment.end
+            for key, n in notes.items()
+            if COUNTED_NOTE not in key or not any(_is_same(n, other) for other in told)
         ]
 
     def _error(self, session: Session, segment: Segment, left: dict[str, Left]) -> tuple[str | None, str | None]:
@@ -260,6 +265,12 @@ class Closing:
             return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
         last_answer = max(answers, key=lambda r: (r.end, r.start), default=None)
         return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
+
+
+def _is_same(counted: Note, told: Note) -> bool:
+    """Whether a metric counted what a record told."""
+    near = abs(counted.time - told.time) <= _SAME_NOTE
+    return near and counted.name == told.name and counted.attributes[:1] == told.attributes[:1]
 
 
 def _usage(left: dict[str, Left]) -> dict[str, AttributeValue]:

@@ -100,8 +100,8 @@ class Note(msgspec.Struct, gc=False):
 
 class Left(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
-    for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` whether `child` was
-    reconstructed."""
+    for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
+    `child` was reconstructed."""
 
     start: int
     end: int

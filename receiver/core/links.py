@@ -23,8 +23,8 @@ AMBIGUOUS = 20 * MILLISECOND  # two matchings this close in cost fit equally
 
 @dataclass(frozen=True, slots=True)
 class TaskCall:
-    """A task call as far as links care (ns). `child` is the session that it names, or ''. `agent` if it is known. `guessed` if its
-    child was inferred before."""
+    """A task call as far as links care (ns). `child` is the session that it names, or ''. `agent` if it is known.
+    `guessed` says that its child was inferred before."""
 
     key: str
     start: int

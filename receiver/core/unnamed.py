@@ -19,33 +19,37 @@ START_SKEW, END_SKEW = 400 * MILLISECOND, 400 * MILLISECOND
 ANY_OF_THE_BEST = -1
 
 
-def _cost(told: Unnamed, start: int, end: int, child: str) -> int | None:
+def _cost(told: Unnamed, start: int, end: int, child: str, failed: bool) -> int | None:
     told_child = told.facts.get("child", (0, ""))[1]
     if told_child and child:
         return 0 if told_child == child else None
     by_start, by_end = abs(told.start - start), abs(told.end - end)
-    return by_start + by_end if by_start <= START_SKEW and by_end <= END_SKEW else None
+    if by_start > START_SKEW or by_end > END_SKEW:
+        return None
+    says_failed = told.facts.get("status", (0, ""))[1] == "error"
+    return by_start + by_end + (START_SKEW if says_failed != failed else 0)
 
 
-def find_calls(session: Session, left: dict[str, Left], due: Collection[str]) -> None:
-    """Merge each report that is due into the call that it tells of; those of calls that have left are done with. The
-    others are matched too, since of parallel calls each has its own report."""
-    if not due:
+def find_calls(session: Session, left: dict[str, Left], due: Collection[str], calls: Collection[str]) -> None:
+    """Merge each report into the call that it tells of, if either is due; those of calls that have left are done with.
+    The others are matched too, since of parallel calls each has its own report."""
+    if not session.unnamed:
         return
     costs: dict[tuple[str, str], int] = {}
     for key, told in session.unnamed.items():
         for call in session.calls.values():
             if call.end and call.get("tool") == told.tool and not is_unnamed(call.key):
-                price = _cost(told, call.start, call.end, call.get("child") or "")
+                failed = call.get("status") == "error"
+                price = _cost(told, call.start, call.end, call.get("child") or "", failed)
                 if price is not None:
                     costs[key, f"call:{call.key}"] = price
         for gone, record in left.items():
             if record.label == told.tool and gone.startswith("call:"):
-                price = _cost(told, record.start, record.end, record.child)
+                price = _cost(told, record.start, record.end, record.child, record.failed)
                 if price is not None:
                     costs[key, gone] = price
     for key, found in match(costs, ANY_OF_THE_BEST).items():
-        if key not in due:
+        if key not in due and found.removeprefix("call:") not in calls:
             continue
         told = session.unnamed.pop(key)
         same = session.calls.get(found.removeprefix("call:"))

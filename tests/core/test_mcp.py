@@ -7,7 +7,7 @@ import pytest
 from receiver.core.mcp import McpName, resolve, sanitized
 from receiver.core.settings import BUILTIN_TOOLS
 
-KNOWN = ("my", "my_db", "notes.v2", "team-notes", "plan")
+KNOWN = ("my", "notes.v2", "team-notes", "plan")
 
 
 def named(name, *, server=None, tool=None, servers=KNOWN, infer=True):
@@ -17,14 +17,19 @@ def named(name, *, server=None, tool=None, servers=KNOWN, infer=True):
 @pytest.mark.parametrize(
     ("name", "server", "tool"),
     [
-        ("my_db_run_query", "my_db", "run_query"),
-        ("my_other_query", "my", "other_query"),
+        ("my_db_run_query", "my", "db_run_query"),
         ("notes_v2_list_notes", "notes.v2", "list_notes"),
         ("team-notes_list-notes", "team-notes", "list-notes"),
     ],
 )
-def test_the_longest_known_server_wins(name, server, tool):
+def test_a_known_server(name, server, tool):
     assert named(name) == McpName(server, tool, False)
+
+
+def test_of_several_known_servers_that_fit_the_longest_is_taken_and_marked():
+    assert named("my_db_run_query", servers=("my", "my_db")) == McpName("my_db", "run_query", True)
+    assert named("my_db_run_query", servers=("my_db", "my")) == McpName("my_db", "run_query", True)
+    assert named("my_other_query", servers=("my", "my_db")) == McpName("my", "other_query", False)
 
 
 def test_what_is_stated_beats_what_is_known():
@@ -46,7 +51,8 @@ def test_otherwise_the_first_underscore_is_a_guess():
 
 def test_a_guess_is_not_made_where_nothing_may_be_inferred():
     assert named("db_run_query", servers=(), infer=False) is None
-    assert named("my_db_ping", infer=False) == McpName("my_db", "ping", False)
+    assert named("my_db_ping", servers=("my", "my_db"), infer=False) is None
+    assert named("my_db_ping", servers=("my_db",), infer=False) == McpName("my_db", "ping", False)
 
 
 @pytest.mark.parametrize("name", [*sorted(BUILTIN_TOOLS), "read", "bash", "webfetch"])

@@ -65,13 +65,13 @@ class Closing:
         """Write the segments that a roll-over ended, once nothing that began in them is still to leave."""
         segments = list(self._view.segments(session))
         for segment in segments:
-            if not segment.rolled or self._busy_before(session, segment.end):
+            if not segment.rolled or self._busy_before(session, segment.until):
                 return
             self._write(session, segment)
-            session.notes = {k: n for k, n in session.notes.items() if n.time > segment.end}
-            session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.end}
+            session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
+            session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.until}
             for stretch in session.stretches:
-                stretch.start = max(stretch.start, segment.end + 1)
+                stretch.start = max(stretch.start, segment.until + 1)
             session.stretches = [s for s in session.stretches if s.end >= s.start]
             self._forest.dirty.add(session.id)
 

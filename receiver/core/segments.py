@@ -13,13 +13,16 @@ stragglers would make segments that no number is left for, none is made, and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from receiver.core.facts import Closed, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.ids import trace_id
 from receiver.core.settings import BuilderSettings
 from receiver.events import GUESSED
+
+_MOST_CUTS = 1_000  # of one segment: a time that is absurd must not make a trace for every day until then
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class Segment:
     start_guessed: bool = False
     rolled: bool = False
     named_only: bool = False
+    runs: list[_Run] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +219,7 @@ class TreeView:
                 open_until = {}
                 last = Segment(0, run.start, run.end, 0)
                 found.append(last)
+            last.runs.append(run)
             open_until[run.session] = run.end + run.limit
             last.until = max(open_until.values())
         if found and session.id in self._guessed:
@@ -250,29 +255,41 @@ class TreeView:
     # cuts
 
     def _cuts_by_age(self) -> set[int]:
-        """Roll-over by age: a trace older than `max_trace_age` goes on in the next one."""
+        """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
         age = self._settings.max_trace_age
         cuts: set[int] = set()
-        if age <= 0:
-            return cuts
-        for segment in self._gaps(self.root):
-            begins = [p.start for p in self.root.pins.values() if segment.start <= p.start <= segment.end]
-            begins = sorted(begins)[-1:] or [segment.start]
-            cuts.update(range(begins[0] + age, segment.end + 1, age))
-        return {t for t in cuts if not any(p.start < t <= p.last for p in self.root.pins.values())}
+        for segment in self._gaps(self.root) if age > 0 else ():
+            pinned = sorted(p.start for p in self.root.pins.values() if segment.start <= p.start <= segment.end)
+            cuts.update(pinned[1:])
+            start = max(segment.start, *pinned[-1:]) if pinned else segment.start
+            last = max((p.last for p in self.root.pins.values()), default=0)
+            for _ in range(_MOST_CUTS):
+                begun = max(start + age, last + 1)
+                active = min((max(r.start, begun) for r in segment.runs if r.end >= begun), default=None)
+                if active is None:
+                    break
+                cuts.add(active)
+                start = active
+        return cuts
 
     def _split(self, session: Session, segments: list[Segment]) -> list[Segment]:
         parts: list[Segment] = []
         for segment in segments:
+            if segment.named_only:
+                parts.append(segment)
+                continue
             pinned = sorted(p.start for p in session.pins.values() if segment.start <= p.start <= segment.end)
-            inner = {t for t in self._cuts if segment.start < t <= segment.end} | set(pinned[1:])
-            starts = [segment.start, *sorted(inner)]
-            ends = [*(t - 1 for t in starts[1:]), segment.end]
-            for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-                rolled = i < len(inner)
-                until = end if rolled else segment.until
-                guessed = segment.start_guessed and i == 0
-                parts.append(Segment(0, start, end, until, guessed, rolled, segment.named_only))
+            inner = sorted({t for t in self._cuts if segment.start < t <= segment.end} | set(pinned[1:]))
+            for start, until in pairwise([segment.start, *inner, segment.end + 1]):
+                runs = [r for r in segment.runs if start <= r.end and r.start < until]
+                if not runs:
+                    continue
+                rolled = until <= segment.end
+                part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
+                part.until = until - 1 if rolled else segment.until
+                part.start_guessed = segment.start_guessed and start == segment.start
+                part.rolled = rolled
+                parts.append(part)
         return _numbered(session, parts)
 
 

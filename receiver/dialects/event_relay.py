@@ -19,6 +19,7 @@ from receiver.dialects.reading import (
     as_text,
     event_name,
     ms_time,
+    not_after,
     record_time,
     to_json,
 )
@@ -88,7 +89,7 @@ def _session_info(record: LogRecord, body: Body, session: str, time: int, wanted
         time=time,
         parent=parent,
         root=not parent and as_id(info.get("id")) == session,
-        created=ms_time(times.get("created")),
+        created=not_after(ms_time(times.get("created")), record),
         title=as_text(info.get("title")),
         agent=as_text(info.get("agent")) if created else None,
         model=as_text(model.get("id")) or as_text(model.get("modelID")),
@@ -97,7 +98,7 @@ def _session_info(record: LogRecord, body: Body, session: str, time: int, wanted
         project=as_text(info.get("projectID")),
         directory=as_text(info.get("directory")),
     )
-    if archived := ms_time(times.get("archived")):
+    if archived := not_after(ms_time(times.get("archived")), record):
         yield EndTold(session=session, time=archived, reason="archived")
 
 
@@ -148,13 +149,13 @@ def _message(record: LogRecord, body: Body, session: str, time: int, wanted: Wan
     info = as_map(body.get("info"))
     message = as_id(info.get("id")) or as_id(record.attributes.get("message.id"))
     role = as_text(info.get("role")) or as_text(record.attributes.get("message.role"))
-    created = ms_time(as_map(info.get("time")).get("created"))
+    created = not_after(ms_time(as_map(info.get("time")).get("created")), record)
     if message is None:
         return
     if role == "user":
         yield from _user_message(info, session, message, created or time)
     elif role == "assistant":
-        yield from _assistant_message(info, session, message, created)
+        yield from _assistant_message(record, info, session, message, created, time)
 
 
 def _user_message(info: Body, session: str, message: str, created: int) -> Iterator[Told]:
@@ -169,8 +170,11 @@ def _user_message(info: Body, session: str, message: str, created: int) -> Itera
     )
 
 
-def _assistant_message(info: Body, session: str, message: str, created: int | None) -> Iterator[Told]:
-    completed = ms_time(as_map(info.get("time")).get("completed"))
+def _assistant_message(
+    record: LogRecord, info: Body, session: str, message: str, created: int | None, time: int
+) -> Iterator[Told]:
+    stated = ms_time(as_map(info.get("time")).get("completed"))
+    completed = not_after(stated, record) or (time if stated else None)
     error = as_map(info.get("error"))
     tokens = as_map(info.get("tokens")) if completed else {}
     cache = as_map(tokens.get("cache"))
@@ -225,7 +229,8 @@ def _part_state(
 ) -> Iterator[Told]:
     times, meta, given = as_map(state.get("time")), as_map(state.get("metadata")), as_map(state.get("input"))
     ended = status != "running"
-    start, end = ms_time(times.get("start")), ms_time(times.get("end")) if ended else None
+    start = not_after(ms_time(times.get("start")), record)
+    end = not_after(ms_time(times.get("end")), record) if ended else None
     error = as_text(state.get("error")) if status == "error" else None
     child = as_id(meta.get("sessionId")) or as_id(record.attributes.get("child.session.id"))
     if child is None and tool == "task" and error:

@@ -48,7 +48,7 @@ def as_number(value: Value) -> float | int | None:
         return None
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else float(value)
         except ValueError:
             return None
     if isinstance(value, (int, float)) and math.isfinite(value):
@@ -91,10 +91,9 @@ def from_json(value: Value) -> Mapping[str, Value]:
 def ms_time(value: Value) -> int | None:
     """A time in milliseconds since the epoch, as nanoseconds; None if absent or absurd."""
     number = as_number(value)
-    if number is None or number <= 0:
+    if number is None or not 0 < number < LATEST / MS:
         return None
-    time = int(number * MS)
-    return time if time < LATEST else None
+    return int(number) * MS if number == int(number) else int(number * MS)
 
 
 def iso_time(value: Value) -> int | None:
@@ -117,6 +116,12 @@ def record_time(record: LogRecord) -> int | None:
     if 0 < time < LATEST and (not observed or time <= observed + SLACK):
         return time
     return observed if 0 < observed < LATEST else None
+
+
+def not_after(time: int | None, record: LogRecord) -> int | None:
+    """A time (ns) that a record's body tells, unless it lies beyond the record itself: not to be believed."""
+    limit = max(record.observed, record_time(record) or 0)
+    return time if time is not None and (not limit or time <= limit + SLACK) else None
 
 
 def event_name(record: LogRecord) -> str:

@@ -7,6 +7,7 @@ joined again. Trace ids on its log records are wrong where tasks run in parallel
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -21,7 +22,9 @@ from receiver.dialects.reading import (
     as_text,
     from_json,
     iso_time,
+    not_after,
     record_time,
+    to_json,
 )
 from receiver.events import (
     COUNTED,
@@ -56,7 +59,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     data = body.get("data")
     if read is None or not isinstance(data, Mapping):
         return None
-    time = iso_time(body.get("timestamp")) or record_time(record)
+    time = not_after(iso_time(body.get("timestamp")), record) or record_time(record)
     if time is None:
         return (Discarded(reason="no_time"),)
     return tuple(read(data, time)) or (Discarded(reason="no_session"),)
@@ -167,8 +170,9 @@ def _begin(point: MetricPoint) -> int:
 
 def _key(point: MetricPoint) -> str:
     """Identifies a point by its series and interval: a copy of it has the same."""
-    series = ",".join(f"{k}={v}" for k, v in sorted((k, str(point.attributes.get(k))) for k in point.attributes))
-    return f"{point.name}{{{series}}}{point.start}-{point.time}"[:1024]
+    series = to_json({name: point.attributes.get(name) for name in sorted(point.attributes)})
+    digest = hashlib.blake2b(series.encode(), digest_size=8).hexdigest()
+    return f"{point.name}:{point.start}-{point.time}:{digest}"
 
 
 def _session_of(point: MetricPoint) -> str | None:
@@ -201,18 +205,19 @@ def _counted(point: MetricPoint, tool: str | None, **labels: str | None) -> Iter
 
 def _durations(point: MetricPoint) -> tuple[tuple[int, ...], int | None]:
     """The durations (ns) that a point tells exactly, and the mean of the others (contract 6.2)."""
-    count, total = point.count, point.sum
-    low = point.min if point.min is not None else None
-    high = point.max if point.max is not None else None
+    count, total, low, high = point.count, point.sum, point.min, point.max
     if total is None or not 0 <= total < 1e12:
         return (), None
     if count == 1:
         return (int(total * MS),), None
-    if low is None or high is None or not 0 <= low <= high <= total:
-        return (), int(total * MS / count)
+    mean = (), int(total * MS / count)
+    if low is None or high is None or not 0 <= low <= high:
+        return mean
     if count == 2:
-        return (int(low * MS), int(high * MS)), None
-    middle = max(0.0, total - low - high) / (count - 2)
+        return ((int(low * MS), int(high * MS)), None) if abs(total - low - high) < 0.001 else mean
+    middle = (total - low - high) / (count - 2)
+    if not low - 0.001 <= middle <= high + 0.001:
+        return mean  # the numbers do not add up: believe the sum
     known = (int(low * MS), int(high * MS))
     return (tuple(sorted((*known, int(middle * MS)))), None) if count == 3 else (known, int(middle * MS))
 

@@ -484,3 +484,10 @@ class TestTheRest:
 
     def test_a_change_of_no_server(self):
         assert one("mcp.tools.changed", {}) == Discarded(reason="malformed")
+
+
+def test_a_time_in_a_body_beyond_its_record_is_not_believed():
+    future = 3_568_000_000_000
+    call = one("message.part.updated", part("bash", "completed", time={"start": future, "end": future + 5}))
+    assert call.start is None
+    assert call.end == at(1)

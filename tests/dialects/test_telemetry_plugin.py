@@ -363,3 +363,19 @@ def test_without_any_time_an_event_tells_nothing():
 
 def test_a_body_without_a_value_is_left_to_others():
     assert logs(next(log_records(logs_request(LogRecord(time_unix_nano=at(1))).body)), NOTHING) is None
+
+
+class TestPointsOfAwkwardSeries:
+    def test_a_copy_of_a_point_has_the_same_key_whatever_its_labels_hold(self):
+        metric = histogram("opencode.tool.duration", 1, {**TOOL, "x": {"k": [1]}}, sum=5)
+        assert one(metric).key == one(metric).key
+
+    def test_points_of_two_intervals_differ_however_long_their_labels_are(self):
+        labels = {**TOOL, "x": "y" * 5_000}
+        early = histogram("opencode.tool.duration", 1, labels, sum=5, start_time_unix_nano=at(1), time_unix_nano=at(6))
+        late = histogram("opencode.tool.duration", 1, labels, sum=5, start_time_unix_nano=at(6), time_unix_nano=at(11))
+        assert one(early).key != one(late).key
+
+    @pytest.mark.parametrize(("count", "low", "high"), [(2, 1, 5), (3, 1, 9.5), (4, 1, 9.9)])
+    def test_numbers_that_do_not_add_up_give_only_the_mean(self, count: int, low: float, high: float):
+        assert durations(count, sum=10, min=low, max=high) == ((), int(10 * 1_000_000 / count))

@@ -171,9 +171,7 @@ def logs_request(
     return model.Request("logs", message.SerializeToString(), len(records))
 
 
-def metrics_request(
-    *metrics: Any, scope: str = "opencode", resource: dict[str, Any] | None = None
-) -> model.Request:
+def metrics_request(*metrics: Any, scope: str = "opencode", resource: dict[str, Any] | None = None) -> model.Request:
     """An Export request with these metrics."""
     message = ExportMetricsServiceRequest()
     held = message.resource_metrics.add()

@@ -248,7 +248,7 @@ class _Teller:
     def begin(self, at: int, parent: str | None, agent: str | None) -> str:
         """A session is created."""
         self.made += 1
-        number = self.made + 1000 * len(self.name)
+        number = self.made + (2_000 if self.name == "b" else 0)
         session = session_id(at / 1000, number) if self.manner.opencode_ids else f"{self.name}{self.made}"
         if parent is not None:
             self.story.parents[session] = parent
@@ -367,7 +367,7 @@ class _Teller:
             start = at + self.pick(0, 0, 40)
             child = self.begin(start + self.pick(1, 20), session, agent)
             end = self.task(session, child, start, depth, agent)
-            if self.chance(4):
+            if self.manner.calls_stated and self.chance(4):  # times alone do not tell who was resumed
                 again = end + self.pick(*SHORT, 70_000)
                 end = self.task(session, child, again, depth, agent)
             latest = max(latest, end)
@@ -461,9 +461,44 @@ _LEAVES = st.one_of(
     st.binary(max_size=4),
 )
 _FIELD_NAMES = st.sampled_from(
-    "info part state time input metadata sessionID id parentID callID tool status type start end created completed "
-    "sessionId tokens cache cost error data name message attempt timestamp parent_session child_session duration_ms "
-    "session.id call.id tool.name event.name role permission".split()
+    [
+        "info",
+        "part",
+        "state",
+        "time",
+        "input",
+        "metadata",
+        "sessionID",
+        "id",
+        "parentID",
+        "callID",
+        "tool",
+        "status",
+        "type",
+        "start",
+        "end",
+        "created",
+        "completed",
+        "sessionId",
+        "tokens",
+        "cache",
+        "cost",
+        "error",
+        "data",
+        "name",
+        "message",
+        "attempt",
+        "timestamp",
+        "parent_session",
+        "child_session",
+        "duration_ms",
+        "session.id",
+        "call.id",
+        "tool.name",
+        "event.name",
+        "role",
+        "permission",
+    ]
 )
 _VALUES: st.SearchStrategy[object] = st.recursive(
     _LEAVES,
@@ -472,17 +507,45 @@ _VALUES: st.SearchStrategy[object] = st.recursive(
 )
 _ATTRIBUTES = st.dictionaries(
     st.sampled_from(
-        "session.id sessionID call.id tool.name event.name ai.toolCall.id ai.toolCall.name ai.toolCall.args "
-        "ai.toolCall.result ai.telemetry.metadata.sessionId ai.usage.inputTokens server tool agent_type duration_ms "
-        "success skill command tool_name".split()
+        [
+            "session.id",
+            "sessionID",
+            "call.id",
+            "tool.name",
+            "event.name",
+            "ai.toolCall.id",
+            "ai.toolCall.name",
+            "ai.toolCall.args",
+            "ai.toolCall.result",
+            "ai.telemetry.metadata.sessionId",
+            "ai.usage.inputTokens",
+            "server",
+            "tool",
+            "agent_type",
+            "duration_ms",
+            "success",
+            "skill",
+            "command",
+            "tool_name",
+        ]
     ),
     _VALUES,
     max_size=5,
 )
 _METRICS = st.sampled_from(
-    "opencode.tool.executions opencode.tool.duration opencode.tool.loc.added opencode.permission.requests "
-    "opencode.command.executions opencode.skill.invocations opencode.mcp.tool.executions opencode.agent.spawns "
-    "opencode.mcp.tools.refreshed opencode.agent.duration other".split()
+    [
+        "opencode.tool.executions",
+        "opencode.tool.duration",
+        "opencode.tool.loc.added",
+        "opencode.permission.requests",
+        "opencode.command.executions",
+        "opencode.skill.invocations",
+        "opencode.mcp.tool.executions",
+        "opencode.agent.spawns",
+        "opencode.mcp.tools.refreshed",
+        "opencode.agent.duration",
+        "other",
+    ]
 )
 
 

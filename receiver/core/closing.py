@@ -263,7 +263,7 @@ class Closing:
             last = max(notes, key=lambda n: (n.time, repr(n.attributes)))
             told = dict(last.attributes)
             return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
-        last_answer = max(answers, key=lambda r: (r.end, r.start), default=None)
+        last_answer = max(answers, key=lambda r: (r.end, r.start, not r.failed, r.label), default=None)
         return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
 
 

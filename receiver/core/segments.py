@@ -265,7 +265,7 @@ class TreeView:
             last = max((p.last for p in self.root.pins.values()), default=0)
             for _ in range(_MOST_CUTS):
                 begun = max(start + age, last + 1)
-                active = min((max(r.start, begun) for r in segment.runs if r.end >= begun), default=None)
+                active = min((max(r.start, begun) for r in segment.runs if r.work and r.end >= begun), default=None)
                 if active is None:
                     break
                 cuts.add(active)
@@ -278,9 +278,10 @@ class TreeView:
             if segment.named_only:
                 parts.append(segment)
                 continue
-            pinned = sorted(p.start for p in session.pins.values() if segment.start <= p.start <= segment.end)
-            inner = sorted({t for t in self._cuts if segment.start < t <= segment.end} | set(pinned[1:]))
-            for start, until in pairwise([segment.start, *inner, segment.end + 1]):
+            cuts = [segment.start, *(t for t in self._cuts if segment.start < t <= segment.end), segment.end + 1]
+            pinned = sorted(p.start for p in session.pins.values())
+            inner = {t for start, until in pairwise(cuts) for t in [p for p in pinned if start <= p < until][1:]}
+            for start, until in pairwise(sorted({*cuts, *inner})):
                 runs = [r for r in segment.runs if start <= r.end and r.start < until]
                 if not runs:
                     continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypedDict
 
+from receiver.dialects.commands import command_note
 from receiver.dialects.reading import (
     Wanted,
     as_bool,
@@ -358,19 +359,6 @@ def _command(record: LogRecord, body: Body, session: str, time: int, wanted: Wan
     arguments = body.get("arguments")
     told = arguments if isinstance(arguments, str) else None
     yield command_note(session, time, name, told, as_text(body.get("messageID")) or "")
-
-
-def command_note(session: str, time: int, name: str, arguments: str | None, key: str = "") -> NoteTold:
-    """A slash command that was run, with the number of its arguments, if they are told; they themselves are content."""
-    count = () if arguments is None else (("opencode.command.argument_count", len(arguments.split())),)
-    return NoteTold(
-        session=session,
-        time=time,
-        name="command.executed",
-        key=key,
-        attributes=(("opencode.command.name", name), *count),
-        content=(("opencode.command.arguments", arguments, "arguments"),) if arguments else (),
-    )
 
 
 def _tools_changed(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:

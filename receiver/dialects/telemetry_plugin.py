@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from receiver.dialects.event_relay import command_note
+from receiver.dialects.commands import command_note
 from receiver.dialects.reading import (
     LATEST,
     MS,

@@ -397,16 +397,18 @@ def stories(
     *,
     live: bool | None = None,
     stated: bool | None = True,
+    named: bool = False,
     pauses: tuple[int, ...] = PAUSES,
 ) -> Story:
     """Some trees of sessions. `live`: only relays (True) or only batching producers (False). `stated`: whether every
-    child is, by itself or by its call."""
+    child is, by itself or by its call. `named`: whether every call names its child."""
     story = Story()
     for number in range(draw(st.integers(1, 2))):
         name = "ab"[number]
         is_live = draw(st.booleans()) if live is None else live
         children = draw(st.booleans()) if stated is None or stated else False
         calls = (draw(st.booleans()) or (bool(stated) and not children)) if stated is None or stated else False
+        calls = calls or named
         manner = Manner(
             live=is_live,
             opencode_ids=draw(st.booleans()),

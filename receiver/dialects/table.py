@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receiver.dialects import ai_sdk, event_relay, telemetry_plugin
+from receiver.dialects import ai_sdk, event_relay, plugin_otel, telemetry_plugin
 from receiver.dialects.reading import Wanted
 from receiver.events import Told
 from receiver.model import LogRecord, MetricPoint, SpanRecord
@@ -26,5 +26,12 @@ class Dialect:
 DIALECTS: tuple[Dialect, ...] = (
     Dialect("event_relay", logs=event_relay.logs),
     Dialect("telemetry_plugin", telemetry_plugin.FLUSH, logs=telemetry_plugin.logs, metrics=telemetry_plugin.metrics),
+    Dialect(
+        "plugin_otel",
+        plugin_otel.FLUSH,
+        logs=plugin_otel.logs,
+        metrics=plugin_otel.metrics,
+        spans=plugin_otel.spans,
+    ),
     Dialect("ai_sdk", telemetry_plugin.FLUSH, spans=ai_sdk.spans),
 )

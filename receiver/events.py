@@ -47,12 +47,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SessionTold(Event, frozen=True, kw_only=True, gc=False):
-    """What a session is. `root=True` states that it has no parent; `time` is when this was so (0: always)."""
+    """What a session is. `root=True` states that it has no parent, `subagent=True` that it has one, whoever that is;
+    `time` is when this was so (0: always). `label` is a digest of what a session and the task that started it are both
+    called, `context` the trace (in hexadecimal) that a record of it was written in."""
 
     time: int = 0
     rank: int = EXACT
     parent: str | None = None
     root: bool = False
+    subagent: bool = False
     created: int | None = None
     title: str | None = None
     agent: str | None = None
@@ -61,6 +64,8 @@ class SessionTold(Event, frozen=True, kw_only=True, gc=False):
     version: str | None = None
     project: str | None = None
     directory: str | None = None
+    label: str | None = None
+    context: str | None = None
 
 
 class ForkTold(Event, frozen=True, kw_only=True, gc=False):
@@ -97,7 +102,8 @@ class NoteTold(Event, frozen=True, kw_only=True, gc=False):
 
 
 class CallTold(Event, frozen=True, kw_only=True, gc=False):
-    """A tool call, known by the id that the model gave it. `child` is the session that a task call started."""
+    """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
+    `context` are as in SessionTold."""
 
     call: str
     rank: int
@@ -121,6 +127,8 @@ class CallTold(Event, frozen=True, kw_only=True, gc=False):
     description: str | None = None
     arguments: str | None = None
     result: str | None = None
+    label: str | None = None
+    context: str | None = None
 
 
 class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
@@ -141,6 +149,8 @@ class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
     description: str | None = None
     error_type: str | None = None
     error: str | None = None
+    label: str | None = None
+    context: str | None = None
 
 
 class CallsCounted(Event, frozen=True, kw_only=True, gc=False):

@@ -58,6 +58,7 @@ class LogRecord:
     event_name: str
     attributes: Attributes
     body: Value
+    trace_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from receiver.admin import admin_pb2 as pb
 from receiver.admin.preview import Copy, copy_tree, preview
 from receiver.codec.encode import spans_request
+from receiver.core.candidates import agent_at
 from receiver.core.facts import Session
-from receiver.core.leaving import agent_at
 from receiver.core.settings import BuilderSettings
 from receiver.errors import InputError
 from receiver.pipeline import Pipeline

@@ -41,6 +41,7 @@ def log_records(body: bytes) -> Iterator[LogRecord]:
                     record.event_name,
                     LazyMap(record.attributes),
                     plain(record.body),
+                    record.trace_id,
                 )
 
 

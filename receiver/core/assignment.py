@@ -1,26 +1,37 @@
-"""Matching one to one at the least total cost, and saying whether another matching is as good.
+"""Matching one to one at the least total cost, and saying where another matching is about as good.
 
-For a handful of parallel calls: exact, by trying pairs in depth-first order with pruning. Larger groups are matched
-greedily in order of cost and only unambiguous pairs are kept, so that the work stays bounded.
+Exact for groups of usual size (the Hungarian method, shortest augmenting paths with potentials). Larger groups are
+matched greedily in order of cost, and only pairs without a rival are kept, so that the work stays bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
-_EXACT = 7  # 7! leaves at most 5,040 matchings to look at
+_EXACT = 24  # of either side: some 24 solutions of 24 rows by 48 columns, a fraction of a second
+_ALONE = 1 << 70  # ns: no sum of costs comes near, so that as many pairs as possible are found
 
 
-def match(costs: Mapping[tuple[A, B], int], margin: int) -> dict[A, B]:
-    """Pairs of the best one-to-one matching over the pairs that `costs` (any unit) allows: as many pairs as possible,
-    then the least total. A pair is left out if some matching with as many pairs, not dearer by more than `margin`,
-    pairs its left side otherwise."""
+def match(costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE) -> dict[A, B]:
+    """Pairs of the best one-to-one matching over the pairs that `costs` (any unit) allows, where leaving a left side
+    alone costs `alone`. A pair is left out if some matching not dearer by more than `margin` pairs its left side
+    otherwise; below zero, `margin` asks for any of the best."""
     found: dict[A, B] = {}
+    for a, (first, *others) in alternatives(costs, margin, alone).items():
+        if first is not None and not others:
+            found[a] = first
+    return found
+
+
+def alternatives(costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE) -> dict[A, set[B | None]]:
+    """For each left side what the matchings pair it with that are not dearer than the best by more than `margin`;
+    None stands for nothing."""
+    found: dict[A, set[B | None]] = {}
     for part in _components(costs):
-        found.update(_match_part(part, margin))
+        found.update(_alternatives(part, margin, alone))
     return found
 
 
@@ -39,51 +50,94 @@ def _components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], 
             if a in by_left:
                 group[a] = by_left.pop(a)
                 waiting.extend(x for b in group[a] for x in by_right[b])
-        yield {(a, b): costs[a, b] for a, bs in sorted(group.items(), key=repr) for b in bs}
+        yield {(a, b): costs[a, b] for a, bs in sorted(group.items(), key=repr) for b in sorted(bs, key=repr)}
 
 
-def _match_part(costs: Mapping[tuple[A, B], int], margin: int) -> dict[A, B]:
+def _alternatives(costs: Mapping[tuple[A, B], int], margin: int, alone: int) -> dict[A, set[B | None]]:
     lefts = sorted({a for a, _ in costs}, key=repr)
-    rights = {b for _, b in costs}
+    rights = sorted({b for _, b in costs}, key=repr)
     if len(lefts) > _EXACT or len(rights) > _EXACT:
-        return _greedy(costs, margin)
-    found: list[tuple[int, int, dict[A, B]]] = []
-    _walk(lefts, 0, {}, 0, costs, found)
-    most = max(size for size, _, _ in found)
-    least = min(cost for size, cost, _ in found if size == most)
-    good = [pairs for size, cost, pairs in found if size == most and cost <= least + margin]
-    best = min((pairs for size, cost, pairs in found if size == most and cost == least), key=repr)
-    return {a: b for a, b in best.items() if all(other.get(a) == b for other in good)}
+        return _greedy(costs, lefts, margin, alone)
+    least, best = _solve(lefts, rights, costs, alone)
+    found: dict[A, set[B | None]] = {a: {best.get(a)} for a in lefts}
+    if margin < 0 or (len(costs) == 1 and costs[lefts[0], rights[0]] + margin < alone):
+        return found
+    for a in lefts:
+        while len(found[a]) <= len(rights):
+            price, other = _solve(lefts, rights, costs, alone, (a, found[a]))
+            if price > least + margin:
+                break
+            found[a].add(other.get(a))
+    return found
 
 
-def _walk(
-    lefts: list[A],
-    at: int,
-    pairs: dict[A, B],
-    cost: int,
+def _solve(
+    lefts: Sequence[A],
+    rights: Sequence[B],
     costs: Mapping[tuple[A, B], int],
-    found: list[tuple[int, int, dict[A, B]]],
-) -> None:
-    if at == len(lefts):
-        found.append((len(pairs), cost, dict(pairs)))
-        return
-    left = lefts[at]
-    for (a, b), price in costs.items():
-        if a == left and b not in pairs.values():
-            pairs[a] = b
-            _walk(lefts, at + 1, pairs, cost + price, costs, found)
-            del pairs[a]
-    _walk(lefts, at + 1, pairs, cost, costs, found)
+    alone: int,
+    without: tuple[A, Collection[B | None]] | None = None,
+) -> tuple[int, dict[A, B]]:
+    """The least total and a matching that has it. `without` forbids one left side some partners, of which None is
+    being alone. Every left side has a column of its own for that; rows and columns are counted from 1."""
+    never = (alone + 1) * (len(lefts) + 1) * 4 + sum(costs.values())
+    width = len(rights) + len(lefts)
+    price = [[never] * (width + 1) for _ in range(len(lefts) + 1)]
+    for i, a in enumerate(lefts, 1):
+        forbidden = without[1] if without is not None and without[0] == a else ()
+        for j, b in enumerate(rights, 1):
+            if b not in forbidden:
+                price[i][j] = costs.get((a, b), never)
+        if None not in forbidden:
+            price[i][len(rights) + i] = alone
+    row_of = _augment(price, len(lefts), width)
+    total = sum(price[i][j] for j, i in enumerate(row_of) if i and j)
+    pairs = {lefts[i - 1]: rights[j - 1] for j, i in enumerate(row_of) if i and 0 < j <= len(rights)}
+    return total, pairs
 
 
-def _greedy(costs: Mapping[tuple[A, B], int], margin: int) -> dict[A, B]:
+def _augment(price: Sequence[Sequence[int]], height: int, width: int) -> list[int]:
+    """The Hungarian method: which row each column is given to, 0 for none."""
+    of_row, of_column = [0] * (height + 1), [0] * (width + 1)  # the potentials
+    row_of = [0] * (width + 1)
+    for row in range(1, height + 1):
+        row_of[0] = row
+        came_from, distance, done = [0] * (width + 1), [-1] * (width + 1), [False] * (width + 1)
+        at = 0
+        while row_of[at]:
+            done[at] = True
+            i, nearest, step = row_of[at], 0, -1
+            for j in range(1, width + 1):
+                if done[j]:
+                    continue
+                reduced = price[i][j] - of_row[i] - of_column[j]
+                if distance[j] < 0 or reduced < distance[j]:
+                    distance[j], came_from[j] = reduced, at
+                if step < 0 or distance[j] < step:
+                    nearest, step = j, distance[j]
+            for j in range(width + 1):
+                if done[j]:
+                    of_row[row_of[j]] += step
+                    of_column[j] -= step
+                elif distance[j] >= 0:
+                    distance[j] -= step
+            at = nearest
+        while at:
+            row_of[at] = row_of[came_from[at]]
+            at = came_from[at]
+    row_of[0] = 0
+    return row_of
+
+
+def _greedy(costs: Mapping[tuple[A, B], int], lefts: Sequence[A], margin: int, alone: int) -> dict[A, set[B | None]]:
     taken: dict[A, B] = {}
     for (a, b), price in sorted(costs.items(), key=lambda kv: (kv[1], repr(kv[0]))):
-        if a in taken or b in taken.values():
+        if a in taken or b in taken.values() or price + max(margin, 0) > alone:
             continue
         rivals = [
             p for (x, y), p in costs.items() if (x == a) != (y == b) and x not in taken and y not in taken.values()
         ]
         if all(p > price + margin for p in rivals):
             taken[a] = b
-    return taken
+    open_: dict[A, set[B | None]] = {a: {None, *(y for x, y in costs if x == a)} for a in lefts if a not in taken}
+    return {**open_, **{a: {b} for a, b in taken.items()}}

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from receiver.core import counted, links, lost, unnamed
+from receiver.core.candidates import task_calls
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
-from receiver.core.leaving import Leaving, Outcome, agent_at
+from receiver.core.leaving import Leaving, Outcome
+from receiver.core.lost import Lost
 from receiver.core.segments import TreeView, ended_at
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import Source, Taking
@@ -45,10 +47,11 @@ class Builder:
         outcome = Outcome()
         final = flush or now is None
         known = [s for s in sessions if forest.get(s) is not None]
+        lost = Lost(forest)
         for root in self._roots(forest, known):
-            _Tree(self, forest, root, now, final, outcome).decide()
+            _Tree(self, forest, root, now, final, outcome, lost).decide()
         for root in self._roots(forest, known):  # anew: who was undecided may have found its place in another tree
-            _Tree(self, forest, root, now, final, outcome).run()
+            _Tree(self, forest, root, now, final, outcome, lost).run()
         return outcome
 
     @staticmethod
@@ -79,8 +82,16 @@ class _Tree:
     """One look at one tree."""
 
     def __init__(
-        self, builder: Builder, forest: Forest, root: Session, now: int | None, final: bool, outcome: Outcome
+        self,
+        builder: Builder,
+        forest: Forest,
+        root: Session,
+        now: int | None,
+        final: bool,
+        outcome: Outcome,
+        lost: Lost,
     ) -> None:
+        self.lost = lost
         self.settings = builder.settings
         self.forest = forest
         self.root = root
@@ -96,9 +107,10 @@ class _Tree:
         if self._is_decided() or not self.settings.infer:
             return
         self._find_quiet()
-        if self.root.id in self.closing and (found := self._inferred_parent()):
+        if self.root.id in self.closing and (found := self.lost.unplaced(self.root.producer).parent(self.root)):
             self.outcome.inferred["parent"] += 1
             self.forest.adopt(self.root.id, found, INFERRED)
+            self.lost.changed()
 
     def run(self) -> None:
         """Let leave what is due, close what is quiet, and say when to look again."""
@@ -135,11 +147,8 @@ class _Tree:
                 settled=rests and all(q.settled for q in below),
                 open=has_open_content(session) or bool(below),
             )
-        for session in self.members if self.settings.infer else ():
-            for group in lost.parallel(lost.lost_children(self.forest, session)):
-                until = max(self.quiet[c.id].until for c in group)
-                for child in group:
-                    self.quiet[child.id].until = until
+        if self.settings.infer:
+            self._wait_for_lost()
         ended: set[str] = set()
         for session in self.members:
             quiet = self.quiet[session.id]
@@ -148,6 +157,33 @@ class _Tree:
                 quiet.until = min(quiet.until, self._last_told(session))
             if quiet.open and (self.final or (self.now is not None and self.now >= quiet.until)):
                 self.closing.add(session.id)
+
+    def _wait_for_lost(self) -> None:
+        """Those that may belong to the same calls close together, and no caller closes before those that it may have
+        started."""
+        for session in self.members:
+            for group in lost.parallel(lost.lost_children(self.forest, session)):
+                until = max(self.quiet[c.id].until for c in group)
+                for child in group:
+                    self.quiet[child.id].until = until
+        unplaced = self.lost.unplaced(self.root.producer) if self._is_concerned() else None
+        if unplaced is None:
+            return
+        if not self._is_decided():
+            rivals = [self._deadline_below(r) for r in unplaced.rivals(self.root) if r is not self.root]
+            self.quiet[self.root.id].until = max([self.quiet[self.root.id].until, *rivals])
+        own = {m.id for m in self.members}
+        for session in reversed(self.members):
+            waits = [self._deadline_below(other) for other in unplaced.started_by(session) if other.id not in own]
+            waits += [self.quiet[c.id].until for c in self.forest.children(session.id) if c.id in self.quiet]
+            self.quiet[session.id].until = max([self.quiet[session.id].until, *waits])
+
+    def _is_concerned(self) -> bool:
+        """Whether this tree may hang below another one, or another one below it."""
+        return not self._is_decided() or any(lost.has_free_task(self.forest, m) for m in self.members)
+
+    def _deadline_below(self, session: Session) -> int:
+        return max(self._own_deadline(s) for s in self.forest.below(session.id))
 
     def _last_told(self, session: Session) -> int:
         """When the last news of a session or of anything below it has settled (ns of the receiver's clock)."""
@@ -162,22 +198,6 @@ class _Tree:
         """Whether nothing but a call that is still running tells of a session."""
         parent = self.forest.get(session.parent) if session.parent and not session.stretches else None
         return parent is not None and any(c.get("child") == session.id and not c.end for c in parent.calls.values())
-
-    def _inferred_parent(self) -> str | None:
-        own = {m.id for m in self.members}
-        segments = TreeView(self.forest, self.root, self.settings).segments(self.root)
-        if not segments:
-            return None
-        first = segments[0]
-        child = links.Child(self.root.id, first.start, first.end, agent_at(self.root, first.start) or "")
-        fits: list[str] = []
-        for other in sorted(self.forest.sessions):
-            session = self.forest.sessions[other]
-            if other in own or session.producer != self.root.producer:
-                continue
-            if lost.may_be_child(self.forest, child, session):
-                fits.append(other)
-        return fits[0] if len(fits) == 1 else None
 
     # which reports are the same call
 
@@ -228,10 +248,20 @@ class _Tree:
                 for item in items.values():
                     finished = item.end and self._is_due(item.arrival, item.wait)
                     if finished and kind == "call" and self.settings.infer:
-                        finished = not lost.awaits_child(self.forest, session, item, self.closing)
+                        finished = not self._awaits_child(session, item)
                     if finished or session.id in self.closing:
                         due.append((session, kind, item))
         return due
+
+    def _awaits_child(self, session: Session, call: Item) -> bool:
+        """Whether a task call that names no child may yet be found to have started one, when that one closes."""
+        if call.get("tool") != links.TASK or call.get("child"):
+            return False
+        mine = next((c for c in task_calls(self.forest, session) if c.key == call.key), None)
+        own = {m.id for m in self.members}
+        others = [o for o in self.lost.unplaced(self.root.producer).sessions if o.id not in own]
+        waiting = [*(c for c in lost.lost_children(self.forest, session) if c.id not in self.closing), *others]
+        return mine is not None and any(lost.may_start(self.forest, mine, child) for child in waiting)
 
     # when to look again
 

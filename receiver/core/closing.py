@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from receiver import semconv as sc
 from receiver.core import links
+from receiver.core.candidates import agent_at, task_calls
 from receiver.core.facts import Closed, Left, Note, Session
 from receiver.core.history import is_history
 from receiver.core.ids import item_span_id, session_span_id
-from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, agent_at, resource_of, task_calls
+from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, resource_of
 from receiver.core.render import USAGE, SessionPart, session_span
 from receiver.core.segments import Seat, Segment, TreeView, ended_at
 from receiver.core.settings import SECOND
@@ -142,9 +143,10 @@ class Closing:
         if call is not None and call.guessed:
             inferred.append("parent")
         if call is None and self._settings.infer:
-            found, several = self._leaving.infer_makers(parent)
-            call = next((c for c in calls if c.key == found.get(session.id)), None)
-            candidates = several.get(session.id, [])
+            candidates = self._candidates(parent, session, segment)
+            if len(candidates) == 1:
+                call = next((c for c in calls if c.key == candidates[0]), None)
+                candidates = []
             if call is not None:
                 inferred.append("parent")
         if call is None:
@@ -157,6 +159,13 @@ class Closing:
             held.awaited = True
             self._forest.dirty.add(parent.id)
         return _Hung(item_span_id("call", parent.id, call.key), inferred, [])
+
+    def _candidates(self, parent: Session, session: Session, segment: Segment) -> list[str]:
+        """The calls that may have started a session's segment, by the times of its first turn."""
+        for turn, calls in self._leaving.infer_makers(parent).items():
+            if turn.session == session.id and turn.end >= segment.start:
+                return [c.key for c in calls] if turn.start <= segment.end else []
+        return []
 
     def _link_to(self, session: Session, call: links.TaskCall, kind: str) -> Link:
         trace = self._view.seat(session, call.start).trace

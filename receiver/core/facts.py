@@ -155,7 +155,9 @@ class Pin(msgspec.Struct, gc=False, array_like=True):
 
 class Session(msgspec.Struct, gc=False):
     """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
-    how many spans have left since, and `reach` (ns) the latest end of them."""
+    how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
+    idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
+    first few."""
 
     id: str
     producer: str = ""
@@ -170,6 +172,8 @@ class Session(msgspec.Struct, gc=False):
     notes: dict[str, Note] = {}
     history: dict[str, int] = {}
     agents: dict[int, str] = {}
+    idles: list[int] = []
+    contexts: dict[str, int] = {}
     resources: dict[str, bytes] = {}
     closed: list[Closed] = []
     pins: dict[int, Pin] = {}
@@ -194,7 +198,7 @@ class Session(msgspec.Struct, gc=False):
     @property
     def is_stated_root(self) -> bool:
         """Whether a record states that it has no parent."""
-        return bool(self.get("root")) and not self.get("parent")
+        return bool(self.get("root")) and not (self.get("parent") or self.get("subagent"))
 
 
 def merge_stretch(stretches: list[Stretch], new: Stretch, joint: int) -> None:

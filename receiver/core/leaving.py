@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from receiver import semconv as sc
 from receiver.core import links
+from receiver.core.candidates import agent_at, task_calls, turns
 from receiver.core.facts import Closed, Item, Left, Pin, Session, Stretch, learn, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.history import is_history, remember
@@ -42,17 +43,6 @@ class Outcome:
     inferred: Counter[str] = field(default_factory=Counter)
     deadlines: dict[str, int | None] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
-
-
-def agent_at(session: Session, time: int) -> str | None:
-    """The agent of a session at a moment (ns): a session may change it from turn to turn."""
-    earlier = [t for t in session.agents if t <= time]
-    if earlier:
-        return session.agents[max(earlier)]
-    if session.agents:
-        return session.agents[min(session.agents)]
-    agent = session.get("agent")
-    return str(agent) if agent else None
 
 
 def resource_of(session: Session, item: Item | None = None) -> bytes:
@@ -214,22 +204,21 @@ class Leaving:
         return min(segments, key=lambda s: (abs(s.start - time), s.number), default=None)
 
     def _inferred_child(self, session: Session, item: Item) -> str | None:
-        found, _ = self.infer_makers(session)
-        return next((child for child, call in found.items() if call == item.key), None)
+        for child, calls in self.infer_makers(session).items():
+            if [c.key for c in calls] == [item.key]:
+                return child.session
+        return None
 
-    def infer_makers(self, session: Session) -> tuple[dict[str, str], dict[str, list[str]]]:
-        """Which calls of a session started those of its children that no call names; and the candidates otherwise."""
+    def infer_makers(self, session: Session) -> dict[links.Child, list[links.TaskCall]]:
+        """Which calls of a session may have started those of its children that no call names, turn by turn: one where
+        the times decide it."""
         calls = task_calls(self.forest, session)
-        named = {c.child for c in calls if c.child}
+        named = {c.child for c in calls if c.child and not c.guessed}
         lost: list[links.Child] = []
         for child in self.forest.children(session.id):
-            if child.id in named or child.id == self.view.root.id:
-                continue
-            lost.extend(
-                links.Child(child.id, segment.start, segment.end, agent_at(child, segment.start) or "")
-                for segment in self.view.segments(child)[:1]
-            )
-        return links.infer_makers(lost, calls) if lost else ({}, {})
+            if child.id not in named and child.id != self.view.root.id:
+                lost.extend(turns(self.forest, child))
+        return links.infer_makers(lost, calls) if lost else {}
 
     def _count(self, span: Span) -> None:
         """Roll over: what begins after the span that filled the trace goes on in the next one."""
@@ -260,18 +249,3 @@ def _record(kind: str, item: Item, end: int) -> Left:
     child = str(item.get("child") or "") if kind == "call" else ""
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
     return Left(item.start, end, str(item.get("tool") or ""), child, item.get("status") == "error", guessed=guessed)
-
-
-def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
-    """The task calls of a session, those that have left too."""
-    found = [
-        links.TaskCall(c.key, c.start, c.end, c.get("child") or "", c.get("agent") or "", c.get("status") == "error")
-        for c in session.calls.values()
-        if (c.get("tool") == links.TASK or c.get("child")) and c.start
-    ]
-    found += [
-        links.TaskCall(k.removeprefix("call:"), r.start, r.end, r.child, "", r.failed, r.guessed)
-        for k, r in forest.left_of(session.id).items()
-        if k.startswith("call:") and (r.label == links.TASK or r.child)
-    ]
-    return sorted(found, key=lambda c: (c.start, c.key))

@@ -1,21 +1,35 @@
-"""Children that no call names, and task calls that name no child: times must tell who belongs to whom (core/links.py),
-and times are complete only when both are quiet. So they wait for each other, and parallel ones are decided together.
+"""Sessions that may be children without a call that names them, and task calls that name no child: times must tell who
+belongs to whom (core/links.py), and times are complete only when both are quiet. So they wait for each other, and those
+that may belong to one another are decided together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from receiver.core import links
-from receiver.core.facts import Item, Session
+from receiver.core.candidates import counted_tasks, task_calls, task_reports, turns
+from receiver.core.counted import missing_calls
+from receiver.core.facts import Session
 from receiver.core.forest import Forest
-from receiver.core.leaving import agent_at, task_calls
+from receiver.core.unnamed import same_calls
 
 
 def lost_children(forest: Forest, session: Session) -> list[Session]:
     """The children of a session that none of its calls names."""
     named = {c.child for c in task_calls(forest, session) if c.child}
     return [c for c in forest.children(session.id) if c.id not in named and not c.closed and c.stretches]
+
+
+def undecided(forest: Forest, producer: str) -> list[Session]:
+    """A producer's sessions that neither are said to be a root or somebody's child nor have left as one."""
+    return [
+        other
+        for _, other in sorted(forest.sessions.items())
+        if other.producer == producer
+        and other.stretches
+        and not (other.is_stated_root or other.parent or other.closed or other.pins)
+    ]
 
 
 def parallel(children: Iterable[Session]) -> Iterator[list[Session]]:
@@ -32,37 +46,88 @@ def parallel(children: Iterable[Session]) -> Iterator[list[Session]]:
         yield group
 
 
-def awaits_child(forest: Forest, session: Session, call: Item, closing: Collection[str]) -> bool:
-    """Whether a task call that names no child may yet be found to have started one, when that one closes."""
-    if call.get("tool") != links.TASK or call.get("child"):
-        return False
-    return any(
-        _may_start(call, child)
-        for child in (*lost_children(forest, session), *_undecided(forest, session))
-        if child.id not in closing
-    )
+def may_start(forest: Forest, call: links.TaskCall, child: Session) -> bool:
+    """Whether a task call that names no child may turn out to have started a session."""
+    return not call.child and any(links.cost(turn, call) is not None for turn in turns(forest, child))
 
 
-def _may_start(call: Item, child: Session) -> bool:
-    return call.start - links.BEFORE_START <= child.stretches[0].start <= (call.end or child.stretches[0].start)
-
-
-def _undecided(forest: Forest, session: Session) -> Iterator[Session]:
-    for other in forest.sessions.values():
-        decided = other.is_stated_root or other.parent or other.closed or other.pins
-        if other is not session and other.producer == session.producer and other.stretches and not decided:
-            yield other
-
-
-def may_be_child(forest: Forest, child: links.Child, session: Session) -> bool:
-    """Whether a session that names no parent fits below a call of another one, for which it has no better rival."""
-    calls = task_calls(forest, session)
-    rivals = [
-        links.Child(c.id, c.stretches[0].start, c.stretches[-1].end, agent_at(c, c.stretches[0].start) or "")
-        for c in lost_children(forest, session)
-    ]
-    found, several = links.infer_makers([child, *rivals], calls)
-    if child.session in found:
+def has_free_task(forest: Forest, session: Session) -> bool:
+    """Whether a session has a task call, or what may turn out to be one, that names no child."""
+    if any(u.tool == links.TASK for u in session.unnamed.values()):
         return True
-    free = {call for candidates in several.values() for call in candidates} - set(found.values())
-    return child.session in several and len(free) >= len(several)
+    if any(p.tool == links.TASK for p in session.counted.values()):
+        return True
+    return any(not c.child for c in task_calls(forest, session))
+
+
+class Lost:
+    """The sessions without a place, by producer, as they are until something changes."""
+
+    def __init__(self, forest: Forest) -> None:
+        self._forest = forest
+        self._unplaced: dict[str, Unplaced] = {}
+
+    def unplaced(self, producer: str) -> Unplaced:
+        """Those of one producer."""
+        if producer not in self._unplaced:
+            self._unplaced[producer] = Unplaced(self._forest, producer)
+        return self._unplaced[producer]
+
+    def changed(self) -> None:
+        """One has found its place."""
+        self._unplaced.clear()
+
+
+class Unplaced:
+    """The sessions of one producer that have no place yet, and the calls that may have started them."""
+
+    def __init__(self, forest: Forest, producer: str) -> None:
+        self.sessions = undecided(forest, producer)
+        self._forest = forest
+        self._callers = (
+            [s for _, s in sorted(forest.sessions.items()) if s.producer == producer] if self.sessions else []
+        )
+        self._calls: dict[str, list[links.TaskCall]] = {}
+
+    def callers(self, child: Session) -> list[Session]:
+        """The sessions that have a call which may have started this one."""
+        return [s for s in self._callers if any(may_start(self._forest, c, child) for c in self._calls_of(s))]
+
+    def rivals(self, child: Session) -> list[Session]:
+        """This session and those that are decided with it: they may belong to the same calls."""
+        found, waiting = {child.id: child}, [child]
+        while waiting:
+            for caller in self.callers(waiting.pop()):
+                others = [*self.sessions, *lost_children(self._forest, caller)]
+                for other in others:
+                    if other.id not in found and any(may_start(self._forest, c, other) for c in self._calls_of(caller)):
+                        found[other.id] = other
+                        waiting.append(other)
+        return list(found.values())
+
+    def started_by(self, caller: Session) -> list[Session]:
+        """The sessions without a place that a call of this one may have started."""
+        calls = self._calls_of(caller) if self.sessions else []
+        return [s for s in self.sessions if any(may_start(self._forest, c, s) for c in calls)]
+
+    def parent(self, child: Session) -> str | None:
+        """The session whose call started this one, where the times decide it."""
+        rivals = self.rivals(child)
+        callers = {s.id: s for rival in rivals for s in self.callers(rival)}
+        children = [turn for rival in rivals for turn in turns(self._forest, rival)]
+        calls = [c for s in callers.values() for c in self._calls_of(s)]
+        found = links.infer_parents(children, calls).get(child.id)
+        return None if found is None or self._is_below(child.id, found) else found
+
+    def _calls_of(self, session: Session) -> list[links.TaskCall]:
+        if session.id not in self._calls:
+            left = self._forest.left_of(session.id)
+            known = {f"~{report}" for report in same_calls(session, left)}
+            calls = [*task_calls(self._forest, session), *(c for c in task_reports(session) if c.key not in known)]
+            if session.counted:
+                calls.extend(counted_tasks(session, missing_calls(session, left, (links.TASK,))))
+            self._calls[session.id] = [c for c in calls if not c.child]
+        return self._calls[session.id]
+
+    def _is_below(self, session: str, other: str) -> bool:
+        return any(s.id == other for s in self._forest.below(session))

@@ -47,8 +47,9 @@ class Source:
     arrival: int
 
 
+KEPT = 32  # idle times and trace contexts of a session: for where it was taken up again, and who started it
 _NOT_FACTS = {"session", "call", "request", "permission", "rank", "time", "root", "key"}
-_SESSION_IDENTITY = ("parent", "created", "version", "project")
+_SESSION_IDENTITY = ("parent", "created", "version", "project", "label")
 _SESSION_CHANGING = ("title", "model", "provider", "directory")
 
 
@@ -120,6 +121,10 @@ class Taking:
         session = self._touch(forest, source, event.session)
         if event.root:
             learn(session.facts, "root", event.rank, True)
+        if event.subagent:
+            learn(session.facts, "subagent", event.rank, True)
+        if event.context:
+            _keep_context(session, event.context, event.time)
         for field in _SESSION_IDENTITY:
             value = getattr(event, field)
             if value is None:
@@ -152,7 +157,8 @@ class Taking:
     def _state(self, forest: Forest, source: Source, event: StateTold) -> str | None:
         session = self._touch(forest, source, event.session)
         busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
-        self._active(session, event.time, event.time, busy, idle, work=bool(busy))
+        if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
+            session.idles = sorted({*session.idles, idle})[-KEPT:]
         return None
 
     def _ended(self, forest: Forest, source: Source, event: EndTold) -> str | None:
@@ -288,6 +294,13 @@ class Taking:
             if at:
                 self._active(session, at, at)
         return None
+
+
+def _keep_context(session: Session, context: str, time: int) -> None:
+    """Of many the earliest, so that it does not matter which were told first."""
+    session.contexts[context] = min(time, session.contexts.get(context, time))
+    if len(session.contexts) > KEPT:
+        del session.contexts[max(session.contexts, key=lambda c: (session.contexts[c], c))]
 
 
 def _note_order(note: Note) -> tuple[int, str]:

@@ -33,8 +33,20 @@ def _cost(told: Unnamed, start: int, end: int, child: str, failed: bool) -> int 
 def find_calls(session: Session, left: dict[str, Left], due: Collection[str], calls: Collection[str]) -> None:
     """Merge each report into the call that it tells of, if either is due; those of calls that have left are done with.
     The others are matched too, since of parallel calls each has its own report."""
+    for key, found in same_calls(session, left).items():
+        if key not in due and found.removeprefix("call:") not in calls:
+            continue
+        told = session.unnamed.pop(key)
+        same = session.calls.get(found.removeprefix("call:"))
+        if same is not None and found not in left:
+            for field, (rank, value) in told.facts.items():
+                learn(same.facts, field, rank, value)
+
+
+def same_calls(session: Session, left: dict[str, Left]) -> dict[str, str]:
+    """Which reports tell of a call whose id is known, held or left: report -> `call:` and its id."""
     if not session.unnamed:
-        return
+        return {}
     costs: dict[tuple[str, str], int] = {}
     for key, told in session.unnamed.items():
         for call in session.calls.values():
@@ -44,18 +56,12 @@ def find_calls(session: Session, left: dict[str, Left], due: Collection[str], ca
                 if price is not None:
                     costs[key, f"call:{call.key}"] = price
         for gone, record in left.items():
-            if record.label == told.tool and gone.startswith("call:"):
+            # a report that has left stands for a call of its own: what tells it again has its key
+            if record.label == told.tool and gone.startswith("call:") and not gone.startswith("call:~"):
                 price = _cost(told, record.start, record.end, record.child, record.failed)
                 if price is not None:
                     costs[key, gone] = price
-    for key, found in match(costs, ANY_OF_THE_BEST).items():
-        if key not in due and found.removeprefix("call:") not in calls:
-            continue
-        told = session.unnamed.pop(key)
-        same = session.calls.get(found.removeprefix("call:"))
-        if same is not None and found not in left:
-            for field, (rank, value) in told.facts.items():
-                learn(same.facts, field, rank, value)
+    return match(costs, ANY_OF_THE_BEST)
 
 
 def stand_alone(session: Session, key: str, infer: bool) -> Item:

@@ -24,6 +24,7 @@ from receiver.dialects.reading import (
     event_name,
     first,
     from_json,
+    label,
     record_time,
 )
 from receiver.dialects.tool_errors import child_of_error, error_type
@@ -58,7 +59,7 @@ class _Record:
     time: int
     emitted: int
     capitalized: bool
-    wanted: Wanted
+    context: str | None
 
     def text(self, *names: str) -> str | None:
         """The first of several texts."""
@@ -101,17 +102,26 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     body = record.body if isinstance(record.body, str) else ""
     # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
     capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")
-    told = _Record(record.attributes, session, time, record.observed or time, capitalized, wanted)
-    return (*_membership(told, name), *read(told))
+    context = record.trace_id.hex() or None
+    told = _Record(record.attributes, session, time, record.observed or time, capitalized, context)
+    return (_membership(told, name), *read(told))
 
 
 _COMPLETIONS = frozenset({"tool_result", "api_request", "api_error"})
 
 
-def _membership(e: _Record, name: str) -> Iterator[Told]:
-    """Newer versions say on every record whether its session is a root; after an error they no longer know."""
-    if name not in ("api_error", "session.error") and e.text("agent.type") == "primary":
-        yield SessionTold(session=e.session, root=True, rank=REPORTED)
+def _membership(e: _Record, name: str) -> Told:
+    """Newer versions say on every record whether its session is a root; after an error they no longer know. One fork
+    writes a child's records in the trace of the turn that started it."""
+    kind = e.text("agent.type", "query_source") if name not in ("api_error", "session.error") else None
+    return SessionTold(
+        session=e.session,
+        rank=REPORTED,
+        root=kind in ("primary", "main"),
+        subagent=kind == "subagent",
+        project=e.text("project.id"),
+        context=e.context,
+    )
 
 
 def _created(e: _Record) -> Iterator[Told]:
@@ -124,8 +134,10 @@ def _created(e: _Record) -> Iterator[Told]:
         session=e.session,
         time=e.time,
         root=subagent is False,
+        subagent=subagent is True,
         created=e.time,
         title=title,
+        label=label(title) if child_title else None,
         agent=e.agent or (child_title[1] if child_title else None),
     )
 
@@ -227,6 +239,7 @@ def _tool(e: _Record) -> Iterator[Told]:
     agent = as_text(given.get("subagent_type")) if tool == "task" else None
     skill = as_text(given.get("name")) if tool == "skill" else None
     description = as_text(given.get("description")) if tool == "task" else None
+    called = f"{description} (@{agent} subagent)" if description and agent else None
     kind = error_type(error) if failed else None
     if call is not None:
         yield CallTold(
@@ -243,6 +256,8 @@ def _tool(e: _Record) -> Iterator[Told]:
             agent=agent,
             skill=skill,
             description=description,
+            label=label(called),
+            context=e.context,
         )
         return
     yield UnnamedCallTold(
@@ -258,6 +273,8 @@ def _tool(e: _Record) -> Iterator[Told]:
         agent=agent,
         skill=skill,
         description=description,
+        label=label(called),
+        context=e.context,
     )
 
 

@@ -5,6 +5,7 @@ Numbers may come as int, double or text, booleans as text, times in milliseconds
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -138,6 +139,11 @@ def first(attributes: Attributes, *names: str) -> Value:
         if (value := attributes.get(name)) is not None:
             return value
     return None
+
+
+def label(text: str | None) -> str | None:
+    """A digest of a name that may be content, for telling whether two are the same without keeping either."""
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest() if text else None
 
 
 def to_json(value: Value) -> str:

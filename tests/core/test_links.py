@@ -22,8 +22,9 @@ def child(session: str, start: int, end: int, **more) -> Child:
 
 
 def links(children, calls):
-    found, open_ = infer_makers(children, calls)
-    return found, {k: sorted(v) for k, v in open_.items()}
+    found = {child.session: [c.key for c in fitting] for child, fitting in infer_makers(children, calls).items()}
+    decided = {child: keys[0] for child, keys in found.items() if len(keys) == 1}
+    return decided, {child: keys for child, keys in found.items() if len(keys) > 1}
 
 
 class TestStated:

@@ -26,12 +26,14 @@ def match(costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE) ->
     return found
 
 
-def alternatives(costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE) -> dict[A, set[B | None]]:
-    """For each left side what the matchings pair it with that are not dearer than the best by more than `margin`;
-    None stands for nothing."""
+def alternatives(
+    costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE, doubt: int = 0
+) -> dict[A, set[B | None]]:
+    """For each left side what the matchings pair it with that are not dearer than the best by more than `margin` and
+    `doubt` percent of what its own pair costs there; None stands for nothing."""
     found: dict[A, set[B | None]] = {}
     for part in _components(costs):
-        found.update(_alternatives(part, margin, alone))
+        found.update(_alternatives(part, margin, alone, doubt))
     return found
 
 
@@ -53,19 +55,20 @@ def _components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], 
         yield {(a, b): costs[a, b] for a, bs in sorted(group.items(), key=repr) for b in sorted(bs, key=repr)}
 
 
-def _alternatives(costs: Mapping[tuple[A, B], int], margin: int, alone: int) -> dict[A, set[B | None]]:
+def _alternatives(costs: Mapping[tuple[A, B], int], margin: int, alone: int, doubt: int) -> dict[A, set[B | None]]:
     lefts = sorted({a for a, _ in costs}, key=repr)
     rights = sorted({b for _, b in costs}, key=repr)
     if len(lefts) > _EXACT or len(rights) > _EXACT:
         return _greedy(costs, lefts, margin, alone)
     least, best = _solve(lefts, rights, costs, alone)
     found: dict[A, set[B | None]] = {a: {best.get(a)} for a in lefts}
-    if margin < 0 or (len(costs) == 1 and costs[lefts[0], rights[0]] + margin < alone):
+    if margin < 0:
         return found
     for a in lefts:
+        most = least + margin + (costs[a, best[a]] * doubt // 100 if a in best else 0)
         while len(found[a]) <= len(rights):
             price, other = _solve(lefts, rights, costs, alone, (a, found[a]))
-            if price > least + margin:
+            if price > most:
                 break
             found[a].add(other.get(a))
     return found

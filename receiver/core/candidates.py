@@ -33,7 +33,17 @@ def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
         if (c.get("tool") == links.TASK or c.get("child")) and c.start
     ]
     found += [
-        links.TaskCall(k.removeprefix("call:"), r.start, r.end, r.child, "", r.failed, r.guessed, session.id)
+        links.TaskCall(
+            k.removeprefix("call:"),
+            r.start,
+            r.end,
+            child=r.child,
+            failed=r.failed,
+            guessed=r.guessed,
+            session=session.id,
+            project=str(session.get("project") or ""),
+            **dict(zip(links.TOLD, r.task, strict=False)),
+        )
         for k, r in forest.left_of(session.id).items()
         if k.startswith("call:") and (r.label == links.TASK or r.child)
     ]
@@ -124,7 +134,6 @@ def _child(session: Session, start: int, end: int, created: int) -> links.Child:
         agent=agent_at(session, start) or "",
         parent=session.parent or "",
         told=bool(session.parent or session.get("subagent")),
-        rested=end in session.idles,
         created=created,
         label=str(session.get("label") or ""),
         project=str(session.get("project") or ""),

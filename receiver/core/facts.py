@@ -101,7 +101,7 @@ class Note(msgspec.Struct, gc=False):
 class Left(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
     for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
-    `child` was reconstructed."""
+    `child` was reconstructed; `task` is what links ask of a task call besides its times (links.TOLD)."""
 
     start: int
     end: int
@@ -111,6 +111,7 @@ class Left(msgspec.Struct, gc=False, array_like=True):
     usage: tuple[float, ...] = ()
     lines: tuple[int, int] = (0, 0)
     guessed: bool = False
+    task: tuple[str, ...] = ()
 
 
 class Stretch(msgspec.Struct, gc=False):

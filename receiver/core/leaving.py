@@ -61,6 +61,7 @@ class Leaving:
         self.forest = forest
         self.view = view
         self.outcome = outcome
+        self._makers: dict[str, dict[links.Child, list[links.TaskCall]]] = {}
 
     def items(self, due: Iterable[tuple[Session, str, Item]], closing: Collection[str]) -> None:
         """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
@@ -211,7 +212,12 @@ class Leaving:
 
     def infer_makers(self, session: Session) -> dict[links.Child, list[links.TaskCall]]:
         """Which calls of a session may have started those of its children that no call names, turn by turn: one where
-        the times decide it."""
+        the times decide it. Found once for each look, since who has closed is no rival any more."""
+        if session.id not in self._makers:
+            self._makers[session.id] = self._infer_makers(session)
+        return self._makers[session.id]
+
+    def _infer_makers(self, session: Session) -> dict[links.Child, list[links.TaskCall]]:
         calls = task_calls(self.forest, session)
         named = {c.child for c in calls if c.child and not c.guessed}
         lost: list[links.Child] = []
@@ -248,4 +254,6 @@ def _record(kind: str, item: Item, end: int) -> Left:
         return Left(item.start, end, str(item.get("error_type") or ""), "", bool(item.get("error_type")), usage)
     child = str(item.get("child") or "") if kind == "call" else ""
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
-    return Left(item.start, end, str(item.get("tool") or ""), child, item.get("status") == "error", guessed=guessed)
+    tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
+    task = tuple(str(item.get(f) or "") for f in links.TOLD) if tool == links.TASK else ()
+    return Left(item.start, end, tool, child, failed, guessed=guessed, task=task)

@@ -9,15 +9,20 @@ versions, eight plugins), in ms:
     task's end - child's last sign        0..+37; +100..+627 from a failed child's first idle; a background task ends
                                           seconds before its child, and starts with it (3 ms)
 
-**The cost** of a pair is the distance of their starts plus the distance of their ends (ns), each beyond what is usual
-counted as it is: neither end alone decides, since parallel tasks start 9-25 ms apart, and equal work ends together.
-Where the child outlives the call, only starts can be compared.
+**The cost** of a pair (ns) is the distance of their ends, plus what the distance of their starts exceeds NOISE by. The
+end is the better anchor, and a safe one: where each task ends after its own child, the right matching is never dearer
+than another by its ends, however busy the machine is. Starts of parallel tasks lie 9-25 ms apart, less than they are
+uncertain by, so that near ones tell nothing. A child that outlives its call belongs to a task in the background, which
+is rare (UNUSUAL); then only starts can be compared.
 
 **The decision.** All free calls and all children that may belong to one another are matched at the least total cost.
-A child is given its call if no other matching whose total is within AMBIGUOUS gives it another one or none. To leave a
-child without a call costs what the worst pair may cost, so that no child is given a call that a better one needs.
-What excludes a pair whatever its times: other agents, other names of the task, another project, a log's trace
-context that differs, a call of the child's own, and a stated parent that is not the call's session.
+A child is given its call if no other matching that costs about as much gives it another one or none: AMBIGUOUS more,
+and the more the worse its own pair fits (DOUBT). To leave a child without a call costs ALONE, what the worst pair may
+cost, so that no child is given a call that a better one needs. What excludes a pair whatever its times: other agents,
+another name (the task's description is in the child's title), another project, a log's trace context that differs, a
+call of the child's own, and a stated parent that is not the call's session.
+
+How often this finds the call, and how often it is wrong, is counted on randomized schedules (docs/inference.md).
 """
 
 from __future__ import annotations
@@ -29,14 +34,19 @@ from receiver.core.assignment import alternatives
 from receiver.core.settings import MILLISECOND, SECOND
 
 TASK = "task"
+TOLD = ("agent", "label", "context")  # of a task call, besides its times
 BEFORE_START = 400 * MILLISECOND  # up to 258 ms in old versions under load
 AFTER_START = 1 * SECOND  # a plugin that tells a child only by its first prompt, on a busy machine
-AFTER_END = 1 * SECOND  # an aborted child's tools end up to 360 ms after its task was cancelled
-BEFORE_END = 1 * SECOND  # a child whose last sign is its last answer (37 ms), or that failed (627 ms)
-AT_REST = 250 * MILLISECOND  # a child that said that it is idle, if its task did not fail (32 ms)
-BACKGROUND = 2 * SECOND  # a task that runs in the background is itself over at once
+AT_END = 100 * MILLISECOND  # a child is done before its task; clocks tick, machines are busy
+BEFORE_END = 300 * MILLISECOND  # its last sign is up to 37 ms before that, on an idle machine
+AFTER_ABORT = 1 * SECOND  # an aborted child's tools end up to 360 ms after its task was cancelled
+BEFORE_FAILURE = 1 * SECOND  # a failed child is idle up to 627 ms before its task
+NOISE = 250 * MILLISECOND  # starts this close tell nothing of who started whom
+BACKGROUND = 500 * MILLISECOND  # a task that runs in the background is itself over at once
+UNUSUAL = 100 * MILLISECOND  # what it costs to believe that one does
 AMBIGUOUS = 20 * MILLISECOND  # two matchings this close in cost fit equally
-ALONE = 1_500 * MILLISECOND  # beyond this no pair is believed
+DOUBT = 50  # per cent: the worse a pair fits, the busier the machine, and the more another one may cost
+ALONE = 1 * SECOND  # beyond this no pair is believed
 UNTOLD = 1 * SECOND  # nor beyond this, if nothing but the time of its creation says that a session is a child
 UNBORN = 300 * MILLISECOND  # nor beyond this, if not even that is known
 
@@ -63,8 +73,8 @@ class TaskCall:
 @dataclass(frozen=True, slots=True)
 class Child:
     """A session that may be a child, or one turn of it where it was taken up again, as far as links care: its first and
-    last activity (ns), when it was created (ns, 0 if that is not known), its parent if that is known, whether anything
-    says that it is a child (`told`), and whether its last sign was that it is idle (`rested`)."""
+    last activity (ns), when it was created (ns, 0 if that is not known), its parent if that is known, and whether
+    anything says that it is a child (`told`)."""
 
     session: str
     start: int
@@ -72,7 +82,6 @@ class Child:
     agent: str = ""
     parent: str = ""
     told: bool = True
-    rested: bool = False
     created: int = 0
     label: str = ""
     project: str = ""
@@ -115,7 +124,7 @@ def _fitting(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[Child
             if price is not None:
                 costs[child, call] = price
     fitting: dict[Child, set[TaskCall]] = {}
-    for child, options in alternatives(costs, AMBIGUOUS, ALONE).items():
+    for child, options in alternatives(costs, AMBIGUOUS, ALONE, DOUBT).items():
         fitting[child] = set() if None in options else {call for call in options if call is not None}
     return fitting
 
@@ -125,15 +134,15 @@ def cost(child: Child, call: TaskCall) -> int | None:
     if _excluded(child, call):
         return None
     begins = call.start - BEFORE_START <= child.start <= call.start + AFTER_START
-    if not begins or (call.end and child.start > call.end):
+    if not begins or (call.end and child.start > call.end + AT_END):
         return None
-    by_start = abs(child.start - call.start)
+    by_start = max(0, abs(child.start - call.start) - NOISE)
     if not call.end:
         return by_start
-    if child.end > call.end + AFTER_END:
+    if child.end > call.end + (AFTER_ABORT if call.failed else AT_END):
         in_background = not call.failed and call.end - call.start <= BACKGROUND
-        return by_start if in_background and child.told else None
-    if child.end < call.end - (AT_REST if child.rested and not call.failed else BEFORE_END):
+        return by_start + UNUSUAL if in_background and child.told else None
+    if child.end < call.end - (BEFORE_FAILURE if call.failed else BEFORE_END):
         return None
     by_both = by_start + abs(call.end - child.end)
     limit = ALONE if child.told else UNTOLD if child.created else UNBORN

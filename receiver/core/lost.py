@@ -41,7 +41,7 @@ def parallel(children: Iterable[Session]) -> Iterator[list[Session]]:
             yield group
             group, until = [], 0
         group.append(child)
-        until = max(until, child.stretches[-1].end + links.AFTER_END)
+        until = max(until, child.stretches[-1].end + links.AFTER_ABORT)
     if group:
         yield group
 
@@ -88,10 +88,11 @@ class Unplaced:
             [s for _, s in sorted(forest.sessions.items()) if s.producer == producer] if self.sessions else []
         )
         self._calls: dict[str, list[links.TaskCall]] = {}
+        self._turns: dict[str, list[links.Child]] = {}
 
     def callers(self, child: Session) -> list[Session]:
         """The sessions that have a call which may have started this one."""
-        return [s for s in self._callers if any(may_start(self._forest, c, child) for c in self._calls_of(s))]
+        return [s for s in self._callers if self._may_start(s, child)]
 
     def rivals(self, child: Session) -> list[Session]:
         """This session and those that are decided with it: they may belong to the same calls."""
@@ -100,24 +101,33 @@ class Unplaced:
             for caller in self.callers(waiting.pop()):
                 others = [*self.sessions, *lost_children(self._forest, caller)]
                 for other in others:
-                    if other.id not in found and any(may_start(self._forest, c, other) for c in self._calls_of(caller)):
+                    if other.id not in found and self._may_start(caller, other):
                         found[other.id] = other
                         waiting.append(other)
         return list(found.values())
 
     def started_by(self, caller: Session) -> list[Session]:
         """The sessions without a place that a call of this one may have started."""
-        calls = self._calls_of(caller) if self.sessions else []
-        return [s for s in self.sessions if any(may_start(self._forest, c, s) for c in calls)]
+        return [s for s in self.sessions if self._may_start(caller, s)]
 
     def parent(self, child: Session) -> str | None:
         """The session whose call started this one, where the times decide it."""
         rivals = self.rivals(child)
         callers = {s.id: s for rival in rivals for s in self.callers(rival)}
-        children = [turn for rival in rivals for turn in turns(self._forest, rival)]
+        children = [turn for rival in rivals for turn in self._turns_of(rival)]
         calls = [c for s in callers.values() for c in self._calls_of(s)]
         found = links.infer_parents(children, calls).get(child.id)
         return None if found is None or self._is_below(child.id, found) else found
+
+    def _may_start(self, caller: Session, child: Session) -> bool:
+        calls = self._calls_of(caller)
+        turns_of = self._turns_of(child) if calls else []
+        return any(links.cost(turn, call) is not None for turn in turns_of for call in calls)
+
+    def _turns_of(self, session: Session) -> list[links.Child]:
+        if session.id not in self._turns:
+            self._turns[session.id] = turns(self._forest, session)
+        return self._turns[session.id]
 
     def _calls_of(self, session: Session) -> list[links.TaskCall]:
         if session.id not in self._calls:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core.links import AFTER_END, AMBIGUOUS, BEFORE_START, Child, TaskCall, infer_makers, maker
+from receiver.core.links import (
+    AFTER_ABORT,
+    AMBIGUOUS,
+    BEFORE_START,
+    DOUBT,
+    UNTOLD,
+    Child,
+    TaskCall,
+    infer_makers,
+    infer_parents,
+    maker,
+)
 from receiver.core.settings import MILLISECOND
 from tests.factories import NOON
 
@@ -82,9 +93,22 @@ class TestByTime:
         assert links([child("ses_b", 5, 990)], calls) == ({}, {"ses_b": ["t1", "t2"]})
 
     def test_a_difference_beyond_the_ambiguous_decides(self):
-        apart = AMBIGUOUS // MILLISECOND + 5
+        apart = (AMBIGUOUS + 10 * MILLISECOND * DOUBT // 100) // MILLISECOND + 1
         calls = [call("t1", 0, 1000), call("t2", 0, 1000 + apart)]
         assert links([child("ses_b", 5, 990)], calls)[0] == {"ses_b": "t1"}
+
+    def test_the_worse_it_fits_the_more_must_another_one_cost(self):
+        calls = [call("t1", 0, 1200), call("t2", 0, 1250)]
+        assert links([child("ses_b", 5, 990)], calls) == ({}, {"ses_b": ["t1", "t2"]})
+
+    def test_the_starts_of_parallel_tasks_tell_nothing(self):
+        calls = [call("t1", 0, 1000), call("t2", 200, 1000)]
+        assert links([child("ses_b", 0, 990)], calls) == ({}, {"ses_b": ["t1", "t2"]})
+
+    def test_a_child_is_not_given_the_call_of_another_one_that_fits_it_better(self):
+        """The call of ses_c was never told; to give it t1 would take t1 from ses_b."""
+        calls = [call("t1", 0, 1000)]
+        assert links([child("ses_b", 0, 995), child("ses_c", 8, 900)], calls)[0] == {"ses_b": "t1"}
 
 
 class TestOddEnds:
@@ -99,8 +123,65 @@ class TestOddEnds:
         assert links([child("ses_b", -5, 1360)], [call("t1", 0, 1000, failed=True)])[0] == {"ses_b": "t1"}
 
     def test_a_failed_task_does_not_run_in_the_background(self):
-        after = AFTER_END // MILLISECOND + 1
+        after = AFTER_ABORT // MILLISECOND + 1
         assert links([child("ses_b", -5, 1000 + after)], [call("t1", 0, 1000, failed=True)]) == ({}, {})
 
     def test_nothing_to_link(self):
         assert links([], [call("t1", 0, 1)]) == links([child("ses_b", 0, 1)], []) == ({}, {})
+
+
+class TestExcluded:
+    """What no closeness in time makes good."""
+
+    def test_another_name(self):
+        calls = [call("t1", 0, 1000, label="one"), call("t2", 0, 1000, label="two")]
+        assert links([child("ses_b", 5, 990, label="two")], calls)[0] == {"ses_b": "t2"}
+
+    def test_another_project(self):
+        assert links([child("ses_b", 5, 990, project="p1")], [call("t1", 0, 1000, project="p2")]) == ({}, {})
+
+    def test_another_trace_context(self):
+        calls = [call("t1", 0, 1000, context="aa"), call("t2", 0, 1000, context="bb")]
+        assert links([child("ses_b", 5, 990, contexts=frozenset({"bb"}))], calls)[0] == {"ses_b": "t2"}
+
+    def test_a_call_of_its_own(self):
+        assert links([child("ses_b", 5, 990)], [call("t1", 0, 1000, session="ses_b")]) == ({}, {})
+
+    def test_a_call_of_another_session_than_its_parent(self):
+        assert links([child("ses_b", 5, 990, parent="ses_a")], [call("t1", 0, 1000, session="ses_c")]) == ({}, {})
+
+
+class TestUntold:
+    """Sessions that may as well be another user's."""
+
+    def test_born_with_the_call_and_done_with_it(self):
+        one = child("ses_b", 5, 990, told=False, created=ms(5))
+        assert links([one], [call("t1", 0, 1000)])[0] == {"ses_b": "t1"}
+
+    def test_there_before_the_call(self):
+        one = child("ses_b", 5, 990, told=False, created=ms(-5_000))
+        assert links([one], [call("t1", 0, 1000)]) == ({}, {})
+
+    def test_not_so_close(self):
+        far = UNTOLD // MILLISECOND + 1
+        one = child("ses_b", 5, 2_000 - far, told=False, created=ms(5))
+        assert links([one], [call("t1", 0, 2_000, failed=True)]) == ({}, {})
+
+    def test_never_outlives_its_call(self):
+        assert links([child("ses_b", 5, 9_000, told=False, created=ms(5))], [call("t1", 0, 40)]) == ({}, {})
+
+
+class TestParents:
+    def test_several_calls_of_one_session_decide_the_parent(self):
+        calls = [call("t1", 0, 1000, session="ses_a"), call("t2", 3, 1001, session="ses_a")]
+        assert infer_parents([child("ses_b", 5, 990)], calls) == {"ses_b": "ses_a"}
+
+    def test_calls_of_two_sessions_do_not(self):
+        calls = [call("t1", 0, 1000, session="ses_a"), call("t2", 3, 1001, session="ses_c")]
+        assert infer_parents([child("ses_b", 5, 990)], calls) == {}
+
+    def test_all_turns_of_a_child_must_agree(self):
+        calls = [call("t1", 0, 1000, session="ses_a"), call("t2", 9_000, 9_500, session="ses_c")]
+        turns = [child("ses_b", 5, 990), child("ses_b", 9_005, 9_490)]
+        assert infer_parents(turns, calls) == {}
+        assert infer_parents(turns[:1], calls) == {"ses_b": "ses_a"}

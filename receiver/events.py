@@ -153,6 +153,18 @@ class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
     context: str | None = None
 
 
+class CallHinted(Event, frozen=True, kw_only=True, gc=False):
+    """Something said of a finished call without naming it: it adds to a call that another record tells of, and is no
+    call by itself."""
+
+    tool: str
+    start: int
+    end: int
+    agent: str | None = None
+    skill: str | None = None
+    tool_count: int | None = None
+
+
 class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
     """A metric point counts `count` finished calls of `tool` between `start` and `time`.
 
@@ -241,6 +253,7 @@ Told: TypeAlias = (
     | NoteTold
     | CallTold
     | UnnamedCallTold
+    | CallHinted
     | CallsCounted
     | LinesTold
     | RequestTold

@@ -43,10 +43,10 @@ def _names(raw: bytes, attributes: tuple[str, ...]) -> tuple[str, str]:
     return producer, hashlib.blake2b(raw, digest_size=6).hexdigest()
 
 
-def _source(resource: Resource, wait: int, arrival: int) -> Source:
-    attributes = tuple(str(resource.attributes.get(name) or "") for name in PRODUCER)
+def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
+    attributes = (*(str(resource.attributes.get(name) or "") for name in PRODUCER), *filter(None, (dialect.agent,)))
     producer, key = _names(resource.raw, attributes)
-    return Source(producer, key, resource.raw, wait, arrival)
+    return Source(producer, key, resource.raw, dialect.wait, arrival)
 
 
 class Reading:
@@ -57,7 +57,7 @@ class Reading:
         self._logs = [(d, d.logs) for d in dialects if d.logs]
         self._metrics = [(d, d.metrics) for d in dialects if d.metrics]
         self._spans = [(d, d.spans) for d in dialects if d.spans]
-        self._sources: dict[tuple[bytes, int, int], Source] = {}
+        self._sources: dict[tuple[bytes, str, int], Source] = {}
 
     def read(self, request: Request, arrival: int) -> Evidence:
         """What a request tells. `arrival` is the receiver's clock (ns)."""
@@ -109,10 +109,10 @@ class Reading:
             evidence.discarded[reason] += 1
             return
         evidence.used[dialect.name] += 1
-        key = (resource.raw, dialect.wait, arrival)
+        key = (resource.raw, dialect.name, arrival)
         source = self._sources.get(key)
         if source is None:
-            source = self._sources[key] = _source(resource, dialect.wait, arrival)
+            source = self._sources[key] = _source(resource, dialect, arrival)
         evidence.told.extend((source, event) for event in events)
 
 

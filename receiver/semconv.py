@@ -119,7 +119,7 @@ DISCARDS = {
     "already_left": "told again after its span had left",
     "already_told": "a copy of a report that is held already",
     "not_ended": "unfinished when its session closed, and nothing may be inferred",
-    "not_told": "named only in passing: no time and no kind",
+    "not_told": "named only in passing: no time and no kind, or said of a call that could not be told",
     "cumulative": "a cumulative point of a metric that is read as deltas",
     "set_aside": "its request failed every time that it was built, and was put aside",
     "internal_error": "the dialect failed on the record (a defect: please report it)",

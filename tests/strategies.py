@@ -71,6 +71,18 @@ def _unnamed(draw: st.DrawFn) -> Told:
 
 
 @st.composite
+def _hinted(draw: st.DrawFn) -> Told:
+    start = draw(_AT)
+    return ev.CallHinted(
+        session=draw(_IDS),
+        tool=draw(_TOOLS),
+        start=start,
+        end=start + draw(st.integers(0, 90)) * SECOND,
+        agent=draw(_AGENTS),
+    )
+
+
+@st.composite
 def _counted(draw: st.DrawFn) -> Told:
     start = draw(_AT)
     time = start + draw(st.integers(0, 5000)) * MILLISECOND
@@ -137,6 +149,7 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
     ]
     * 3,
     _unnamed(),
+    _hinted(),
     _counted(),
     _lines(),
     st.builds(
@@ -507,6 +520,7 @@ _VALUES: st.SearchStrategy[object] = st.recursive(
     lambda inner: st.dictionaries(_FIELD_NAMES, inner, max_size=5) | st.lists(inner, max_size=3),
     max_leaves=12,
 )
+ANY_TIMES, ANY_VALUES = _TIMES, _VALUES  # for a dialect's own garbage
 _ATTRIBUTES = st.dictionaries(
     st.sampled_from(
         [
@@ -529,11 +543,15 @@ _ATTRIBUTES = st.dictionaries(
             "skill",
             "command",
             "tool_name",
+            "tool_use_id",
         ]
     ),
     _VALUES,
     max_size=5,
 )
+_LOG_SCOPES = ("opencode.event-relay", "com.opencode", "com.anthropic.claude_code.events", "opencode")
+_SPAN_SCOPES = ("ai", "com.anthropic.claude_code.tracing", "opencode", "")
+_SPAN_NAMES = ("ai.toolCall", "ai.streamText", "ai.streamText.doStream", "claude_code.tool", "other", "")
 _METRICS = st.sampled_from(
     [
         "opencode.tool.executions",
@@ -559,12 +577,13 @@ def garbage(draw: st.DrawFn) -> Request:
     if kind == "logs":
         return logs_request(
             *(_garbage_log(draw) for _ in range(count)),
-            scope=draw(st.sampled_from(["opencode.event-relay", "com.opencode", "opencode", ""])),
+            scope=draw(st.sampled_from([*_LOG_SCOPES, ""])),
         )
     if kind == "metrics":
         return metrics_request(*(_garbage_metric(draw) for _ in range(count)))
     return spans_request(
-        *(_garbage_span(draw) for _ in range(count)), scope=draw(st.sampled_from(["ai", "opencode", ""]))
+        *(_garbage_span(draw) for _ in range(count)),
+        scope=draw(st.sampled_from(_SPAN_SCOPES)),
     )
 
 
@@ -599,7 +618,7 @@ def _garbage_span(draw: st.DrawFn) -> Span:
     span = Span(
         trace_id=draw(st.binary(max_size=17)),
         span_id=draw(st.binary(max_size=9)),
-        name=draw(st.sampled_from(["ai.toolCall", "ai.streamText", "ai.streamText.doStream", "other", ""])),
+        name=draw(st.sampled_from(_SPAN_NAMES)),
         start_time_unix_nano=draw(_TIMES),
         end_time_unix_nano=draw(_TIMES),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from receiver.core import counted, links, lost, unnamed
+from receiver.core import counted, hints, links, lost, unnamed
 from receiver.core.candidates import task_calls
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, merge_stretch
@@ -210,6 +210,8 @@ class _Tree:
             for key in sorted(due):
                 if key in session.unnamed:
                     unnamed.stand_alone(session, key, self.settings.infer)
+            if session.hints and self.settings.infer:
+                hints.add_hints(session, self.forest.left_of(session.id), leaving)
         for session in self.members:
             if not session.counted:
                 continue

@@ -57,7 +57,9 @@ class Closing:
             self._write(session, segment)
         session.pins.clear()
         session.gone = not session.closed
-        for kept in (session.stretches, session.notes, session.lines, session.history):
+        if session.hints:
+            self._leaving.outcome.discards["not_told"] += len(session.hints)
+        for kept in (session.stretches, session.notes, session.lines, session.history, session.hints):
             kept.clear()
         session.agents = dict(sorted(session.agents.items())[-1:])
         self._forest.dirty.add(session.id)

@@ -75,6 +75,17 @@ class Unnamed(msgspec.Struct, gc=False):
     wait: int = 0
 
 
+class Hint(msgspec.Struct, gc=False, array_like=True):
+    """What was said of a call without naming it: see events.CallHinted."""
+
+    tool: str
+    start: int
+    end: int
+    agent: str = ""
+    skill: str = ""
+    tool_count: int | None = None
+
+
 class Counted(msgspec.Struct, gc=False):
     """One metric point: see events.CallsCounted."""
 
@@ -168,6 +179,7 @@ class Session(msgspec.Struct, gc=False):
     requests: dict[str, Item] = {}
     permissions: dict[str, Item] = {}
     unnamed: dict[str, Unnamed] = {}
+    hints: dict[str, Hint] = {}
     counted: dict[str, Counted] = {}
     lines: dict[str, tuple[int, int, int]] = {}
     notes: dict[str, Note] = {}

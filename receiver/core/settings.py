@@ -29,6 +29,7 @@ BUILTIN_TOOLS = frozenset(
         "lsp_hover",
         "background_output",
         "background_cancel",
+        "mcp_tool",  # Claude Code's word for an MCP tool that is not to be named
     }
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.core.facts import Counted, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
+from receiver.core.facts import Counted, Hint, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.history import is_older
 from receiver.core.ids import creation_time
@@ -19,6 +19,7 @@ from receiver.events import (
     CONTENT,
     EXACT,
     GUESSED,
+    CallHinted,
     CallsCounted,
     CallTold,
     EndTold,
@@ -85,6 +86,7 @@ class Taking:
             NoteTold: self._note,
             CallTold: self._call,
             UnnamedCallTold: self._unnamed,
+            CallHinted: self._hint,
             CallsCounted: self._counted,
             LinesTold: self._lines,
             RequestTold: self._request,
@@ -222,6 +224,16 @@ class Taking:
         news = learn(told.facts, "resource", event.rank, source.key) or news
         told.arrival, told.wait = max(told.arrival, source.arrival), max(told.wait, source.wait)
         return None if news else "already_told"
+
+    def _hint(self, forest: Forest, source: Source, event: CallHinted) -> str | None:
+        session = self._touch(forest, source, event.session)
+        self._span_of_activity(session, event.start, event.end)
+        hint = Hint(event.tool, event.start, event.end, event.agent or "", event.skill or "", event.tool_count)
+        key = repr(hint)
+        if key in session.hints:
+            return "already_told"
+        session.hints[key] = hint
+        return None
 
     def _child(self, forest: Forest, source: Source, event: CallTold | UnnamedCallTold, child: str) -> None:
         """A call names the session that it started: a statement about that session, if not the best one."""

@@ -44,6 +44,7 @@ from receiver.model import STATUS_ERROR, Attributes, LogRecord, MetricPoint, Spa
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 _SCOPES = ("com.opencode", "com.anthropic.claude_code")
+_SPAN_SCOPE = "com.opencode"  # the plugin that has Claude Code's scopes sends no spans
 _PREFIXES = ("opencode.", "claude_code.")
 _CHILD_TITLE = re.compile(r" \(@(\S+) subagent\)$")
 _ERROR_NAME = re.compile(r"^([A-Z][A-Za-z]*(?:Error|Exception))\b")
@@ -293,7 +294,7 @@ _EVENTS: dict[str, Callable[[_Record], Iterator[Told]]] = {
 
 def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
     """What one of the plugins' own spans tells; None if it is none."""
-    if not span.scope.name.startswith(_SCOPES):
+    if not span.scope.name.startswith(_SPAN_SCOPE):
         return None
     session = as_id(span.attributes.get("session.id"))
     call = as_id(first(span.attributes, "tool.id", "tool_use_id"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receiver.dialects import ai_sdk, event_relay, plugin_otel, telemetry_plugin
+from receiver.dialects import ai_sdk, claude_code, claude_spans, event_relay, plugin_otel, telemetry_plugin
 from receiver.dialects.reading import Wanted
 from receiver.events import Told
 from receiver.model import LogRecord, MetricPoint, SpanRecord
@@ -14,10 +14,12 @@ from receiver.model import LogRecord, MetricPoint, SpanRecord
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One producer's way to tell. Each reader gives events, or None for a record that is not of this dialect. `wait`
-    (ns) is how much later another signal of the same producer may tell of the same thing."""
+    (ns) is how much later another signal of the same producer may tell of the same thing. `agent` is set where it is
+    another agent that tells, whose sessions have nothing to do with OpenCode's though the resource be the same."""
 
     name: str
     wait: int = 0
+    agent: str = ""
     logs: Callable[[LogRecord, Wanted], Sequence[Told] | None] | None = None
     metrics: Callable[[MetricPoint, Wanted], Sequence[Told] | None] | None = None
     spans: Callable[[SpanRecord, Wanted], Sequence[Told] | None] | None = None
@@ -26,6 +28,14 @@ class Dialect:
 DIALECTS: tuple[Dialect, ...] = (
     Dialect("event_relay", logs=event_relay.logs),
     Dialect("telemetry_plugin", telemetry_plugin.FLUSH, logs=telemetry_plugin.logs, metrics=telemetry_plugin.metrics),
+    Dialect(
+        "claude_code",
+        claude_code.FLUSH,
+        agent="claude-code",
+        logs=claude_code.logs,
+        metrics=claude_code.metrics,
+        spans=claude_spans.spans,
+    ),
     Dialect(
         "plugin_otel",
         plugin_otel.FLUSH,

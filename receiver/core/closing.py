@@ -203,9 +203,14 @@ class Closing:
             for key, other in sorted(self._forest.sessions.items())
             if key != session.id
             and session.history
-            and all(call in other.calls or self._forest.has_left(other.id, f"call:{call}") for call in session.history)
+            and all(self._has_call(other, call) for call in session.history)
         ]
         return holders[0] if len(holders) == 1 else None
+
+    def _has_call(self, session: Session, call: str) -> bool:
+        """Whether a session told of a call, by its id or by the facts that identify it."""
+        reported = call.startswith("~") and call[1:] in session.unnamed
+        return reported or call in session.calls or self._forest.has_left(session.id, f"call:{call}")
 
     # what it says
 

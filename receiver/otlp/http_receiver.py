@@ -23,8 +23,9 @@ from receiver.otlp.admission import Accept, Admission, Observe
 from receiver.otlp.auth import Auth
 from receiver.otlp.content_encoding import ALGORITHMS, algorithm, decompress, too_large
 from receiver.otlp.cors import Cors
-from receiver.otlp.doors import Door, InProcess, Splice
-from receiver.otlp.endpoint import bind
+from receiver.otlp.doors import Door, InProcess
+from receiver.otlp.endpoint import bind, bind_unix
+from receiver.otlp.splicing import Backend, Splice
 from receiver.otlp.status import http_refusal, http_status
 from receiver.otlp.tls import TLSSettings, server_ssl_context
 
@@ -50,12 +51,13 @@ _aiohttp_log.addFilter(_not_a_clients_doing)
 class GrpcBackend:
     """Where gRPC that arrives on the HTTP port goes: `host:port` or `unix:` path, served without TLS.
 
-    `auth` is what that server demands. Where it differs from the HTTP server's own, nothing is passed on: one
-    server's port must not be a way around the other's credentials.
+    `auth` and `tls` are what that server demands at its own port. Where they differ from the HTTP server's, nothing is
+    passed on: one server's port must not be a way around the other's credentials.
     """
 
     address: str
     auth: Auth | None = None
+    tls: TLSSettings | None = None
 
 
 class _Refusal(Exception):  # noqa: N818  HTTP's answer to what is no Export request; never leaves this file
@@ -66,7 +68,11 @@ class _Refusal(Exception):  # noqa: N818  HTTP's answer to what is no Export req
 
 
 class HttpReceiver:
-    """The OTLP/HTTP server. `max_request_body_size` is in bytes, before and after decompression."""
+    """The OTLP/HTTP server.
+
+    `max_request_body_size` is in bytes, before and after decompression. `inner` is a `unix:` path for what another door
+    passes on of this server's own TLS.
+    """
 
     def __init__(
         self,
@@ -81,6 +87,7 @@ class HttpReceiver:
         tls: TLSSettings | None = None,
         cors: Cors | None = None,
         grpc: GrpcBackend | None = None,
+        inner: str = "",
     ) -> None:
         self._endpoint = endpoint
         self._admission = Admission("http", accept, observe)
@@ -90,8 +97,8 @@ class HttpReceiver:
         self._auth = auth
         self._tls = tls
         self._cors = cors
-        # Over TLS, HTTP/2 is agreed upon by ALPN, and OTLP/HTTP clients too would choose it if offered.
-        spliced = grpc is not None and tls is None and grpc.auth == auth
+        self._inner = inner
+        spliced = grpc is not None and (grpc.auth, grpc.tls) == (auth, tls)
         self._splice = Splice(grpc.address) if grpc is not None and spliced else None
         self._server: web.Server | None = None
         self._door: Door | None = None
@@ -101,13 +108,20 @@ class HttpReceiver:
 
         Raises ReceiverError when it cannot bind, ConfigError when TLS cannot be set up.
         """
-        context = server_ssl_context(self._tls) if self._tls else None
+        context = server_ssl_context(self._tls, http2=self._splice is not None) if self._tls else None
         sockets = bind(self._endpoint)
         port = int(sockets[0].getsockname()[1])
         self._server = web.Server(self._handle, auto_decompress=False, access_log=None, logger=_aiohttp_log)
         self._door = Door(InProcess(self._server), self._splice)
+        if self._inner and context is not None:
+            sockets.append(bind_unix(self._inner))
         await self._door.open(sockets, context)
         return port
+
+    def backend(self) -> Backend:
+        """Takes connections that came to another door, once started: as they came, that is, before TLS."""
+        assert self._server is not None
+        return InProcess(self._server) if self._tls is None else Splice(self._inner)
 
     async def stop(self, grace: float = 5.0) -> None:
         """Take no new request, let those in flight finish for up to `grace` seconds.

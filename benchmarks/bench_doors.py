@@ -54,7 +54,7 @@ async def _serve(pipe, stored: bool) -> None:
         await door.open(sockets)
         pipe.send((port, sockets[0].getsockname()[1]))
         while await asyncio.to_thread(pipe.recv) != "stop":
-            while pipeline and (await pipeline.backlog()).rows:  # what was taken is built on whose account it is
+            while pipeline and (await pipeline.backlog()).rows:  # noqa: ASYNC110 - the owner's thread is waited for
                 await asyncio.sleep(0.01)
             pipe.send(time.process_time())
         door.close()

@@ -30,6 +30,7 @@ from receiver.otlp.status import http_refusal, http_status
 from receiver.otlp.tls import TLSSettings, server_ssl_context
 
 DEFAULT_MAX_REQUEST_BODY_SIZE = 20 << 20  # confighttp's default
+DEFAULT_TIMEOUT = 60.0  # s; confighttp's read_header_timeout and idle_timeout; the SDKs give up after 10
 DEFAULT_PATHS: Mapping[str, Signal] = {"/v1/logs": "logs", "/v1/metrics": "metrics", "/v1/traces": "traces"}
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
@@ -71,7 +72,8 @@ class HttpReceiver:
     """The OTLP/HTTP server.
 
     `max_request_body_size` is in bytes, before and after decompression. `inner` is a `unix:` path for what another door
-    passes on of this server's own TLS.
+    passes on of this server's own TLS. `timeout` (s) is what a client has for a request's head, for its body, and
+    between two requests.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class HttpReceiver:
         cors: Cors | None = None,
         grpc: GrpcBackend | None = None,
         inner: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         self._endpoint = endpoint
         self._admission = Admission("http", accept, observe)
@@ -98,6 +101,7 @@ class HttpReceiver:
         self._tls = tls
         self._cors = cors
         self._inner = inner
+        self._timeout = timeout
         spliced = grpc is not None and (grpc.auth, grpc.tls) == (auth, tls)
         self._splice = Splice(grpc.address) if grpc is not None and spliced else None
         self._server: web.Server | None = None
@@ -111,8 +115,14 @@ class HttpReceiver:
         context = server_ssl_context(self._tls, http2=self._splice is not None) if self._tls else None
         sockets = bind(self._endpoint)
         port = int(sockets[0].getsockname()[1])
-        self._server = web.Server(self._handle, auto_decompress=False, access_log=None, logger=_aiohttp_log)
-        self._door = Door(InProcess(self._server), self._splice)
+        self._server = web.Server(
+            self._handle,
+            auto_decompress=False,
+            access_log=None,
+            logger=_aiohttp_log,
+            keepalive_timeout=self._timeout,
+        )
+        self._door = Door(InProcess(self._server), self._splice, self._timeout)
         if self._inner and context is not None:
             sockets.append(bind_unix(self._inner))
         await self._door.open(sockets, context)
@@ -191,11 +201,16 @@ class HttpReceiver:
         chunks: list[bytes] = []
         size = 0
         try:
-            while chunk := await request.content.readany():
-                size += len(chunk)
-                if size > self._limit:
-                    raise too_large(self._limit)
-                chunks.append(chunk)
+            async with asyncio.timeout(self._timeout):
+                while chunk := await request.content.readany():
+                    size += len(chunk)
+                    if size > self._limit:
+                        raise too_large(self._limit)
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise _Refusal(
+                408, f"the body did not come within {self._timeout:.0f} s", {"Connection": "close"}
+            ) from None
         except web.RequestPayloadError as error:
             raise MalformedError(f"the body could not be read: {error}") from None
         return b"".join(chunks)

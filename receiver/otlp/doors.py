@@ -18,7 +18,7 @@ from receiver.otlp.splicing import Backend
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4
 
-_FIRST_BYTES_TIMEOUT = 60.0  # net/http's ReadHeaderTimeout as confighttp sets it
+FIRST_BYTES_TIMEOUT = 60.0  # net/http's ReadHeaderTimeout as confighttp sets it
 
 
 class Door:
@@ -28,7 +28,7 @@ class Door:
     """
 
     def __init__(
-        self, http1: Backend, http2: Backend | None = None, first_bytes_timeout: float = _FIRST_BYTES_TIMEOUT
+        self, http1: Backend, http2: Backend | None = None, first_bytes_timeout: float = FIRST_BYTES_TIMEOUT
     ) -> None:
         self._http1 = http1
         self._http2 = http2

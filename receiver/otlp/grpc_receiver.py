@@ -25,7 +25,7 @@ from receiver.errors import ReceiverError, UnauthenticatedError
 from receiver.model import SIGNALS, Signal
 from receiver.otlp.admission import Accept, Admission, Observe
 from receiver.otlp.auth import Auth
-from receiver.otlp.doors import Door
+from receiver.otlp.doors import FIRST_BYTES_TIMEOUT, Door
 from receiver.otlp.endpoint import bind
 from receiver.otlp.splicing import Backend, Splice
 from receiver.otlp.status import grpc_status
@@ -131,10 +131,10 @@ class GrpcReceiver:
         await self.set_serving(True)
         return port
 
-    async def share(self, http: Backend) -> None:
-        """Open the port; connections that speak HTTP/1 go to `http`."""
+    async def share(self, http: Backend, patience: float = FIRST_BYTES_TIMEOUT) -> None:
+        """Open the port; connections that speak HTTP/1 go to `http`. In `patience` (s) they must say what they speak."""
         self._splice = Splice(self._inner("grpc"))
-        self._door = Door(http, self._splice)
+        self._door = Door(http, self._splice, patience)
         await self._door.open(self._sockets)
         self._sockets = []
 
@@ -236,6 +236,7 @@ def _options(size: int, streams: int, keepalive: Keepalive) -> list[tuple[str, i
     options = [
         ("grpc.so_reuseport", 0),  # or two receivers would share a port, and each see half of a session
         ("grpc.max_receive_message_length", size),
+        ("grpc.server_handshake_timeout_ms", round(FIRST_BYTES_TIMEOUT * 1000)),  # until the client's SETTINGS
         *keepalive.options(),
     ]
     if streams:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -35,6 +36,8 @@ DEFAULT_PATHS: Mapping[str, Signal] = {"/v1/logs": "logs", "/v1/metrics": "metri
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 # Decoding more than this would hold the loop for tens of milliseconds; a compressed body grows many times.
+_LINGERING = 10.0  # s in which what is left of a refused body is read, so that the client sees the answer
+_DECODING = 2  # at the same time; Python would not be faster with more
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 256 << 10, 32 << 10
 
 
@@ -104,6 +107,8 @@ class HttpReceiver:
         self._timeout = timeout
         spliced = grpc is not None and (grpc.auth, grpc.tls) == (auth, tls)
         self._splice = Splice(grpc.address) if grpc is not None and spliced else None
+        # A large body takes many times its size while it is decoded: few at a time, and the others wait.
+        self._decoding = ThreadPoolExecutor(_DECODING, "otlp-http")
         self._server: web.Server | None = None
         self._door: Door | None = None
 
@@ -121,6 +126,7 @@ class HttpReceiver:
             access_log=None,
             logger=_aiohttp_log,
             keepalive_timeout=self._timeout,
+            lingering_time=min(_LINGERING, self._timeout),
         )
         self._door = Door(InProcess(self._server), self._splice, self._timeout)
         if self._inner and context is not None:
@@ -145,6 +151,7 @@ class HttpReceiver:
         if self._splice is not None:
             closing.append(self._splice.close(grace))
         await asyncio.gather(*closing)
+        self._decoding.shutdown(wait=False)
         self._door = self._server = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -220,7 +227,8 @@ class HttpReceiver:
         inline = _INLINE_COMPRESSED_BYTES if encoding not in ("", "identity") else _INLINE_BYTES
         if len(body) <= inline:
             return _decode(signal, body, encoding, is_json, self._limit)
-        return await asyncio.to_thread(_decode, signal, body, encoding, is_json, self._limit)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoding, _decode, signal, body, encoding, is_json, self._limit)
 
 
 def _decode(signal: Signal, body: bytes, encoding: str, is_json: bool, limit: int) -> Validated:

@@ -66,7 +66,7 @@ class Edge:
         grpc = await self.grpc(endpoint="localhost:0", auth=auth, tls=tls, folder=str(folder))
         backend, inner = GrpcBackend(grpc.address, auth, tls), f"unix:{folder}/http"
         other = await self.http(endpoint="localhost:0", auth=auth, tls=tls, grpc=backend, inner=inner, **http)
-        await grpc.share(other.backend())
+        await grpc.share(other.backend(), http.get("timeout", 60))
         return grpc, other
 
     def channel(self, port, credentials=None, options=()):

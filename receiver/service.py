@@ -25,6 +25,7 @@ from receiver.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
+_LONGEST_FOLDER = 96  # bytes; a socket's path has 103 on macOS, and seven are for its name
 GRACE = 5.0  # s that requests under way have to finish
 
 
@@ -118,16 +119,18 @@ class Service:
         """A private folder for the sockets behind ports that take either protocol; empty where each takes its own."""
         apart = wiring.apart(protocols)
         if apart in ("auth", "tls"):
-            _log.warning(
-                f"receivers::{name}: each port takes its own protocol only, since {apart} differs between them"
-            )
+            _log.warning(f"receivers::{name}: each port takes its own protocol only, since their {apart} differs")
         if apart:
             return ""
         try:
-            return self._stack.enter_context(TemporaryDirectory(prefix="otr-", ignore_cleanup_errors=True))
+            folder = self._stack.enter_context(TemporaryDirectory(prefix="otr-", ignore_cleanup_errors=True))
         except OSError as error:
             _log.warning(f"receivers::{name}: each port takes its own protocol only: no temporary folder: {error}")
             return ""
+        if len(folder.encode()) > _LONGEST_FOLDER:
+            _log.warning(f"receivers::{name}: each port takes its own protocol only: TMPDIR is too long for sockets")
+            return ""
+        return folder
 
     def _rejected(self, exporter: str, signal: Signal, count: int, message: str) -> None:
         if self._metrics is not None:

@@ -132,7 +132,7 @@ class GrpcReceiver:
         return port
 
     async def share(self, http: Backend, patience: float = FIRST_BYTES_TIMEOUT) -> None:
-        """Open the port; connections that speak HTTP/1 go to `http`. In `patience` (s) they must say what they speak."""
+        """Open the port; HTTP/1 goes to `http`. `patience` (s) is how long a client may take to show what it speaks."""
         self._splice = Splice(self._inner("grpc"))
         self._door = Door(http, self._splice, patience)
         await self._door.open(self._sockets)

@@ -4,14 +4,19 @@ Data only. test_http_conformance.py asks a running receiver row by row, and hold
 """
 
 import gzip
+import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cramjam
 import lz4.frame
-from backports import zstd
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 PROTOBUF, JSON, TEXT = "application/x-protobuf", "application/json", "text/plain"
 LIMIT = 100_000  # bytes that the receiver of the test takes

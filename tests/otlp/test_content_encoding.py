@@ -2,16 +2,21 @@
 
 import gzip
 import resource
+import sys
 import tracemalloc
 import zlib
 
 import cramjam
 import lz4.frame
 import pytest
-from backports import zstd
 
 from receiver.errors import MalformedError, TooLargeError
 from receiver.otlp.content_encoding import decompress
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 TEXT = b"hello, hello, hello " * 1000
 BARE = zlib.compress(TEXT)[2:-4]

@@ -8,16 +8,17 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from tempfile import TemporaryDirectory
 
 import structlog
 from rich.console import Console
 
 from receiver import __version__, config, wiring
+from receiver.errors import ReceiverError
 from receiver.model import Signal
 from receiver.observer import NoObserver, Observer
 from receiver.otlp.grpc_receiver import GrpcReceiver
 from receiver.otlp.http_receiver import HttpReceiver
+from receiver.otlp.private_folder import private_folder, sweep
 from receiver.pipeline import Pipeline
 from receiver.sending import Sender
 from receiver.side_doors import SideDoors
@@ -25,7 +26,6 @@ from receiver.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
-_LONGEST_FOLDER = 96  # bytes; a socket's path has 103 on macOS, and seven are for its name
 GRACE = 5.0  # s that requests under way have to finish
 
 
@@ -122,15 +122,12 @@ class Service:
             _log.warning(f"receivers::{name}: each port takes its own protocol only, since their {apart} differs")
         if apart:
             return ""
+        sweep()
         try:
-            folder = self._stack.enter_context(TemporaryDirectory(prefix="otr-", ignore_cleanup_errors=True))
-        except OSError as error:
-            _log.warning(f"receivers::{name}: each port takes its own protocol only: no temporary folder: {error}")
+            return self._stack.enter_context(private_folder())
+        except ReceiverError as error:
+            _log.warning(f"receivers::{name}: each port takes its own protocol only, since {error}")
             return ""
-        if len(folder.encode()) > _LONGEST_FOLDER:
-            _log.warning(f"receivers::{name}: each port takes its own protocol only: TMPDIR is too long for sockets")
-            return ""
-        return folder
 
     def _rejected(self, exporter: str, signal: Signal, count: int, message: str) -> None:
         if self._metrics is not None:

@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint types contract format proto docs golden deep slow e2e bench clean
+.PHONY: run test check lint types contract format proto docs golden deep slow e2e interop-clients bench clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 with no configuration, and show each finished tree
 	$(BIN)/opencode-trace-receiver run
@@ -58,9 +58,13 @@ slow: $(VENV)/.dev  ## the tests that take minutes (kill -9 at random points, te
 e2e: $(VENV)/.dev  ## the real OpenCode agent against `run` (needs node, npm, git; installs the agent from npm)
 	$(BIN)/pytest tests/e2e -m e2e
 
+interop-clients: $(VENV)/.dev  ## OpenTelemetry's exporters for JavaScript against `run` (needs node, npm; installs them from npm)
+	$(BIN)/pytest tests/interop_clients -m interop -s
+
 bench: $(VENV)/.dev  ## records a second, CPU a record; memory
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_pipeline.py
 	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_doors.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,10 +13,12 @@ import structlog
 from rich.console import Console
 
 from receiver import __version__, config, wiring
+from receiver.errors import ReceiverError
 from receiver.model import Signal
 from receiver.observer import NoObserver, Observer
 from receiver.otlp.grpc_receiver import GrpcReceiver
 from receiver.otlp.http_receiver import HttpReceiver
+from receiver.otlp.private_folder import private_folder, sweep
 from receiver.pipeline import Pipeline
 from receiver.sending import Sender
 from receiver.side_doors import SideDoors
@@ -95,20 +97,37 @@ class Service:
 
     async def _open_doors(self, name: str, protocols: config.Protocols) -> None:
         observe = self._metrics.at_door(name) if self._metrics else _ignore
-        grpc = None
+        folder = self._folder(name, protocols)
+        grpc = http = None
         if protocols.grpc is not None:
-            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, observe)
+            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, observe, folder)
+            self._doors.append(grpc)
             with wiring.under(f"receivers::{name}::protocols::grpc"):
                 port = await grpc.start()
-            self._doors.append(grpc)
             _log.info("listening", protocol="grpc", endpoint=_with_port(protocols.grpc.endpoint, port))
         if protocols.http is not None:
-            behind = (grpc, protocols.grpc) if grpc is not None and protocols.grpc is not None else None
-            http = wiring.http_receiver(protocols.http, self.pipeline.accept, observe, behind)
+            behind = grpc if folder else None
+            http = wiring.http_receiver(protocols.http, self.pipeline.accept, observe, behind, folder)
+            self._doors.append(http)
             with wiring.under(f"receivers::{name}::protocols::http"):
                 port = await http.start()
-            self._doors.append(http)
             _log.info("listening", protocol="http", endpoint=_with_port(protocols.http.endpoint, port))
+        if folder and grpc is not None and http is not None:
+            await grpc.share(http.backend())
+
+    def _folder(self, name: str, protocols: config.Protocols) -> str:
+        """A private folder for the sockets behind ports that take either protocol; empty where each takes its own."""
+        apart = wiring.apart(protocols)
+        if apart in ("auth", "tls"):
+            _log.warning(f"receivers::{name}: each port takes its own protocol only, since their {apart} differs")
+        if apart:
+            return ""
+        sweep()
+        try:
+            return self._stack.enter_context(private_folder())
+        except ReceiverError as error:
+            _log.warning(f"receivers::{name}: each port takes its own protocol only, since {error}")
+            return ""
 
     def _rejected(self, exporter: str, signal: Signal, count: int, message: str) -> None:
         if self._metrics is not None:

@@ -159,8 +159,16 @@ def retry(section: config.Exporter) -> RetryOnFailure:
     )
 
 
-def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe) -> GrpcReceiver:
-    """The gRPC door."""
+def apart(protocols: config.Protocols) -> str:
+    """The key by which gRPC and HTTP differ so that neither may be taken on the other's port; empty where both may."""
+    grpc, http = protocols.grpc, protocols.http
+    if grpc is None or http is None:
+        return "protocols"
+    return next((key for key in ("auth", "tls") if getattr(grpc, key) != getattr(http, key)), "")
+
+
+def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe, folder: str = "") -> GrpcReceiver:
+    """The gRPC door. With a private `folder`, its port is to be shared with HTTP."""
     keepalive = section.keepalive
     return GrpcReceiver(
         accept,
@@ -179,6 +187,7 @@ def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe) 
         ),
         auth=_auth(section.auth),
         tls=_server_tls(section.tls),
+        folder=folder,
     )
 
 
@@ -188,12 +197,11 @@ def _seconds(duration: int) -> float | None:
 
 
 def http_receiver(
-    section: config.HTTPServer, accept: Accept, observe: Observe, grpc: tuple[GrpcReceiver, config.GRPCServer] | None
+    section: config.HTTPServer, accept: Accept, observe: Observe, grpc: GrpcReceiver | None = None, folder: str = ""
 ) -> HttpReceiver:
-    """The HTTP door. gRPC that comes to it is handed to the gRPC door, unless that one speaks TLS."""
-    backend = None
-    if grpc is not None and grpc[1].tls is None:
-        backend = GrpcBackend(grpc[0].address, _auth(grpc[1].auth))
+    """The HTTP door. gRPC that comes to it is handed to `grpc`, which asks for the same auth and TLS as it."""
+    auth, tls = _auth(section.auth), _server_tls(section.tls)
+    backend = GrpcBackend(grpc.address, auth, tls) if grpc is not None else None
     cors = section.cors
     return HttpReceiver(
         accept,
@@ -201,10 +209,11 @@ def http_receiver(
         observe=observe,
         max_request_body_size=section.max_request_body_size,
         compression_algorithms=section.compression_algorithms,
-        auth=_auth(section.auth),
-        tls=_server_tls(section.tls),
+        auth=auth,
+        tls=tls,
         cors=Cors(tuple(cors.allowed_origins), tuple(cors.allowed_headers), max_age=cors.max_age) if cors else None,
         grpc=backend,
+        inner=f"unix:{folder}/http" if folder else "",
     )
 
 

@@ -198,3 +198,12 @@ async def test_a_recording_that_cannot_be_read_ends_it(receiver, stack):
 async def test_an_endpoint_that_cannot_be_is_told():
     with pytest.raises(ConfigError):
         await replay(RECORDINGS, "http://host:port")
+
+
+async def test_an_endpoint_that_nobody_speaks_is_refused_before_anything_is_read():
+    def recordings():
+        raise AssertionError("read")
+        yield
+
+    with pytest.raises(ConfigError, match=r"ftp:// is not spoken here"):
+        await replay(recordings(), "ftp://x")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from receiver.config.section import Count, Duration, Flag, Listen, Secret, Section, Size, Text, lasting
 from receiver.config.tls import TLSServer
 
-Algorithm = Literal["", "gzip", "zlib", "deflate"]
+Algorithm = Literal["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"]
 
 
 class Basic(Section):
@@ -93,7 +93,7 @@ class HTTPServer(Section):
         default=20_971_520, description="largest request in bytes, counted after decompression"
     )
     compression_algorithms: tuple[Algorithm, ...] = Field(
-        default=("", "gzip", "zlib", "deflate"),
+        default=("", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"),
         description="content encodings that are taken; the empty one is none",
     )
     cors: CORS | None = Field(default=None, description="let web pages send")

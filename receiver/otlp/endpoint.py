@@ -57,6 +57,19 @@ def bind(endpoint: str) -> list[socket.socket]:
         return sockets
 
 
+def bind_unix(endpoint: str) -> socket.socket:
+    """A listening socket at a `unix:` path. Raises ReceiverError."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(endpoint.removeprefix("unix:"))
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        raise _cannot(endpoint, error) from None
+    return listening
+
+
 def _resolve(endpoint: str, host: str) -> list[tuple[socket.AddressFamily, str]]:
     try:
         found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -1,11 +1,15 @@
 """OTLP/gRPC in: the three Export services, health and reflection on one grpc.aio server.
 
+grpcio can be given neither a connection that is accepted already nor a word in what it accepts. So where HTTP is to be
+taken on the same port, a door stands before the server, and the server listens on a socket in a private folder.
+
 The Export handlers have no deserializer: a request's bytes are the bytes that are kept. Sizes are enforced by
 gRPC itself, after decompression too. Credentials are checked before a message is read.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -21,7 +25,9 @@ from receiver.errors import ReceiverError, UnauthenticatedError
 from receiver.model import SIGNALS, Signal
 from receiver.otlp.admission import Accept, Admission, Observe
 from receiver.otlp.auth import Auth
+from receiver.otlp.doors import FIRST_BYTES_TIMEOUT, Door
 from receiver.otlp.endpoint import bind
+from receiver.otlp.splicing import Backend, Splice
 from receiver.otlp.status import grpc_status
 from receiver.otlp.tls import TLSSettings, server_credentials
 
@@ -30,6 +36,7 @@ DEFAULT_MAX_RECV_MSG_SIZE = 64 << 20
 
 _Context: TypeAlias = "aio.ServicerContext[bytes, bytes]"
 _UNIX = "unix:"
+_FLUSH = 1.0  # s in which the last answers pass the door, after the server has given them
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound
 
 
@@ -65,6 +72,7 @@ class GrpcReceiver:
     """The OTLP/gRPC server.
 
     `endpoint` is host:port, or `unix:` and a path for a socket that only this machine reaches.
+    With a private `folder` the port is shared: nothing is accepted before share() says where HTTP goes.
     `max_recv_msg_size` is in bytes, after decompression; `max_concurrent_streams` is per connection (0: any).
     """
 
@@ -79,8 +87,13 @@ class GrpcReceiver:
         keepalive: Keepalive | None = None,
         auth: Auth | None = None,
         tls: TLSSettings | None = None,
+        folder: str = "",
     ) -> None:
         self._endpoint = endpoint
+        self._folder = folder
+        self._sockets: list[socket.socket] = []
+        self._door: Door | None = None
+        self._splice: Splice | None = None
         self._admission = Admission("grpc", accept, observe)
         self._auth = auth
         self._tls = tls
@@ -91,7 +104,10 @@ class GrpcReceiver:
 
     @property
     def address(self) -> str:
-        """Where another part of this process reaches the server: host:port or `unix:` path, once started."""
+        """Where another part of this process reaches the server: host:port or `unix:` path, once started.
+
+        Without TLS where the port is shared, since the other part has undone it.
+        """
         return self._address
 
     async def start(self) -> int:
@@ -100,18 +116,27 @@ class GrpcReceiver:
         Raises ReceiverError when it cannot bind, ConfigError when TLS cannot be set up.
         """
         credentials = server_credentials(self._tls) if self._tls else None
-        addresses, port = _addresses(self._endpoint)
+        addresses, port = self._shared() if self._folder else _addresses(self._endpoint)
         server = aio.server(options=self._options)
         exports = {f"/{EXPORT_SERVICES[signal].name}/Export": self._handler(signal) for signal in SIGNALS}
         server.add_generic_rpc_handlers((_ExportHandlers(exports, self._auth, self._admission),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(_service_names(), server)
         self._bind(server, addresses, credentials)
+        if self._folder and credentials is not None:
+            self._bind(server, addresses := [self._inner("plain")], None)
         await server.start()
         self._server = server
         self._address = _reachable(addresses[0])
         await self.set_serving(True)
         return port
+
+    async def share(self, http: Backend, patience: float = FIRST_BYTES_TIMEOUT) -> None:
+        """Open the port; HTTP/1 goes to `http`. `patience` (s) is how long a client may take to show what it speaks."""
+        self._splice = Splice(self._inner("grpc"))
+        self._door = Door(http, self._splice, patience)
+        await self._door.open(self._sockets)
+        self._sockets = []
 
     async def set_serving(self, serving: bool) -> None:
         """What grpc.health.v1 answers, for the server and for each Export service."""
@@ -121,10 +146,23 @@ class GrpcReceiver:
 
     async def stop(self, grace: float | None = 5.0) -> None:
         """Say NOT_SERVING, take no new request, let those in flight finish for up to `grace` seconds."""
+        if self._door is not None:
+            self._door.close()
+        for bound in self._sockets:
+            bound.close()
         if self._server is not None:
             await self._health.enter_graceful_shutdown()
             await self._server.stop(grace)
             self._server = None
+        if self._splice is not None:
+            await self._splice.close(_FLUSH)
+
+    def _shared(self) -> tuple[list[str], int]:
+        self._sockets = bind(self._endpoint)
+        return [self._inner("grpc")], int(self._sockets[0].getsockname()[1])
+
+    def _inner(self, name: str) -> str:
+        return f"{_UNIX}{self._folder}/{name}"
 
     def _bind(self, server: aio.Server, addresses: list[str], credentials: grpc.ServerCredentials | None) -> None:
         try:
@@ -198,6 +236,7 @@ def _options(size: int, streams: int, keepalive: Keepalive) -> list[tuple[str, i
     options = [
         ("grpc.so_reuseport", 0),  # or two receivers would share a port, and each see half of a session
         ("grpc.max_receive_message_length", size),
+        ("grpc.server_handshake_timeout_ms", round(FIRST_BYTES_TIMEOUT * 1000)),  # until the client's SETTINGS
         *keepalive.options(),
     ]
     if streams:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -23,16 +24,20 @@ from receiver.otlp.admission import Accept, Admission, Observe
 from receiver.otlp.auth import Auth
 from receiver.otlp.content_encoding import ALGORITHMS, algorithm, decompress, too_large
 from receiver.otlp.cors import Cors
-from receiver.otlp.doors import Door, InProcess, Splice
-from receiver.otlp.endpoint import bind
+from receiver.otlp.doors import Door, InProcess
+from receiver.otlp.endpoint import bind, bind_unix
+from receiver.otlp.splicing import Backend, Splice
 from receiver.otlp.status import http_refusal, http_status
 from receiver.otlp.tls import TLSSettings, server_ssl_context
 
 DEFAULT_MAX_REQUEST_BODY_SIZE = 20 << 20  # confighttp's default
+DEFAULT_TIMEOUT = 60.0  # s; confighttp's read_header_timeout and idle_timeout; the SDKs give up after 10
 DEFAULT_PATHS: Mapping[str, Signal] = {"/v1/logs": "logs", "/v1/metrics": "metrics", "/v1/traces": "traces"}
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 # Decoding more than this would hold the loop for tens of milliseconds; a compressed body grows many times.
+_LINGERING = 10.0  # s in which what is left of a refused body is read, so that the client sees the answer
+_DECODING = 2  # at the same time; Python would not be faster with more
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 256 << 10, 32 << 10
 
 
@@ -50,12 +55,13 @@ _aiohttp_log.addFilter(_not_a_clients_doing)
 class GrpcBackend:
     """Where gRPC that arrives on the HTTP port goes: `host:port` or `unix:` path, served without TLS.
 
-    `auth` is what that server demands. Where it differs from the HTTP server's own, nothing is passed on: one
-    server's port must not be a way around the other's credentials.
+    `auth` and `tls` are what that server demands at its own port. Where they differ from the HTTP server's, nothing is
+    passed on: one server's port must not be a way around the other's credentials.
     """
 
     address: str
     auth: Auth | None = None
+    tls: TLSSettings | None = None
 
 
 class _Refusal(Exception):  # noqa: N818  HTTP's answer to what is no Export request; never leaves this file
@@ -66,7 +72,12 @@ class _Refusal(Exception):  # noqa: N818  HTTP's answer to what is no Export req
 
 
 class HttpReceiver:
-    """The OTLP/HTTP server. `max_request_body_size` is in bytes, before and after decompression."""
+    """The OTLP/HTTP server.
+
+    `max_request_body_size` is in bytes, before and after decompression. `inner` is a `unix:` path for what another door
+    passes on of this server's own TLS. `timeout` (s) is what a client has for a request's head, for its body, and
+    between two requests.
+    """
 
     def __init__(
         self,
@@ -81,6 +92,8 @@ class HttpReceiver:
         tls: TLSSettings | None = None,
         cors: Cors | None = None,
         grpc: GrpcBackend | None = None,
+        inner: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         self._endpoint = endpoint
         self._admission = Admission("http", accept, observe)
@@ -90,9 +103,12 @@ class HttpReceiver:
         self._auth = auth
         self._tls = tls
         self._cors = cors
-        # Over TLS, HTTP/2 is agreed upon by ALPN, and OTLP/HTTP clients too would choose it if offered.
-        spliced = grpc is not None and tls is None and grpc.auth == auth
+        self._inner = inner
+        self._timeout = timeout
+        spliced = grpc is not None and (grpc.auth, grpc.tls) == (auth, tls)
         self._splice = Splice(grpc.address) if grpc is not None and spliced else None
+        # A large body takes many times its size while it is decoded: few at a time, and the others wait.
+        self._decoding = ThreadPoolExecutor(_DECODING, "otlp-http")
         self._server: web.Server | None = None
         self._door: Door | None = None
 
@@ -101,13 +117,27 @@ class HttpReceiver:
 
         Raises ReceiverError when it cannot bind, ConfigError when TLS cannot be set up.
         """
-        context = server_ssl_context(self._tls) if self._tls else None
+        context = server_ssl_context(self._tls, http2=self._splice is not None) if self._tls else None
         sockets = bind(self._endpoint)
         port = int(sockets[0].getsockname()[1])
-        self._server = web.Server(self._handle, auto_decompress=False, access_log=None, logger=_aiohttp_log)
-        self._door = Door(InProcess(self._server), self._splice)
+        self._server = web.Server(
+            self._handle,
+            auto_decompress=False,
+            access_log=None,
+            logger=_aiohttp_log,
+            keepalive_timeout=self._timeout,
+            lingering_time=min(_LINGERING, self._timeout),
+        )
+        self._door = Door(InProcess(self._server), self._splice, self._timeout)
+        if self._inner and context is not None:
+            sockets.append(bind_unix(self._inner))
         await self._door.open(sockets, context)
         return port
+
+    def backend(self) -> Backend:
+        """Takes connections that came to another door, once started: as they came, that is, before TLS."""
+        assert self._server is not None
+        return InProcess(self._server) if self._tls is None else Splice(self._inner)
 
     async def stop(self, grace: float = 5.0) -> None:
         """Take no new request, let those in flight finish for up to `grace` seconds.
@@ -121,6 +151,7 @@ class HttpReceiver:
         if self._splice is not None:
             closing.append(self._splice.close(grace))
         await asyncio.gather(*closing)
+        self._decoding.shutdown(wait=False)
         self._door = self._server = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -177,11 +208,16 @@ class HttpReceiver:
         chunks: list[bytes] = []
         size = 0
         try:
-            while chunk := await request.content.readany():
-                size += len(chunk)
-                if size > self._limit:
-                    raise too_large(self._limit)
-                chunks.append(chunk)
+            async with asyncio.timeout(self._timeout):
+                while chunk := await request.content.readany():
+                    size += len(chunk)
+                    if size > self._limit:
+                        raise too_large(self._limit)
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise _Refusal(
+                408, f"the body did not come within {self._timeout:.0f} s", {"Connection": "close"}
+            ) from None
         except web.RequestPayloadError as error:
             raise MalformedError(f"the body could not be read: {error}") from None
         return b"".join(chunks)
@@ -191,7 +227,8 @@ class HttpReceiver:
         inline = _INLINE_COMPRESSED_BYTES if encoding not in ("", "identity") else _INLINE_BYTES
         if len(body) <= inline:
             return _decode(signal, body, encoding, is_json, self._limit)
-        return await asyncio.to_thread(_decode, signal, body, encoding, is_json, self._limit)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoding, _decode, signal, body, encoding, is_json, self._limit)
 
 
 def _decode(signal: Signal, body: bytes, encoding: str, is_json: bool, limit: int) -> Validated:

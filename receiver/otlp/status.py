@@ -51,6 +51,7 @@ _INTERNAL = _Answer(grpc.StatusCode.INTERNAL, 500)
 _HTTP_REFUSALS = {
     404: grpc.StatusCode.NOT_FOUND,
     405: grpc.StatusCode.UNIMPLEMENTED,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     415: grpc.StatusCode.INVALID_ARGUMENT,
     417: grpc.StatusCode.INVALID_ARGUMENT,
 }
@@ -80,7 +81,7 @@ def http_status(error: BaseException) -> tuple[int, dict[str, str], Status]:
 
 
 def http_refusal(http: int, message: str) -> Status:
-    """The body for a request that HTTP itself refuses: 404, 405, 415 or 417."""
+    """The body for a request that HTTP itself refuses: 404, 405, 408, 415 or 417."""
     return Status(code=_number(_HTTP_REFUSALS[http]), message=message)
 
 

@@ -30,12 +30,15 @@ class TLSSettings:
     server_name_override: str = ""
 
 
-def server_ssl_context(tls: TLSSettings) -> ssl.SSLContext:
-    """For an HTTP/1.1 server on asyncio. Raises ConfigError when a file cannot be read or used."""
+def server_ssl_context(tls: TLSSettings, *, http2: bool = False) -> ssl.SSLContext:
+    """For an HTTP/1.1 server on asyncio. Raises ConfigError when a file cannot be read or used.
+
+    With `http2`, a client that speaks nothing else is told that it may: gRPC. Who speaks both is given HTTP/1.1.
+    """
     _check_server(tls)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[tls.min_version]
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["http/1.1", "h2"] if http2 else ["http/1.1"])
     for path in (tls.cert_file, tls.key_file):
         _read(path)  # says which file is missing; OpenSSL does not
     try:

@@ -17,6 +17,7 @@ from receiver.errors import ConfigError
 USER_AGENT = f"opencode-trace-receiver/{__version__}"
 
 _DEFAULT_PORTS = {"http": 4317, "https": 443}
+_GRPC_SCHEMES = {"dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock", "xds"}  # gRPC's doc/naming.md
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, 5.6.2
 _GRPC_HEADER_NAME = re.compile(r"[0-9a-z_.-]+")  # what gRPC takes for a metadata key
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -42,6 +43,8 @@ def grpc_target(endpoint: str) -> GrpcTarget:
     if not colon:
         return GrpcTarget(endpoint, None, _is_loopback(_split(f"//{endpoint}", endpoint).hostname))
     if scheme.lower() not in _DEFAULT_PORTS:
+        if scheme.lower() not in _GRPC_SCHEMES:
+            raise ConfigError(f"endpoint: {scheme}:// is not spoken here; write host:4317, http://… or https://…")
         return GrpcTarget(endpoint, None, False)
     url = _split(endpoint, endpoint)
     if not url.hostname:

@@ -59,7 +59,7 @@ OTLP = "exporters::otlp_grpc"
         (f"{GRPC}::auth::authenticator", "x", "extensions do not check credentials here"),
         (f"{GRPC}::auth::bearer_token", "''", "is empty"),
         (f"{GRPC}::keepalive::server_parameters::tiem", "1s", "did you mean time?"),
-        ("receivers::otlp::protocols::http::compression_algorithms", "[zstd]", "'zstd' is not one of"),
+        ("receivers::otlp::protocols::http::compression_algorithms", "[brotli]", "'brotli' is not one of"),
         ("receivers::otlp", "5", "must be a block"),
         ("receivers::otlp/", "{}", "is not a component's id"),
         ("connectors::agenttrace::settle", "-1s", "is negative"),

@@ -50,3 +50,9 @@ def test_headers_that_cannot_be_sent_are_told_without_their_value(check, headers
         check(headers)
 
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://x", "file:///tmp/x", "grpc://localhost:4317"])
+def test_a_scheme_that_nobody_speaks_is_refused_at_once(endpoint):
+    with pytest.raises(ConfigError, match="is not spoken here"):
+        grpc_target(endpoint)

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver.otlp.grpc_receiver import GrpcReceiver
-from receiver.otlp.http_receiver import HttpReceiver
+from receiver.otlp.http_receiver import GrpcBackend, HttpReceiver
 from receiver.otlp.tls import TLSSettings
 
 
@@ -25,10 +25,13 @@ class Sink:
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived = asyncio.Event()
+        self.waiting = 0
 
     async def accept(self, request):
         self.arrived.set()
+        self.waiting += 1
         await self.gate.wait()
+        self.waiting -= 1
         if self.error:
             raise self.error
         self.requests.append(request)
@@ -57,6 +60,14 @@ class Edge:
         receiver.port = await receiver.start()
         self._stack.push_async_callback(receiver.stop, 0.5)
         return receiver
+
+    async def both(self, folder, auth=None, tls=None, **http):
+        """A gRPC and an HTTP receiver, each of whose ports takes either protocol."""
+        grpc = await self.grpc(endpoint="localhost:0", auth=auth, tls=tls, folder=str(folder))
+        backend, inner = GrpcBackend(grpc.address, auth, tls), f"unix:{folder}/http"
+        other = await self.http(endpoint="localhost:0", auth=auth, tls=tls, grpc=backend, inner=inner, **http)
+        await grpc.share(other.backend(), http.get("timeout", 60))
+        return grpc, other
 
     def channel(self, port, credentials=None, options=()):
         address = f"localhost:{port}" if credentials else f"127.0.0.1:{port}"

@@ -1,0 +1,120 @@
+"""Either protocol on either port: gRPC on HTTP's and HTTP on gRPC's, with and without TLS."""
+
+import asyncio
+import gzip
+import ssl
+
+import aiohttp
+import grpc
+import pytest
+
+from receiver.errors import ReceiverError
+from receiver.otlp.auth import BearerAuth
+from receiver.otlp.grpc_receiver import GrpcReceiver
+
+EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+
+
+@pytest.fixture
+def folder(tmp_path_factory):
+    """A short path: a unix socket's name has at most 107 bytes."""
+    return tmp_path_factory.mktemp("s")
+
+
+async def post(port, body, scheme="http", context=None, **headers):
+    url = f"{scheme}://localhost:{port}/v1/logs"
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(url, data=body, headers={**PROTOBUF, **headers}, ssl=context or True) as response,
+    ):
+        return response.status
+
+
+async def test_both_ports_take_both(edge, sink, logs, folder):
+    ports = [receiver.port for receiver in await edge.both(folder)]
+    for number, port in enumerate(ports, 1):
+        assert await post(port, gzip.compress(logs(number)), **{"Content-Encoding": "gzip"}) == 200
+        assert await edge.channel(port).unary_unary(EXPORT)(logs(number + 10, 2 << 20)) == b""
+    assert [request.items for request in sink.requests] == [1, 11, 2, 12]
+    transports = [transport for _, _, transport, _ in sink.counts]
+    assert transports == ["http", "grpc"] * 2
+
+
+async def test_the_limits_and_refusals_of_http_hold_on_the_grpc_port(edge, sink, logs, folder):
+    ours, _ = await edge.both(folder, max_request_body_size=1000)
+    assert await post(ours.port, logs(1, 2000)) == 413
+    assert await post(ours.port, b"\xff") == 400
+    assert not sink.requests
+
+
+async def test_credentials_are_asked_for_on_every_way(edge, sink, logs, folder):
+    for receiver in await edge.both(folder, auth=BearerAuth(tokens=("s3cret",))):
+        assert await post(receiver.port, logs()) == 401
+        assert await post(receiver.port, logs(), Authorization="Bearer s3cret") == 200
+        call = edge.channel(receiver.port).unary_unary(EXPORT)
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await call(logs())
+        assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        await call(logs(), metadata=(("authorization", "Bearer s3cret"),))
+    assert len(sink.requests) == 4
+
+
+def credentials(certificates, client=None):
+    if client is None:
+        return grpc.ssl_channel_credentials(certificates.ca_pem)
+    key, chain = client.private_key_pem.bytes(), client.cert_chain_pems[0].bytes()
+    return grpc.ssl_channel_credentials(certificates.ca_pem, key, chain)
+
+
+@pytest.mark.parametrize("names", [None, ["http/1.1"], ["h2", "http/1.1"]])
+async def test_over_tls_the_offered_names_tell(edge, sink, logs, certificates, folder, names):
+    for receiver in await edge.both(folder, tls=certificates.tls):
+        context = ssl.create_default_context(cafile=certificates.ca_file)
+        if names:
+            context.set_alpn_protocols(names)
+        assert await post(receiver.port, logs(), "https", context) == 200
+        assert await edge.channel(receiver.port, credentials(certificates)).unary_unary(EXPORT)(logs(2, 1 << 20)) == b""
+    assert [request.items for request in sink.requests] == [1, 2, 1, 2]
+
+
+async def test_a_clients_certificate_is_asked_for_on_every_way(edge, sink, logs, certificates, folder):
+    for receiver in await edge.both(folder, tls=certificates.mutual):
+        for shown, good in ((certificates.client, True), (certificates.stranger, False), (None, False)):
+            context = ssl.create_default_context(cafile=certificates.ca_file)
+            if shown:
+                shown.configure_cert(context)
+            call = edge.channel(receiver.port, credentials(certificates, shown)).unary_unary(EXPORT)
+            if good:
+                assert await post(receiver.port, logs(), "https", context) == 200
+                await call(logs())
+                continue
+            with pytest.raises(aiohttp.ClientError):
+                await post(receiver.port, logs(), "https", context)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(logs(), timeout=5)
+    assert len(sink.requests) == 4
+
+
+async def test_stopping_both_lets_requests_of_either_kind_finish(edge, sink, logs, folder):
+    ours, theirs = await edge.both(folder)
+    sink.gate.clear()
+    calls = [
+        asyncio.ensure_future(edge.channel(ours.port).unary_unary(EXPORT)(logs())),
+        asyncio.ensure_future(post(ours.port, logs())),
+    ]
+    while sink.waiting < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    stopping = asyncio.gather(ours.stop(5), theirs.stop(5))
+    await asyncio.sleep(0.1)
+    sink.gate.set()
+    assert await asyncio.gather(*calls) == [b"", 200]
+    await asyncio.wait_for(stopping, 5)
+    with pytest.raises(aiohttp.ClientError):
+        await post(ours.port, logs())
+
+
+async def test_a_taken_port_is_an_error_before_anything_is_accepted(edge, sink, folder):
+    first, _ = await edge.both(folder)
+    with pytest.raises(ReceiverError, match="the port is taken"):
+        await GrpcReceiver(sink.accept, endpoint=f"localhost:{first.port}", folder=str(folder / "b")).start()

@@ -16,6 +16,9 @@ from tests.scoring import Score, Seen, laws, score, spans_of
 NAMES = [str(folder.relative_to(HERE)) for folder in RECORDINGS]
 EXACT = [name for name in NAMES if name.startswith("C/")]  # only the relay tells the agent's own times
 
+UNTOLD = {"D/12-old-1-2-27": 1}  # children whose task call is in no record
+SILENT = {"D/12-old-1-2-27": 2, "D/30-gcornut": 1}  # calls that the plugin told nothing of (failed, or cut off)
+
 recordings = pytest.mark.parametrize("name", NAMES)
 
 
@@ -33,7 +36,7 @@ def scored(name: str) -> Score:
 
 
 def test_every_producer_has_recordings():
-    assert {name[0] for name in NAMES} == {"A", "B", "C"}
+    assert {name[0] for name in NAMES} == {"A", "B", "C", "D"}
 
 
 @recordings
@@ -51,13 +54,13 @@ def test_the_shape_is_well_formed(name):
 def test_every_session_is_found_and_hangs_below_the_call_that_made_it(name):
     found = scored(name)
     assert found.wrong == 0, found.notes
-    assert (found.sessions_ok, found.edges_ok) == (found.sessions, found.edges), found.notes
+    assert (found.sessions_ok, found.edges_ok) == (found.sessions, found.edges - UNTOLD.get(name, 0)), found.notes
 
 
 @recordings
 def test_every_call_is_found_once_and_failed_where_it_failed(name):
     found = scored(name)
-    assert (found.calls_missing, found.calls_extra) == (0, 0), found.notes
+    assert (found.calls_missing, found.calls_extra) == (SILENT.get(name, 0), 0), found.notes
     # of the notes, those on durations are for the relay alone; "ms, failed; … completed" and its contrary are not
     assert [n for n in found.notes if _status_differs(n)] == []
 

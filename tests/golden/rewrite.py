@@ -1,11 +1,12 @@
 """Golden trees: each recording below this folder, and the text that its traces become. `python -m tests.golden.rewrite`
 writes every tree.txt again; what changed is then reviewed as a difference. Judging is not here (tests/scoring.py).
 
-    tests/golden/<A|B|C>/<name>/otlp/       recorded Export requests of a real agent
-    tests/golden/<A|B|C>/<name>/expected.json   what the agent's own store says of that run
-    tests/golden/<A|B|C>/<name>/tree.txt    the traces, written here
+    tests/golden/<A|B|C|D>/<name>/otlp/       recorded Export requests of a real agent
+    tests/golden/<A|B|C|D>/<name>/expected.json   what the agent's own store says of that run
+    tests/golden/<A|B|C|D>/<name>/tree.txt    the traces, written here
 
-A: the plugin as published; B: with the features of its study; C: an event relay.
+A: the plugin as published; B: with the features of its study; C: an event relay; D: opencode-plugin-otel and the
+plugins that share its events.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receiver.dialects import ai_sdk, event_relay, plugin_otel, telemetry_plugin
+from receiver.dialects import ai_sdk, event_relay, native, plugin_otel, telemetry_plugin
 from receiver.dialects.reading import Wanted
 from receiver.events import Told
 from receiver.model import LogRecord, MetricPoint, SpanRecord
@@ -33,5 +33,6 @@ DIALECTS: tuple[Dialect, ...] = (
         metrics=plugin_otel.metrics,
         spans=plugin_otel.spans,
     ),
+    Dialect("native", native.FLUSH, logs=native.logs, spans=native.spans),
     Dialect("ai_sdk", telemetry_plugin.FLUSH, spans=ai_sdk.spans),
 )

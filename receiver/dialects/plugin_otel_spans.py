@@ -2,9 +2,9 @@
 
 They are evidence beside the plugin's logs, of the same things: a call has its id; a request is known, as in the logs,
 by the millisecond that its message was created in, which all versions take for the span's start (in 19 recordings of
-four versions with both, every request agrees). A session's span is at best a turn: 0.8 ends it when the session is idle, 1.2 when the
-plugin ends, so that only its start is read. Its parent is not: a context may be remote, and ids of spans say nothing of
-sessions. One fork (slipfre) states a child's parent and call in attributes.
+four versions with both, every request agrees). A session's span is at best a turn: 0.8 ends it when the session is
+idle, 1.2 when the plugin ends, so that only its start is read. Its parent is not: a context may be remote, and ids of
+spans say nothing of sessions. One fork (slipfre) states a child's parent and call in attributes.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def _exporter(
     tls: TLSSettings | None,
     on_rejected: Callable[[Signal, int, str], None],
 ) -> GrpcExporter | HttpExporter:
-    if (protocol or _protocol(endpoint)) == "grpc":
+    if (protocol or protocol_of(endpoint)) == "grpc":
         # Unlike an exporter: this is for a receiver that is near, most often on the same machine.
         tls = tls or TLSSettings(insecure=True)
         return GrpcExporter(
@@ -150,7 +150,8 @@ def _exporter(
     )
 
 
-def _protocol(endpoint: str) -> Protocol:
+def protocol_of(endpoint: str) -> Protocol:
+    """The protocol of an endpoint where none is told."""
     if not endpoint.startswith(("http://", "https://")):
         return "grpc"
     parts = urlsplit(endpoint)

@@ -88,7 +88,7 @@ async def send(
             f"{endpoint}: refused {len(result.refused)} of {len(requests)} requests, the first: {first.reason}"
         )
     traces = len({span.trace_id for span in built.spans})
-    return f"{traces} traces with {len(built.spans)} spans sent to {endpoint}"
+    return f"{len(built.spans)} spans in {traces} {'trace' if traces == 1 else 'traces'} sent to {endpoint}"
 
 
 def _headers(pairs: Iterable[str]) -> dict[str, str]:

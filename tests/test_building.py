@@ -129,7 +129,7 @@ def test_the_traces_go_over_grpc(run, serve, backend):
     endpoint = serve(backend.grpc)
     code, out, err = run("--endpoint", endpoint)
     assert (code, err) == (0, "")
-    assert out == f"1 traces with {len(expected())} spans sent to {endpoint}\n"
+    assert out == f"{len(expected())} spans in 1 trace sent to {endpoint}\n"
     assert spans_in(backend.bodies) == expected()
 
 

@@ -93,21 +93,18 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
         return None
     if span.name.startswith("ai."):
         return ai_sdk.told(span, wanted)
-    return tuple(_tool_execute(span)) if span.name == "Tool.execute" else None
+    return _tool_execute(span) if span.name == "Tool.execute" else None
 
 
-def _tool_execute(span: SpanRecord) -> Iterator[Told]:
+def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
+    """A call; None (so that the span is handed on) if it does not say which, or when."""
     session, call = as_id(span.attributes.get("session.id")), as_id(span.attributes.get("tool.call_id"))
-    if session is None or call is None:
-        yield Discarded(reason="no_session" if session is None else "no_call")
-        return
-    if not 0 < span.start < LATEST or span.end >= LATEST:
-        yield Discarded(reason="no_time")
-        return
+    if session is None or call is None or not 0 < span.start < LATEST or span.end >= LATEST:
+        return None
     tool = as_text(span.attributes.get("tool.name"))
     failed = span.status_code == STATUS_ERROR
     error = (span.status_message or None) if failed else None
-    yield CallTold(
+    told = CallTold(
         session=session,
         call=call,
         rank=SPAN,
@@ -119,3 +116,4 @@ def _tool_execute(span: SpanRecord) -> Iterator[Told]:
         error=error,
         child=child_of_error(error) if error and tool == "task" else None,
     )
+    return (told,)

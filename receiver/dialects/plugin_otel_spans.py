@@ -36,7 +36,7 @@ _CUT = "session ended before"  # what the plugin says of what was open when the 
 
 
 def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
-    """What one of the plugins' own spans tells; None if it is none."""
+    """What one of the plugins' own spans tells; None if it is none, or of a kind that is not read and is handed on."""
     if not span.scope.name.startswith(SCOPES):
         return None
     session = as_id(span.attributes.get("session.id"))
@@ -52,7 +52,7 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
         return (*told, *_request(span, session))
     if span.name.endswith(_SESSIONS):
         return (*told, *_session(span, session))
-    return told or (Discarded(reason="not_of_the_tree"),)
+    return told or None
 
 
 def _stated(span: SpanRecord, session: str) -> Iterator[Told]:

@@ -14,15 +14,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from receiver import __version__, config
-from receiver.errors import ConfigError, InputError, ReceiverError
+from receiver.errors import ConfigError, ReceiverError
+from receiver.showing import Shown
 
 WELL, BAD, USAGE, INTERRUPTED = 0, 1, 2, 130
+PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -97,16 +99,20 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a recorded request, or a folder of them")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a recording or an `opencode export`, or a folder")
     parser.add_argument("--format", choices=("tree", "otlp-json", "otlp-proto"), default="tree", help="default: tree")
-    parser.add_argument("--output", metavar="FILE", help="write there instead of to standard output")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--output", metavar="FILE", help="write there instead of to standard output")
+    where.add_argument("--endpoint", metavar="URL", help="send the traces there over OTLP instead")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="of --endpoint; default: by the endpoint")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="of --endpoint's requests")
     _add_config(parser)
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a recorded request, or a folder of them")
     parser.add_argument("--endpoint", default="localhost:4317", metavar="URL", help="default: localhost:4317")
-    parser.add_argument("--protocol", choices=("grpc", "http/protobuf", "http/json"), help="default: by the endpoint")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="default: by the endpoint")
     parser.add_argument("--rate", type=_rate, metavar="N", help="requests a second; default: as fast as they are taken")
 
 
@@ -204,6 +210,8 @@ def _print_config(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
+    from receiver.building import send, write
+    from receiver.logs import set_up_logs
     from receiver.model import Request
     from receiver.offline import build
     from receiver.recordings import read_recordings, recorded_files
@@ -222,68 +230,17 @@ def _build(options: argparse.Namespace) -> int:
             progress.update(task, completed=len(files), description="building")
 
         built = build(requests(), settings)
-    _write_built(built, options)
-    return WELL
-
-
-def _write_built(built: Any, options: argparse.Namespace) -> None:
-    from receiver.codec.otlp_json import from_protobuf
-
-    if options.format == "tree":
-        with _output(options.output) as out:
-            _write_trees(built, out)
-        return
-    with _output(options.output) as out:
-        for body in built.requests():
-            if options.format == "otlp-json":
-                out.write(from_protobuf("traces", body).encode() + b"\n")
-            else:
-                out.write(body)
-
-
-def _write_trees(built: Any, out: BinaryIO) -> None:
-    from io import TextIOWrapper
-
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    from receiver.tree_view import trace_trees
-
-    text = TextIOWrapper(out, encoding="utf-8", write_through=True)
-    console = Console(file=text, soft_wrap=False) if out is not sys.stdout.buffer else _Shown()
-    shown = trace_trees(ExportTraceServiceRequest.FromString(body) for body in built.requests())
-    for tree in shown:
-        console.print(tree)
-    text.detach()
-    if not built.spans:
+        if options.endpoint:
+            set_up_logs("error", "console")  # what a backend remarks is said below, once
+            progress.remove_task(task)
+            said = asyncio.run(send(built, options.endpoint, options.protocol, options.header, progress))
+    if options.endpoint:
+        print(said)
+    else:
+        write(built, options.format, options.output)
+    if options.format == "tree" and not built.spans:
         print("opencode-trace-receiver: the recordings tell of no session", file=sys.stderr)
-
-
-class _output:  # noqa: N801 - reads as a function at its use
-    """Standard output, or a file that is written whole or named in the error."""
-
-    def __init__(self, name: str | None) -> None:
-        self._name = name
-        self._file: BinaryIO | None = None
-
-    def __enter__(self) -> BinaryIO:
-        if self._name is None:
-            return sys.stdout.buffer
-        try:
-            self._file = open(self._name, "wb")
-        except OSError as error:
-            raise InputError(f"--output {self._name}: cannot be written ({error.strerror})") from error
-        return self._file
-
-    def __exit__(self, kind: object, raised: object, trace: object) -> None:
-        if self._file is None:
-            sys.stdout.buffer.flush()
-            return
-        try:
-            self._file.close()
-        except OSError as error:
-            raised = error
-        if isinstance(raised, OSError):
-            raise InputError(f"--output {self._name}: cannot be written ({raised.strerror})") from raised
+    return WELL
 
 
 # replay
@@ -372,14 +329,7 @@ def _resend(options: argparse.Namespace) -> int:
 
 def _console() -> Console:
     """Standard output; as wide as its lines where it is no terminal, so that nothing is cut off."""
-    return _Shown() if sys.stdout.isatty() else _Shown(width=240)
-
-
-class _Shown(Console):
-    """Leaves it to run_command() what a reader means that has gone; rich would end the process with 1."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+    return Shown() if sys.stdout.isatty() else Shown(width=240)
 
 
 def _progress() -> Progress:

@@ -1,8 +1,9 @@
 """Recorded OTLP requests: which files hold them, and what they say. Files are read here and nowhere sent.
 
-Two forms are known: one Export request a file, named `NNNN-<logs|metrics|traces>[-anything].pb` (protobuf) or
-`.json` (OTLP/JSON); and one Export request a line, as the Collector's `file` exporter writes them. Either may be
-gzipped (`.gz`). In a folder everything else is passed over; a file that is named must be a recording.
+Three forms are known: one Export request a file, named `NNNN-<logs|metrics|traces>[-anything].pb` (protobuf) or
+`.json` (OTLP/JSON); one Export request a line, as the Collector's `file` exporter writes them; and a session as
+`opencode export` prints it, which is read as a request with logs (session_export.py). Each may be gzipped (`.gz`). In a
+folder everything else is passed over; a file that is named must be a recording.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import BinaryIO, cast
 import msgspec
 from google.protobuf.message import DecodeError
 
+from receiver import session_export
 from receiver.codec import otlp_json
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.errors import InputError, MalformedError
@@ -27,9 +29,11 @@ from receiver.model import Signal
 _NUMBERED = re.compile(r"\d+-(logs|metrics|traces)(?:-[^/]*)?\.(pb|json)(?:\.gz)?")
 _LINES = re.compile(r"\.jsonl?(?:\.gz)?$")
 _SIGNAL_OF: dict[str, Signal] = {"resourceLogs": "logs", "resourceMetrics": "metrics", "resourceSpans": "traces"}
-_BEGINNING = re.compile(rb'\s*\{\s*"(?:resourceLogs|resourceMetrics|resourceSpans)"')
+_BEGINNING = re.compile(
+    rb'\s*\{\s*(?:"(?:resourceLogs|resourceMetrics|resourceSpans)"|"info"\s*:\s*\{\s*"id"\s*:\s*"ses_)'
+)
 _PEEK = 4096
-_FORMS = "NNNN-<logs|metrics|traces>.pb or .json files, or a Collector's file exporter output"
+_FORMS = "NNNN-<logs|metrics|traces>.pb or .json files, a Collector's file exporter output, or an `opencode export`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +129,26 @@ def _read_lines(path: Path, file: BinaryIO) -> Iterator[Recording]:
                 raise InputError(f"{source}: not JSON: {error}; remove the line if it was cut off") from None
             yield _whole(path, line + file.read())
             return
-        yield _from_json(source, _signal(source, keys), line)
+        yield _from_document(source, keys, line)
 
 
 def _whole(path: Path, body: bytes) -> Recording:
-    """A single request, printed over several lines."""
+    """A single document, printed over several lines."""
     try:
         keys = _keys(body)
     except msgspec.DecodeError as error:
-        raise InputError(f"{path}: not JSON: {error}; expected {_FORMS}") from None
-    return _from_json(str(path), _signal(str(path), keys), body)
+        at = f"{error}" if "byte" in str(error) else f"{error} (byte {len(body)})"
+        raise InputError(f"{path}: not JSON: {at}; expected {_FORMS}") from None
+    return _from_document(str(path), keys, body)
+
+
+def _from_document(source: str, keys: Iterable[str], body: bytes) -> Recording:
+    if not session_export.KEYS.issubset(keys):
+        return _from_json(source, _signal(source, keys), body)
+    try:
+        return Recording(source, "logs", session_export.logs_request(body))
+    except MalformedError as error:
+        raise InputError(f"{source}: not a session as `opencode export` prints it: {error}") from None
 
 
 def _keys(document: bytes) -> Iterable[str]:

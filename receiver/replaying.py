@@ -65,8 +65,8 @@ async def replay(
 ) -> ReplayResult:
     """Send every recording; `rate` is in requests a second. `progress` follows each one.
 
-    Without a `protocol`, an endpoint with a path (`http://localhost:4318/`) is HTTP and any other gRPC. gRPC is
-    plaintext unless the endpoint starts with `https://`.
+    Without a `protocol`, a URL with a path or with port 4318 (`http://localhost:4318`) is HTTP and any other endpoint
+    gRPC. gRPC is plaintext unless the endpoint starts with `https://`.
 
     Raises ConfigError for an endpoint that cannot be used, InputError for a recording that cannot be read and
     RetryableExportError when the receiver does not take a request after the last attempt.
@@ -132,7 +132,7 @@ def _exporter(
     tls: TLSSettings | None,
     on_rejected: Callable[[Signal, int, str], None],
 ) -> GrpcExporter | HttpExporter:
-    if (protocol or _protocol(endpoint)) == "grpc":
+    if (protocol or protocol_of(endpoint)) == "grpc":
         # Unlike an exporter: this is for a receiver that is near, most often on the same machine.
         tls = tls or TLSSettings(insecure=True)
         return GrpcExporter(
@@ -150,6 +150,9 @@ def _exporter(
     )
 
 
-def _protocol(endpoint: str) -> Protocol:
-    with_path = endpoint.startswith(("http://", "https://")) and urlsplit(endpoint).path
-    return "http/protobuf" if with_path else "grpc"
+def protocol_of(endpoint: str) -> Protocol:
+    """The protocol of an endpoint where none is told."""
+    if not endpoint.startswith(("http://", "https://")):
+        return "grpc"
+    parts = urlsplit(endpoint)
+    return "http/protobuf" if parts.path or parts.netloc.endswith(":4318") else "grpc"

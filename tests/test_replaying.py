@@ -11,7 +11,7 @@ from receiver.codec.export_service import EXPORT_SERVICES, export_response
 from receiver.errors import ConfigError, InputError, RetryableExportError
 from receiver.model import SIGNALS
 from receiver.recordings import Recording
-from receiver.replaying import Refusal, replay
+from receiver.replaying import Refusal, protocol_of, replay
 
 RECORDINGS = [
     Recording("0001-logs.pb", "logs", b""),
@@ -207,3 +207,18 @@ async def test_an_endpoint_that_nobody_speaks_is_refused_before_anything_is_read
 
     with pytest.raises(ConfigError, match=r"ftp:// is not spoken here"):
         await replay(recordings(), "ftp://x")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "protocol"),
+    [
+        ("localhost:4318", "grpc"),
+        ("http://localhost:4317", "grpc"),
+        ("https://localhost", "grpc"),
+        ("http://localhost:4318", "http/protobuf"),
+        ("https://[::1]:4318", "http/protobuf"),
+        ("http://localhost:9/otlp", "http/protobuf"),
+    ],
+)
+def test_the_protocol_follows_from_the_endpoint(endpoint, protocol):
+    assert protocol_of(endpoint) == protocol

@@ -60,7 +60,7 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
     if body.count(b"{") > _MOST_OBJECTS and _STRING.sub(b"", body).count(b"{") > _MOST_OBJECTS:
         raise TooLargeError(f"the JSON body has more than {_MOST_OBJECTS} objects; send smaller batches, or protobuf")
     try:
-        document = _loads(body)
+        document = loads(body)
         if not isinstance(document, dict):
             raise MalformedError("the body is not a JSON object")
         _rewrite_ids(signal, document, _hex_to_base64)
@@ -94,7 +94,8 @@ def _document(message: Message) -> dict[str, Any]:
     return MessageToDict(message, use_integers_for_enums=True)
 
 
-def _loads(body: bytes) -> Any:
+def loads(body: bytes) -> Any:
+    """JSON as JavaScript writes it. Raises msgspec.DecodeError or UnicodeDecodeError, which are ValueErrors."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):

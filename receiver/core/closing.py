@@ -201,9 +201,7 @@ class Closing:
         holders = [
             other
             for key, other in sorted(self._forest.sessions.items())
-            if key != session.id
-            and session.history
-            and all(self._has_call(other, call) for call in session.history)
+            if key != session.id and session.history and all(self._has_call(other, call) for call in session.history)
         ]
         return holders[0] if len(holders) == 1 else None
 

@@ -36,8 +36,11 @@ _CHILD_IN_RESULT = re.compile(r'"sessionId"\s*:\s*"(ses_[0-9A-Za-z]+)"')
 
 def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
     """What a span tells; None if it is no AI SDK span."""
-    if span.scope.name != SCOPE or not span.name.startswith("ai."):
-        return None
+    return told(span, wanted) if span.scope.name == SCOPE and span.name.startswith("ai.") else None
+
+
+def told(span: SpanRecord, wanted: Wanted) -> Sequence[Told]:
+    """What an AI SDK span tells, whoever's exporter sent it."""
     attributes = span.attributes
     session = as_id(
         first(
@@ -54,12 +57,12 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
     if not 0 < span.start < LATEST or span.end >= LATEST:
         return (Discarded(reason="no_time"),)
     if span.name == "ai.toolCall":
-        told = tuple(_tool_call(span, session, wanted))
+        events = tuple(_tool_call(span, session, wanted))
     elif span.name in ("ai.streamText", "ai.streamText.doStream", "ai.generateText", "ai.generateText.doGenerate"):
-        told = tuple(_request(span, session))
+        events = tuple(_request(span, session))
     else:
-        told = ()
-    return told or (Discarded(reason="not_of_the_tree"),)
+        events = ()
+    return events or (Discarded(reason="not_of_the_tree"),)
 
 
 def _tool_call(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:

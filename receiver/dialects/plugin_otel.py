@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from receiver.dialects.reading import (
-    LATEST,
     MS,
     SLACK,
     Wanted,
@@ -30,7 +29,6 @@ from receiver.dialects.reading import (
 from receiver.dialects.tool_errors import child_of_error, error_type
 from receiver.events import (
     REPORTED,
-    SPAN,
     CallTold,
     Discarded,
     NoteTold,
@@ -40,15 +38,14 @@ from receiver.events import (
     Told,
     UnnamedCallTold,
 )
-from receiver.model import STATUS_ERROR, Attributes, LogRecord, MetricPoint, SpanRecord, Value
+from receiver.model import Attributes, LogRecord, MetricPoint
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
-_SCOPES = ("com.opencode", "com.anthropic.claude_code")
-_SPAN_SCOPE = "com.opencode"  # the plugin that has Claude Code's scopes sends no spans
+SCOPES = ("com.opencode", "com.anthropic.claude_code")
 _PREFIXES = ("opencode.", "claude_code.")
 _CHILD_TITLE = re.compile(r" \(@(\S+) subagent\)$")
 _ERROR_NAME = re.compile(r"^([A-Z][A-Za-z]*(?:Error|Exception))\b")
-_UNNAMED_AGENTS = ("unknown", "")
+UNNAMED_AGENTS = ("unknown", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class _Record:
     def agent(self) -> str | None:
         """The agent's name, where the plugin knew it."""
         name = self.text("agent.name", "agent")
-        return None if name in _UNNAMED_AGENTS else name
+        return None if name in UNNAMED_AGENTS else name
 
     def interval(self) -> tuple[int, int]:
         """Start and end (ns) of what was completed."""
@@ -84,7 +81,7 @@ class _Record:
 
 def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     """What an event tells; None if it is none of these plugins'."""
-    if not record.scope.name.startswith(_SCOPES):
+    if not record.scope.name.startswith(SCOPES):
         return None
     name = event_name(record) or (record.body if isinstance(record.body, str) else "")
     for prefix in _PREFIXES:
@@ -173,12 +170,13 @@ def _error(e: _Record) -> Iterator[Told]:
         session=e.session,
         time=e.time,
         name="session.error",
-        attributes=(("error.type", _class(message, "session_error")),),
+        attributes=(("error.type", error_class(message, "session_error")),),
         content=(("error.message", message, "error"),) if message else (),
     )
 
 
-def _class(message: str | None, otherwise: str) -> str:
+def error_class(message: str | None, otherwise: str) -> str:
+    """The class of an error that its text begins with."""
     found = _ERROR_NAME.match(message or "")
     return found[1] if found else otherwise
 
@@ -221,7 +219,7 @@ def _failed_request(e: _Record) -> Iterator[Told]:
         end=end,
         provider=provider,
         model=model,
-        error_type=e.text("error.name") or _class(message, "api_error"),
+        error_type=e.text("error.name") or error_class(message, "api_error"),
         error=message,
     )
 
@@ -289,62 +287,9 @@ _EVENTS: dict[str, Callable[[_Record], Iterator[Told]]] = {
     "tool_result": _tool,
 }
 
-# spans: opencode.session, opencode.llm, opencode.tool.<tool>, and claude_code.* in one profile
-
-
-def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
-    """What one of the plugins' own spans tells; None if it is none."""
-    if not span.scope.name.startswith(_SPAN_SCOPE):
-        return None
-    session = as_id(span.attributes.get("session.id"))
-    call = as_id(first(span.attributes, "tool.id", "tool_use_id"))
-    if session is None:
-        return (Discarded(reason="no_session"),)
-    if call is None or not 0 < span.start < LATEST or not span.end:
-        return (Discarded(reason="not_of_the_tree"),)
-    return tuple(_tool_span(span, session, call))
-
-
-_CHILD = re.compile(r'<task id="(ses_[0-9A-Za-z]+)"|task_id: (ses_[0-9A-Za-z]+)')
-
-
-def _tool_span(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
-    attributes = span.attributes
-    tool = as_text(first(attributes, "tool.name", "tool_name"))
-    given = from_json(first(attributes, "tool.parameters", "input.value"))
-    failed = span.status_code == STATUS_ERROR or as_bool(attributes.get("tool.success")) is False
-    error = as_text(attributes.get("tool.error")) or span.status_message or None
-    child = _child_in(attributes.get("output.value"), error) if tool == "task" else None
-    agent = as_text(given.get("subagent_type")) if tool == "task" else None
-    yield CallTold(
-        session=session,
-        call=call,
-        rank=SPAN,
-        tool=tool,
-        start=span.start,
-        end=max(span.start, span.end),
-        status="error" if failed else "completed",
-        error=error if failed else None,
-        error_type=error_type(error) if failed else None,
-        child=child,
-        agent=agent,
-        skill=as_text(given.get("name")) if tool == "skill" else None,
-        description=as_text(given.get("description")) if tool == "task" else None,
-    )
-    if child and agent:
-        yield SessionTold(session=child, rank=REPORTED, agent=agent)
-
-
-def _child_in(output: Value, error: str | None) -> str | None:
-    found = _CHILD.search(as_text(output) or "")
-    if found:
-        return found[1] or found[2]
-    return child_of_error(error) if error else None
-
-
 # metrics: nothing of them is needed where the events flow
 
 
 def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
     """Totals and cross-checks: known, and not read."""
-    return (Discarded(reason="not_of_the_tree"),) if point.scope.name.startswith(_SCOPES) else None
+    return (Discarded(reason="not_of_the_tree"),) if point.scope.name.startswith(SCOPES) else None

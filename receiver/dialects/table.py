@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receiver.dialects import ai_sdk, claude_code, claude_spans, event_relay, plugin_otel, telemetry_plugin
+from receiver.dialects import (
+    ai_sdk,
+    claude_code,
+    claude_spans,
+    event_relay,
+    native,
+    plugin_otel,
+    plugin_otel_spans,
+    telemetry_plugin,
+)
 from receiver.dialects.reading import Wanted
 from receiver.events import Told
 from receiver.model import LogRecord, MetricPoint, SpanRecord
@@ -41,7 +50,8 @@ DIALECTS: tuple[Dialect, ...] = (
         plugin_otel.FLUSH,
         logs=plugin_otel.logs,
         metrics=plugin_otel.metrics,
-        spans=plugin_otel.spans,
+        spans=plugin_otel_spans.spans,
     ),
+    Dialect("native", native.FLUSH, logs=native.logs, spans=native.spans),
     Dialect("ai_sdk", telemetry_plugin.FLUSH, spans=ai_sdk.spans),
 )

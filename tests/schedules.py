@@ -27,7 +27,7 @@ _AGENTS = ("general", "explore")
 _SCOPES = {
     "devtheops": "com.opencode",
     "claude-code profile": "com.opencode.claude_code_compat",
-    "gcornut": "com.opencode",
+    "gcornut": "com.opencode.telemetry.events",
 }
 
 

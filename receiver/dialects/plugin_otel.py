@@ -42,6 +42,7 @@ from receiver.model import Attributes, LogRecord, MetricPoint
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 SCOPES = ("com.opencode", "com.anthropic.claude_code")
+_BOTH = "com.opencode"  # the scope whose completions are timed at the start by one plugin, at the end by another
 _PREFIXES = ("opencode.", "claude_code.")
 _CHILD_TITLE = re.compile(r" \(@(\S+) subagent\)$")
 _ERROR_NAME = re.compile(r"^([A-Z][A-Za-z]*(?:Error|Exception))\b")
@@ -58,6 +59,7 @@ class _Record:
     emitted: int
     capitalized: bool
     context: str | None
+    may_be_start: bool
 
     def text(self, *names: str) -> str | None:
         """The first of several texts."""
@@ -74,7 +76,7 @@ class _Record:
         duration = as_number(self.attributes.get("duration_ms"))
         length = int(duration * MS) if duration is not None and 0 < duration < 1e12 else 0
         lag = self.emitted - self.time
-        if abs(lag - length) < abs(lag):
+        if self.may_be_start and abs(lag - length) < abs(lag):
             return self.time, self.time + length
         return max(self.time - length, 1), self.time
 
@@ -101,7 +103,9 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
     capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")
     context = record.trace_id.hex() or None
-    told = _Record(record.attributes, session, time, record.observed or time, capitalized, context)
+    told = _Record(
+        record.attributes, session, time, record.observed or time, capitalized, context, record.scope.name == _BOTH
+    )
     return (_membership(told, name), *read(told))
 
 

@@ -171,7 +171,8 @@ class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
     `source` names the instrument: two instruments that count the same calls are not added up. `durations` (ns) are
     those that the point tells exactly, `rest` the mean of the others. `start` is the point's, which is when the first
     of them ended unless the series was also in the export before (see core/counted.py). `key` identifies the point,
-    so that a copy of it counts once.
+    so that a copy of it counts once, `series` what all points of one series share. An instrument that counts failed
+    calls too says with `status` which these are.
     """
 
     source: str
@@ -184,6 +185,44 @@ class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
     rest: int | None = None
     agent: str | None = None
     skill: str | None = None
+    series: str = ""
+    status: Literal["completed", "error"] | None = None
+
+
+class PointTold(Event, frozen=True, kw_only=True, gc=False):
+    """A point of a metric series of the session, which only its neighbours make a statement (core/series.py).
+
+    `what` is "calls" (finished calls of `tool`, with `status` as in CallsCounted), one of TOTALS, or "life": the point
+    tells only that the session was alive. `amount` is the number, of calls with `total`, `low` and `high` (ns) of
+    their durations. A cumulative one counts since `start`, which is when the first of it was counted (0: not known);
+    a delta since `start` only; a gauge says what is so at `time`. `series` identifies instrument and attributes.
+    """
+
+    what: str
+    form: Literal["cumulative", "delta", "gauge"]
+    source: str
+    series: str
+    start: int
+    time: int
+    amount: float
+    total: int = -1
+    low: int = -1
+    high: int = -1
+    tool: str = ""
+    status: Literal["completed", "error"] | None = None
+    agent: str | None = None
+
+
+TOTALS = (
+    "fresh_tokens",  # input that no cache held
+    "cache_read_tokens",
+    "cache_creation_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost",
+    "lines_added",
+    "lines_removed",
+)
 
 
 class LinesTold(Event, frozen=True, kw_only=True, gc=False):
@@ -255,6 +294,7 @@ Told: TypeAlias = (
     | UnnamedCallTold
     | CallHinted
     | CallsCounted
+    | PointTold
     | LinesTold
     | RequestTold
     | PermissionTold

@@ -65,7 +65,8 @@ class LogRecord:
 class MetricPoint:
     """One data point of a sum, gauge or histogram.
 
-    `value` is a sum's or gauge's number. `count`, `sum`, `min` and `max` are a histogram's; `None` where not sent.
+    `value` is a sum's or gauge's number. `count`, `sum`, `min` and `max` are a histogram's, `bucketed` what its buckets
+    add up to; `None` where not sent. `recorded` is False where the producer says that it has no value to report.
     """
 
     resource: Resource
@@ -83,6 +84,8 @@ class MetricPoint:
     sum: float | None = None
     min: float | None = None
     max: float | None = None
+    bucketed: int | None = None
+    recorded: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,9 @@ DISCARDS = {
     "not_ended": "unfinished when its session closed, and nothing may be inferred",
     "not_told": "named only in passing: no time and no kind, or said of a call that could not be told",
     "cumulative": "a cumulative point of a metric that is read as deltas",
+    "not_monotonic": "a sum that may fall: it does not count",
+    "inconsistent": "a metric point whose numbers contradict one another, or are none that can be counted",
+    "too_many_series": "a metric series beyond the number that is kept of a session",
     "set_aside": "its request failed every time that it was built, and was put aside",
     "internal_error": "the dialect failed on the record (a defect: please report it)",
 }

@@ -103,6 +103,30 @@ def _counted(draw: st.DrawFn) -> Told:
 
 
 @st.composite
+def _point(draw: st.DrawFn) -> Told:
+    time, numbers = draw(_AT), st.integers(0, 4)
+    tool, what = (
+        draw(_TOOLS),
+        draw(st.sampled_from(["calls", "calls", "life", "begun", "output_tokens", "lines_added"])),
+    )
+    return ev.PointTold(
+        session=draw(_IDS),
+        what=what,
+        form="cumulative" if what == "calls" else draw(st.sampled_from(["cumulative", "delta", "gauge"])),
+        source=draw(st.sampled_from(["duration", "usage"])),
+        series=draw(st.sampled_from(["x", "y"])),
+        start=draw(st.sampled_from([0, time - 5 * SECOND, NOON])),
+        time=time,
+        amount=float(draw(numbers)),
+        total=draw(st.integers(-1, 9)) * SECOND,
+        low=draw(numbers) * SECOND,
+        high=draw(numbers) * SECOND,
+        tool=tool,
+        status=draw(_STATUS),
+    )
+
+
+@st.composite
 def _lines(draw: st.DrawFn) -> Told:
     time, added = draw(_AT), draw(st.integers(0, 9))
     session, call = draw(_IDS), draw(st.none() | _KEYS)
@@ -151,6 +175,7 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
     _unnamed(),
     _hinted(),
     _counted(),
+    _point(),
     _lines(),
     st.builds(
         ev.RequestTold,
@@ -528,6 +553,7 @@ _ATTRIBUTES = st.dictionaries(
             "sessionID",
             "call.id",
             "tool.name",
+            "type",
             "event.name",
             "ai.toolCall.id",
             "ai.toolCall.name",
@@ -564,6 +590,10 @@ _METRICS = st.sampled_from(
         "opencode.agent.spawns",
         "opencode.mcp.tools.refreshed",
         "opencode.agent.duration",
+        "opencode.session.count",
+        "acme.token.usage",
+        "cost.usage",
+        "opencode.lines_of_code.total",
         "other",
     ]
 )
@@ -580,7 +610,8 @@ def garbage(draw: st.DrawFn) -> Request:
             scope=draw(st.sampled_from([*_LOG_SCOPES, ""])),
         )
     if kind == "metrics":
-        return metrics_request(*(_garbage_metric(draw) for _ in range(count)))
+        scope = draw(st.sampled_from(["opencode", "com.opencode"]))
+        return metrics_request(*(_garbage_metric(draw) for _ in range(count)), scope=scope)
     return spans_request(
         *(_garbage_span(draw) for _ in range(count)),
         scope=draw(st.sampled_from(_SPAN_SCOPES)),

@@ -14,6 +14,8 @@ from receiver.model import LogRecord, MetricPoint, Resource, Scope, SpanEvent, S
 
 _POINTS: dict[str, Literal["sum", "gauge", "histogram"]] = {"sum": "sum", "gauge": "gauge", "histogram": "histogram"}
 
+NO_RECORDED_VALUE = 1  # DataPointFlags, metrics.proto
+
 
 @lru_cache(maxsize=1024)
 def _resource(raw: bytes) -> Resource:
@@ -78,6 +80,8 @@ def _points(resource: Resource, scope: Scope, metric: wire.Metric) -> Iterator[M
                 sum=bucket.sum if bucket.HasField("sum") else None,
                 min=bucket.min if bucket.HasField("min") else None,
                 max=bucket.max if bucket.HasField("max") else None,
+                bucketed=sum(bucket.bucket_counts) if bucket.bucket_counts else None,
+                recorded=not bucket.flags & NO_RECORDED_VALUE,
             )
         return
     data = metric.sum if kind == "sum" else metric.gauge
@@ -95,6 +99,7 @@ def _points(resource: Resource, scope: Scope, metric: wire.Metric) -> Iterator[M
             point.start_time_unix_nano,
             point.time_unix_nano,
             value=None if which is None else point.as_double if which == "as_double" else point.as_int,
+            recorded=not point.flags & NO_RECORDED_VALUE,
         )
 
 

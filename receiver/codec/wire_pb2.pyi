@@ -139,7 +139,7 @@ class HistogramPoints(_message.Message):
     def __init__(self, data_points: _Optional[_Iterable[_Union[HistogramPoint, _Mapping]]] = ..., aggregation_temporality: _Optional[int] = ...) -> None: ...
 
 class HistogramPoint(_message.Message):
-    __slots__ = ("start_time_unix_nano", "time_unix_nano", "count", "sum", "attributes", "flags", "min", "max")
+    __slots__ = ("start_time_unix_nano", "time_unix_nano", "count", "sum", "bucket_counts", "attributes", "flags", "min", "max")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,7 @@ class HistogramPoint(_message.Message):
     TIME_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SUM_FIELD_NUMBER: _ClassVar[int]
+    BUCKET_COUNTS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     MIN_FIELD_NUMBER: _ClassVar[int]
@@ -159,11 +160,12 @@ class HistogramPoint(_message.Message):
     time_unix_nano: int
     count: int
     sum: float
+    bucket_counts: _containers.RepeatedScalarFieldContainer[int]
     attributes: _containers.ScalarMap[str, bytes]
     flags: int
     min: float
     max: float
-    def __init__(self, start_time_unix_nano: _Optional[int] = ..., time_unix_nano: _Optional[int] = ..., count: _Optional[int] = ..., sum: _Optional[float] = ..., attributes: _Optional[_Mapping[str, bytes]] = ..., flags: _Optional[int] = ..., min: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
+    def __init__(self, start_time_unix_nano: _Optional[int] = ..., time_unix_nano: _Optional[int] = ..., count: _Optional[int] = ..., sum: _Optional[float] = ..., bucket_counts: _Optional[_Iterable[int]] = ..., attributes: _Optional[_Mapping[str, bytes]] = ..., flags: _Optional[int] = ..., min: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
 
 class Traces(_message.Message):
     __slots__ = ("resource_spans",)

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from receiver.core import counted, hints, links, lost, unnamed
+from receiver.core import counted, hints, links, lost, metered, unnamed
 from receiver.core.candidates import task_calls
 from receiver.core.closing import Closing
-from receiver.core.facts import Item, Left, Session, Stretch, merge_stretch
+from receiver.core.facts import Item, Left, Session, Stretch, learn, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.leaving import Leaving, Outcome
 from receiver.core.lost import Lost
 from receiver.core.segments import TreeView, ended_at
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import Source, Taking
-from receiver.events import INFERRED, Told
+from receiver.events import COUNTED, INFERRED, Told
 
 
 class Builder:
@@ -48,6 +48,8 @@ class Builder:
         final = flush or now is None
         known = [s for s in sessions if forest.get(s) is not None]
         lost = Lost(forest)
+        for root in self._roots(forest, known):
+            _Tree(self, forest, root, now, final, outcome, lost).meter()
         for root in self._roots(forest, known):
             _Tree(self, forest, root, now, final, outcome, lost).decide()
         for root in self._roots(forest, known):  # anew: who was undecided may have found its place in another tree
@@ -101,6 +103,28 @@ class _Tree:
         self.members = list(forest.below(root.id))
         self.closing: set[str] = set()
         self.quiet: dict[str, _Quiet] = {}
+
+    def meter(self) -> None:
+        """Give a session that only metrics tell of its times, and maybe the call that it shares them with."""
+        self._find_quiet()
+        for session in self.members:
+            if session.id in self.closing and metered.settle(session, self.settings):
+                self.lost.changed()
+        if self._is_decided() or self.root.id not in self.closing or not self.root.get("metered"):
+            return
+        others = [s for _, s in sorted(self.forest.sessions.items()) if s.producer == self.root.producer]
+        found = metered.find_call(self.forest, self.root, others)
+        if found is None:
+            learn(self.root.facts, "root", COUNTED, True)
+            return
+        parent, call = found
+        metered.settle(parent, self.settings)
+        if call is not None and call.key not in parent.calls:
+            self._add_call(parent, call)
+        self.forest.adopt(self.root.id, parent.id, INFERRED)
+        self.outcome.inferred["parent"] += 1
+        self.forest.dirty.add(parent.id)
+        self.lost.changed()
 
     def decide(self) -> None:
         """Hang the tree below the call that its times point at, if nobody states a root or a parent for so long."""
@@ -213,7 +237,7 @@ class _Tree:
             if session.hints and self.settings.infer:
                 hints.add_hints(session, self.forest.left_of(session.id), leaving)
         for session in self.members:
-            if not session.counted:
+            if not (session.counted or session.series):
                 continue
             closing = session.id in self.closing
             if not closing and not self._has_lost_child(session):
@@ -229,13 +253,17 @@ class _Tree:
             for item in counted.missing_calls(session, self.forest.left_of(session.id), only):
                 if item.key in session.calls or self.forest.has_left(session.id, f"call:{item.key}"):
                     continue
-                session.calls[item.key] = item
-                self.outcome.inferred["identity"] += 1
-                merge_stretch(session.stretches, Stretch(start=max(item.start, 1), end=item.end), self.settings.joint)
+                self._add_call(session, item)
         if only is None:
             for key in session.counted:
                 self.forest.leave(session.id, f"counted:{key}", Left(start=0, end=0))
             session.counted.clear()
+
+    def _add_call(self, session: Session, item: Item) -> None:
+        session.calls[item.key] = item
+        self.outcome.inferred["identity"] += 1
+        lived = Stretch(start=max(item.start, 1), end=item.end, work=True)
+        merge_stretch(session.stretches, lived, self.settings.joint)
 
     # which items are due
 
@@ -287,14 +315,16 @@ class _Tree:
 
 def _rests(session: Session) -> bool:
     """Whether a session said that it is idle, or told nothing of what it does."""
-    return not session.stretches or session.stretches[-1].rests
+    return session.stretches[-1].rests if session.stretches else not (session.series or session.counted)
 
 
 def has_open_content(session: Session) -> bool:
     """Whether anything of a session has still to leave."""
     if session.stretches or session.calls or session.requests or session.permissions or session.unnamed:
         return True
-    return bool(session.counted or session.notes or session.pins) or not (session.closed or session.gone)
+    return bool(session.counted or session.series or session.notes or session.pins) or not (
+        session.closed or session.gone
+    )
 
 
 __all__ = ["Builder", "Outcome", "Source", "has_open_content"]

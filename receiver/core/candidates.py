@@ -10,6 +10,7 @@ from itertools import pairwise
 from receiver.core import links
 from receiver.core.facts import Item, Session, Unnamed
 from receiver.core.forest import Forest
+from receiver.core.unnamed import is_placed
 
 _NEVER = 1 << 63
 
@@ -26,11 +27,11 @@ def agent_at(session: Session, time: int) -> str | None:
 
 
 def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
-    """The task calls of a session, those that have left too."""
+    """The task calls of a session whose times are known, those that have left too."""
     found = [
         _task_call(session, c.key, c, c.start, c.end)
         for c in session.calls.values()
-        if (c.get("tool") == links.TASK or c.get("child")) and c.start
+        if (c.get("tool") == links.TASK or c.get("child")) and c.start and not is_placed(c)
     ]
     found += [
         links.TaskCall(
@@ -45,7 +46,7 @@ def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
             **dict(zip(links.TOLD, r.task, strict=False)),
         )
         for k, r in forest.left_of(session.id).items()
-        if k.startswith("call:") and (r.label == links.TASK or r.child)
+        if k.startswith("call:") and (r.label == links.TASK or r.child) and not r.placed
     ]
     return sorted(found, key=lambda c: (c.start, c.key))
 
@@ -60,8 +61,8 @@ def task_reports(session: Session) -> list[links.TaskCall]:
 
 
 def counted_tasks(session: Session, counted: Iterable[Item]) -> list[links.TaskCall]:
-    """The task calls that only a metric counted."""
-    return [_task_call(session, item.key, item, item.start, item.end) for item in counted]
+    """The task calls that only a metric counted, where it tells their times."""
+    return [_task_call(session, item.key, item, item.start, item.end) for item in counted if not is_placed(item)]
 
 
 def _task_call(session: Session, key: str, told: Item | Unnamed, start: int, end: int) -> links.TaskCall:

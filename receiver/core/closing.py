@@ -5,9 +5,10 @@ task call where one started it, at the root of a trace where it has no parent; l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from receiver import semconv as sc
-from receiver.core import links
+from receiver.core import links, series, totals
 from receiver.core.candidates import agent_at, task_calls
 from receiver.core.facts import Closed, Left, Note, Session
 from receiver.core.history import is_history
@@ -16,13 +17,20 @@ from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, resource_of
 from receiver.core.render import USAGE, SessionPart, session_span
 from receiver.core.segments import Seat, Segment, TreeView, ended_at
 from receiver.core.settings import SECOND
-from receiver.events import INFERRED
+from receiver.events import INFERRED, TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link
 
 _CHANGING = ("title", "model", "provider", "directory")
 _LASTING = ("version", "project")
 COUNTED_NOTE = ":counted:"  # in the key of a note that was read out of a metric
+_USAGE_NAMES = (*(name for name, _ in USAGE), sc.COST)  # of USAGE_FACTS
+_EVER = 1 << 63
 _SAME_NOTE = 5 * SECOND  # such a point begins when the first one was counted, or when the last export was
+
+
+class _Totals(TypedDict):
+    usage: dict[str, AttributeValue]
+    lines: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -53,12 +61,17 @@ class Closing:
         copies = sum(is_history(session, n.time) for n in session.notes.values())
         if copies:
             self._leaving.outcome.discards["history"] += copies
-        for segment in list(self._view.segments(session)):
+        segments = list(self._view.segments(session))
+        for segment in segments:
             self._write(session, segment)
+        if not segments and (counted := sum(len(s.readings) for s in session.series.values() if s.what in TOTALS)):
+            self._leaving.outcome.discards["already_left" if session.closed else "not_told"] += counted
         session.pins.clear()
         session.gone = not session.closed
         if session.hints:
             self._leaving.outcome.discards["not_told"] += len(session.hints)
+        self._remember_series(session)
+        session.series.clear()
         for kept in (session.stretches, session.notes, session.lines, session.history, session.hints):
             kept.clear()
         session.agents = dict(sorted(session.agents.items())[-1:])
@@ -73,10 +86,25 @@ class Closing:
             self._write(session, segment)
             session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
             session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.until}
+            self._remember_series(session, segment.until)
             for stretch in session.stretches:
                 stretch.start = max(stretch.start, segment.until + 1)
             session.stretches = [s for s in session.stretches if s.end >= s.start]
             self._forest.dirty.add(session.id)
+
+    def _remember_series(self, session: Session, until: int | None = None) -> None:
+        """What the session's metrics counted (as far as a roll-over at `until`, ns) is told: only what goes beyond is
+        news. Calls are looked for when a session closes, not before."""
+        left = self._forest.left_of(session.id)
+        for key, held in session.series.items():
+            name = f"{series.LEFT}{key}"
+            if until is not None and held.what == "calls":
+                continue
+            told = series.record(held, left.get(name), until)
+            if told is not None and told != left.get(name):
+                self._forest.leave(session.id, name, told)
+            if until is not None:
+                held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}
 
     def _busy_before(self, session: Session, time: int) -> bool:
         """Whether something that began before a moment (ns) is still to leave, in a session or below it."""
@@ -97,13 +125,15 @@ class Closing:
         place = self._leaving.place_in(seat, segment.start)
         hung = self._hang(session, segment, seat)
         left = self._left_in(session, segment)
-        end = max([segment.end, *(r.end for r in left.values()), *self._ends_below(session, segment)])
+        end = max([segment.end, *self._ends_in(session, segment), *self._ends_below(session, segment)])
         place.parent = hung.parent
         place.agent = self._agent(session, segment)
         place.resource = resource_of(session)
         place.inferred = [*hung.inferred, *(["start"] if segment.start_guessed else [])]
         if segment.named_only:
             place.inferred.append("end")
+        elif session.get("metered"):
+            place.inferred.extend(("start", "end"))
         error_type, error = self._error(session, segment, left)
         part = SessionPart(
             span_id=session_span_id(session.id, segment.number),
@@ -113,8 +143,7 @@ class Closing:
             parent_session=session.parent,
             end_reason=self._reason(session, segment, error_type),
             facts=self._facts(session, segment),
-            usage=_usage(left),
-            lines=self._lines(session, segment),
+            **self._totals(session, segment, left),
             error_type=error_type,
             error=error,
             events=self._events(session, segment),
@@ -218,6 +247,12 @@ class Closing:
             k: r for k, r in left.items() if segment.start <= r.start <= segment.end and not k.startswith("counted:")
         }
 
+    def _ends_in(self, session: Session, segment: Segment) -> list[int]:
+        """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
+        _, until = self._reign_of(session, segment)
+        left = self._forest.left_of(session.id)
+        return [r.end for k, r in left.items() if segment.start <= r.start < until and not k.startswith("counted:")]
+
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
         trace = self._view.seat_in(session, segment, segment.start).trace
         found: list[int] = []
@@ -253,6 +288,33 @@ class Closing:
             if held is not None:
                 facts[name] = held[1]
         return facts
+
+    def _totals(self, session: Session, segment: Segment, left: dict[str, Left]) -> _Totals:
+        """What the segment's own requests and calls used, by what was told of them and what metrics counted."""
+        told, lines = _usage(left), self._lines(session, segment)
+        if not session.series:
+            return {"usage": told, "lines": lines}
+        everything = self._forest.left_of(session.id)
+        begin, until = self._reign_of(session, segment)
+        metered, in_all = (totals.counted(session, everything, *t) for t in ((begin, until), (0, _EVER)))
+        told_in_all = _usage(everything)
+        usage: dict[str, AttributeValue] = {}
+        for fact, name in zip(USAGE_FACTS, _USAGE_NAMES, strict=True):
+            if fact in metered:
+                amounts = (metered[fact], float(told_in_all.get(name) or 0), in_all[fact])  # type: ignore[arg-type]
+                amount = totals.larger(told.get(name), *amounts)  # type: ignore[arg-type]
+                usage[name] = round(amount, 9) if name == sc.COST else int(amount)
+            elif name in told:
+                usage[name] = told[name]
+        added, removed = (int(metered.get(what, 0)) for what in ("lines_added", "lines_removed"))
+        return {"usage": usage, "lines": (max(lines[0], added), max(lines[1], removed))}
+
+    def _reign_of(self, session: Session, segment: Segment) -> tuple[int, int]:
+        """From when until when (ns) what cannot be placed for certain is a segment's: until the next one begins."""
+        segments = self._view.segments(session)
+        first = not session.closed and segment.number == min(s.number for s in segments)
+        until = min((s.start for s in segments if s.number > segment.number), default=_EVER)
+        return 0 if first else segment.start, until
 
     def _lines(self, session: Session, segment: Segment) -> tuple[int, int]:
         told = [n for n in session.lines.values() if segment.start <= n[0] <= segment.end]
@@ -291,8 +353,7 @@ def _usage(left: dict[str, Left]) -> dict[str, AttributeValue]:
     """Totals of the segment's own requests; a total is told if any of them told a part of it."""
     requests = [r.usage for k, r in sorted(left.items()) if k.startswith("request:") and r.usage]
     totals: dict[str, AttributeValue] = {}
-    names = [*(name for name, _ in USAGE), sc.COST]
-    for i, name in enumerate(names[: len(USAGE_FACTS)]):
+    for i, name in enumerate(_USAGE_NAMES):
         told = [u[i] for u in requests if u[i] != NOT_TOLD]
         if told:
             totals[name] = round(sum(told), 9) if name == sc.COST else int(sum(told))

@@ -1,130 +1,167 @@
 """Calls that a metric counted and nothing else told of become spans, marked as reconstructed (contract 6.2).
 
-What a delta point of the JavaScript SDK says (facts/opencode-telemetry-plugin.md, fact 4): one call gives its exact
-duration, two give both, three all three. Its start is when the first call ended, unless the same series was in the
-export before: then it is that export's time, and no end is known. Failed calls are not counted by these producers.
+Counted and known calls are matched one to one. A call is counted when it has ended, or some time later (the plugin
+waits for the agent's event, and a busy process is late); never before, but for the clocks' ticks. So a call that is
+known and counted nowhere in its own interval is taken to be in a later one: rather a call too few than one twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
-from receiver.core.facts import Counted, Item, Left, Registers, Session
-from receiver.core.settings import MILLISECOND
+from receiver.core.facts import Item, Left, Registers, Session
+from receiver.core.settings import MILLISECOND, SECOND
+from receiver.core.tallies import Tally, tallies
 from receiver.events import COUNTED, Plain
 
 SAME_MOMENT = 5 * MILLISECOND  # counter and histogram of one call differ by 0-3 ms
 NEAR_EDGE = 50 * MILLISECOND  # a call that ends while a collection runs may fall on either side of it
+LATEST_COUNT = 2 * SECOND  # between a call's end and its being counted, where exports may be missing in between
+MOST_MISSING = 10_000  # calls that one look at a session makes up: a number is sent sooner than it is true
+UNKNOWN_END = 1 << 62
 
 
 @dataclass(slots=True)
 class _Known:
     start: int
     end: int
+    failed: bool
+
+
+@dataclass(slots=True)
+class _Held:
+    """A tally and the known calls that it counts."""
+
+    tally: Tally
+    calls: list[_Known] = field(default_factory=list)
+
+    @property
+    def room(self) -> int:
+        return self.tally.count - len(self.calls)
 
 
 def missing_calls(session: Session, left: dict[str, Left], only: Collection[str] | None = None) -> list[Item]:
     """The counted calls that neither a span nor an event tells of, as complete items (not yet in the session)."""
-    tools = {p.tool for p in session.counted.values()}
+    tools = {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values() if s.tool}
     found: list[Item] = []
     for tool in sorted(tools if only is None else tools & set(only)):
-        points = _best_source([p for p in session.counted.values() if p.tool == tool])
-        known = _known_calls(session, left, tool)
-        stale = {p.time for p in points}
-        for ordinal, (point, spare) in enumerate(_unmatched(points, known)):
-            found.extend(_derive(session, point, spare, ordinal, stale))
+        for held in _matched(tallies(session, left, tool), _known_calls(session, left, tool)):
+            if not held.tally.settled:
+                found.extend(_derive(session, held, MOST_MISSING - len(found)))
     return found
-
-
-def _best_source(points: Iterable[Counted]) -> list[Counted]:
-    """The instrument that counted most of them; of equals the one that knows durations."""
-    by_source: dict[str, list[Counted]] = {}
-    for point in points:
-        by_source.setdefault(point.source, []).append(point)
-
-    def worth(source: str) -> tuple[int, bool, str]:
-        held = by_source[source]
-        return sum(p.count for p in held), any(p.durations or p.rest for p in held), source
-
-    best = by_source[max(by_source, key=worth)] if by_source else []
-    return sorted(best, key=lambda p: (p.time, p.start, p.count, p.durations))
 
 
 def _known_calls(session: Session, left: dict[str, Left], tool: str) -> list[_Known]:
     calls = [
-        _Known(c.start, c.end)
+        _Known(c.start, c.end or UNKNOWN_END, c.get("status") == "error")
         for c in session.calls.values()
-        if c.end and c.get("tool") == tool and c.get("status") != "error"
+        if c.start and c.get("tool") == tool
     ]
     calls += [
-        _Known(r.start, r.end) for k, r in left.items() if k.startswith("call:") and r.label == tool and not r.failed
+        _Known(u.start, u.end, u.facts.get("status", (0, ""))[1] == "error")
+        for u in session.unnamed.values()
+        if u.tool == tool
     ]
+    calls += [_Known(r.start, r.end, r.failed) for k, r in left.items() if k.startswith("call:") and r.label == tool]
     return sorted(calls, key=lambda c: (c.end, c.start))
 
 
-def _unmatched(points: list[Counted], known: list[_Known]) -> list[tuple[Counted, list[_Known]]]:
-    """Each point with the known calls that it counts; first within its interval, then near its edges."""
-    held: list[tuple[Counted, list[_Known]]] = [(p, []) for p in points]
+def _matched(counted: list[Tally], known: list[_Known]) -> list[_Held]:
+    """Each tally with the known calls that it counts: those that ended in it, then near its edges, then before it."""
+    held = [_Held(t) for t in counted]
     rest = list(known)
-    for slack in (0, NEAR_EDGE):
-        before = 0
-        for point, calls in held:
-            begin = max(before, min(point.start, before or point.start)) - slack - SAME_MOMENT
-            for call in list(rest):
-                if len(calls) < point.count and begin <= call.end <= point.time + slack:
-                    calls.append(call)
-                    rest.remove(call)
-            before = point.time
+    for same in (_same_status, _any_status):
+        for early, late in ((SAME_MOMENT, 0), (SAME_MOMENT + NEAR_EDGE, NEAR_EDGE), (LATEST_COUNT, NEAR_EDGE)):
+            rest = _assign(held, rest, early, late, same)
     return held
 
 
-def _derive(session: Session, point: Counted, calls: list[_Known], ordinal: int, collections: set[int]) -> list[Item]:
-    missing = point.count - len(calls)
-    if missing <= 0:
-        return []
-    durations = list(point.durations)
-    exact = len(durations) == point.count
-    for call in calls:
+def _same_status(tally: Tally, call: _Known) -> bool:
+    return call.failed == (tally.status == "error")
+
+
+def _any_status(tally: Tally, call: _Known) -> bool:
+    """An instrument that counts failed calls may see another failure than the record does."""
+    return tally.status is not None
+
+
+def _assign(
+    held: list[_Held], known: list[_Known], early: int, late: int, same: Callable[[Tally, _Known], bool]
+) -> list[_Known]:
+    """Put calls where they fit, in order of their ends, each where its place closes first: no other way fits more."""
+    left_over: list[_Known] = []
+    for call in known:
+        fitting = [h for h in held if h.room > 0 and same(h.tally, call) and _fits(h.tally, call, early, late)]
+        best = min(fitting, key=lambda h: (h.tally.time, h.tally.begin, h.tally.name), default=None)
+        if best is None:
+            left_over.append(call)
+        else:
+            best.calls.append(call)
+    return left_over
+
+
+def _fits(tally: Tally, call: _Known, early: int, late: int) -> bool:
+    if early == LATEST_COUNT:
+        if call.end == UNKNOWN_END:
+            return call.start <= tally.time  # its end was lost, or not yet told
+        if tally.gapless:
+            return call.end <= tally.time + late
+    return tally.begin - early <= call.end <= tally.time + late
+
+
+def _derive(session: Session, held: _Held, most: int) -> list[Item]:
+    tally = held.tally
+    durations = list(tally.durations)
+    exact = len(durations) == tally.count
+    for call in held.calls:
         if durations:
             durations.remove(min(durations, key=lambda d: abs(d - (call.end - call.start))))
-    fresh = not any(abs(point.start - t) <= 2 * MILLISECOND for t in collections if t != point.time)
-    taken = any(abs(point.start - call.end) <= SAME_MOMENT for call in calls)
+    first = tally.first_end
+    if first is not None and any(abs(first - call.end) <= SAME_MOMENT for call in held.calls):
+        first = None
     items: list[Item] = []
-    end = point.start
-    for i in range(missing):
-        duration = durations[i] if i < len(durations) else point.rest or 0
-        certain = fresh and not taken and point.count == 1
-        if i or taken or not fresh:
-            end = min(point.time, end + duration)
+    end = tally.start if first is None else first
+    for i in range(min(held.room, most)):
+        duration = durations[i] if i < len(durations) else tally.rest or 0
+        certain = first is not None and tally.count == 1
+        if i or first is None:
+            end = min(tally.time, end + duration)
         inferred = ["identity"]
         if not certain:
             inferred += ["start", "end"]
         if not exact:
             inferred.append("duration")
-        key = f"#{point.tool}@{point.start}+{duration}/{ordinal}.{i}"
-        items.append(Item(key=key, facts=_facts(session, point, end, duration, inferred)))
+        key = f"#{tally.tool}@{tally.start}-{tally.time}+{duration}/{tally.name[:8]}{tally.status or ''}.{i}"
+        item = Item(key=key, facts=_facts(session, tally, end, duration, inferred))
+        if not certain:  # between which it ended (core/metered.py)
+            item.facts["after"], item.facts["before"] = (COUNTED, tally.begin), (COUNTED, tally.time)
+        items.append(item)
     return items
 
 
-def _facts(session: Session, point: Counted, end: int, duration: int, inferred: list[str]) -> Registers:
+def _facts(session: Session, tally: Tally, end: int, duration: int, inferred: list[str]) -> Registers:
     told: dict[str, Plain | None] = {
-        "tool": point.tool,
-        "start": end - duration,
+        "tool": tally.tool,
+        "start": max(end - duration, 1),
         "end": end,
-        "status": "completed",
+        "status": tally.status or "completed",
         "inferred": ",".join(inferred),
-        "resource": point.resource,
-        **_labels(session, point, end),
+        "resource": tally.resource,
+        **_labels(session, tally, end, end - duration),
     }
     return {field: (COUNTED, value) for field, value in told.items() if value is not None}
 
 
-def _labels(session: Session, point: Counted, end: int) -> dict[str, Plain | None]:
-    """Which skill or agent it was, where a point of another instrument stands for the very same call."""
-    labels: dict[str, Plain | None] = {"skill": point.skill, "agent": point.agent}
-    for other in session.counted.values():
-        if other.tool == point.tool and other.count == 1 and abs(other.start - end) <= SAME_MOMENT:
+def _labels(session: Session, tally: Tally, end: int, start: int) -> dict[str, Plain | None]:
+    """Which skill or agent it was, where a point of another instrument stands for the very same call: it ended when
+    this one was counted, or (a subtask, counted when it begins) began then."""
+    labels: dict[str, Plain | None] = {"skill": tally.skill, "agent": tally.agent}
+    for _, other in sorted(session.counted.items()):
+        if other.tool == tally.tool and other.count == 1 and abs(other.start - end) <= SAME_MOMENT:
             labels["skill"] = labels["skill"] or other.skill
             labels["agent"] = labels["agent"] or other.agent
+    for _, series in sorted(session.series.items()):
+        if series.what == "begun" and series.agent and abs(series.start - start) <= NEAR_EDGE:
+            labels["agent"] = labels["agent"] or (series.agent if tally.tool == "task" else None)
     return labels

@@ -99,6 +99,35 @@ class Counted(msgspec.Struct, gc=False):
     agent: str | None = None
     skill: str | None = None
     resource: str = ""
+    series: str = ""
+    status: str | None = None
+
+
+class Reading(msgspec.Struct, gc=False, array_like=True):
+    """A value of a series: see events.PointTold. Of a sum or a gauge, seen from `first` to `last` (ns); of a delta,
+    what was counted between them."""
+
+    amount: float
+    total: int = -1
+    low: int = -1
+    high: int = -1
+    first: int = 0
+    last: int = 0
+
+
+class Series(msgspec.Struct, gc=False):
+    """A metric series since one start, as far as its points are held: see core/series.py."""
+
+    what: str
+    form: str
+    source: str
+    series: str
+    start: int
+    tool: str = ""
+    status: str | None = None
+    agent: str | None = None
+    resource: str = ""
+    readings: dict[str, Reading] = {}
 
 
 class Note(msgspec.Struct, gc=False):
@@ -123,6 +152,7 @@ class Left(msgspec.Struct, gc=False, array_like=True):
     lines: tuple[int, int] = (0, 0)
     guessed: bool = False
     task: tuple[str, ...] = ()
+    placed: bool = False
 
 
 class Stretch(msgspec.Struct, gc=False):
@@ -181,6 +211,7 @@ class Session(msgspec.Struct, gc=False):
     unnamed: dict[str, Unnamed] = {}
     hints: dict[str, Hint] = {}
     counted: dict[str, Counted] = {}
+    series: dict[str, Series] = {}
     lines: dict[str, tuple[int, int, int]] = {}
     notes: dict[str, Note] = {}
     history: dict[str, int] = {}

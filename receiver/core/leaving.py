@@ -19,7 +19,7 @@ from receiver.core.mcp import McpName, resolve
 from receiver.core.render import Place, call_span, permission_span, request_span
 from receiver.core.segments import Seat, Segment, TreeView
 from receiver.core.settings import BuilderSettings
-from receiver.core.unnamed import is_unnamed, left_already
+from receiver.core.unnamed import is_placed, is_unnamed, left_already
 from receiver.events import INFERRED
 from receiver.model import Link, Span
 
@@ -256,4 +256,4 @@ def _record(kind: str, item: Item, end: int) -> Left:
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
     tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
     task = tuple(str(item.get(f) or "") for f in links.TOLD) if tool == links.TASK else ()
-    return Left(item.start, end, tool, child, failed, guessed=guessed, task=task)
+    return Left(item.start, end, tool, child, failed, guessed=guessed, task=task, placed=is_placed(item))

@@ -57,6 +57,8 @@ def has_free_task(forest: Forest, session: Session) -> bool:
         return True
     if any(p.tool == links.TASK for p in session.counted.values()):
         return True
+    if any(s.tool == links.TASK for s in session.series.values()):
+        return True
     return any(not c.child for c in task_calls(forest, session))
 
 
@@ -134,7 +136,7 @@ class Unplaced:
             left = self._forest.left_of(session.id)
             known = {f"~{report}" for report in same_calls(session, left)}
             calls = [*task_calls(self._forest, session), *(c for c in task_reports(session) if c.key not in known)]
-            if session.counted:
+            if session.counted or session.series:
                 calls.extend(counted_tasks(session, missing_calls(session, left, (links.TASK,))))
             self._calls[session.id] = [c for c in calls if not c.child]
         return self._calls[session.id]

@@ -10,13 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from receiver.core import series
 from receiver.core.facts import Counted, Hint, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.history import is_older
 from receiver.core.ids import creation_time
-from receiver.core.settings import BuilderSettings
+from receiver.core.settings import SECOND, BuilderSettings
+from receiver.core.tallies import MOST_POINTS
 from receiver.events import (
     CONTENT,
+    COUNTED,
+    COUNTED_NOTE,
     EXACT,
     GUESSED,
     CallHinted,
@@ -27,6 +31,7 @@ from receiver.events import (
     LinesTold,
     NoteTold,
     PermissionTold,
+    PointTold,
     RequestTold,
     ServerTold,
     SessionTold,
@@ -51,6 +56,7 @@ class Source:
 KEPT = 32  # idle times and trace contexts of a session: for where it was taken up again, and who started it
 _NOT_FACTS = {"session", "call", "request", "permission", "rank", "time", "root", "key"}
 _SESSION_IDENTITY = ("parent", "created", "version", "project", "label")
+_DAY = 24 * 3600 * SECOND
 _SESSION_CHANGING = ("title", "model", "provider", "directory")
 
 
@@ -88,6 +94,7 @@ class Taking:
             UnnamedCallTold: self._unnamed,
             CallHinted: self._hint,
             CallsCounted: self._counted,
+            PointTold: self._point,
             LinesTold: self._lines,
             RequestTold: self._request,
             PermissionTold: self._permission,
@@ -115,11 +122,14 @@ class Taking:
             return None
         if (created := creation_time(session.id, start)) is not None:
             learn(session.facts, "created", GUESSED, created)
+        session.facts.pop("metered", None)  # from now on more than metrics tell of it
         stretch = Stretch(start=start, end=end, busy=busy, idle=idle, work=work)
         merge_stretch(session.stretches, stretch, self._settings.joint)
         return stretch
 
     def _session(self, forest: Forest, source: Source, event: SessionTold) -> str | None:
+        if event.rank == COUNTED and _says_nothing_new(forest.get(event.session), event):
+            return "already_told"  # a metric says it at each collection: no sign of life
         session = self._touch(forest, source, event.session)
         if event.root:
             learn(session.facts, "root", event.rank, True)
@@ -143,6 +153,7 @@ class Taking:
         changing = {f: (-event.time, v) for f in _SESSION_CHANGING if (v := getattr(event, f)) is not None}
         kept = {f: fact for f, fact in changing.items() if f not in self._dropped}
         if event.time:
+            session.facts.pop("metered", None)
             stretch = Stretch(start=event.time, end=event.time, facts=kept)
             if not any(c.start <= event.time <= c.end for c in session.closed):
                 merge_stretch(session.stretches, stretch, self._settings.joint)
@@ -179,7 +190,8 @@ class Taking:
         held = session.notes.get(key)
         if held is None or _note_order(held) < _note_order(note):
             session.notes[key] = note
-        self._active(session, event.time, event.time)
+        if not event.key.startswith(COUNTED_NOTE):
+            self._active(session, event.time, event.time)
         return None
 
     def _item(self, source: Source, items: dict[str, Item], key: str, event: Any, kind: type[Any]) -> Item:
@@ -271,9 +283,33 @@ class Taking:
             agent=event.agent,
             skill=event.skill,
             resource=source.key,
+            series=event.series,
+            status=event.status,
         )
-        self._active(session, event.start, event.start)
-        return None
+        if len(session.counted) > 2 * MOST_POINTS:
+            session.counted = dict(sorted(session.counted.items(), key=lambda kv: (kv[1].time, kv[0]))[:MOST_POINTS])
+        return None if event.key in session.counted else "too_many_series"
+
+    def _point(self, forest: Forest, source: Source, event: PointTold) -> str | None:
+        """A cumulative series is sent again as long as its process lives: what is no news is no sign of life either."""
+        key = series.key_of(event, source.key)
+        left = forest.left_of(event.session).get(f"{series.LEFT}{key}")
+        if left is not None and series.is_told(event, left):
+            return self._still_there(forest, source, event.session)
+        session = forest.open(event.session)
+        problem = series.add(session.series, key, event, source.key)
+        if problem is None or problem == "too_many_series":
+            self._touch(forest, source, event.session)
+        forest.dirty.add(event.session)
+        return problem
+
+    def _still_there(self, forest: Forest, source: Source, session: str) -> str:
+        """A closed session is forgotten in the end, but not while points of it still come."""
+        held = forest.open(session)
+        if source.arrival > held.arrival + _DAY:
+            held.arrival = source.arrival
+            forest.dirty.add(session)
+        return "already_left"
 
     def _lines(self, forest: Forest, source: Source, event: LinesTold) -> str | None:
         session = self._touch(forest, source, event.session)
@@ -284,7 +320,6 @@ class Taking:
                 call = session.calls[event.call] = Item(key=event.call, facts={})
             call.lines[event.key] = (event.added, event.removed)
             call.arrival = max(call.arrival, source.arrival)
-        self._active(session, event.time, event.time)
         return None
 
     def _request(self, forest: Forest, source: Source, event: RequestTold) -> str | None:
@@ -313,6 +348,16 @@ def _keep_context(session: Session, context: str, time: int) -> None:
     session.contexts[context] = min(time, session.contexts.get(context, time))
     if len(session.contexts) > KEPT:
         del session.contexts[max(session.contexts, key=lambda c: (session.contexts[c], c))]
+
+
+def _says_nothing_new(session: Session | None, event: SessionTold) -> bool:
+    if session is None or event.time:
+        return False
+    facts = dict(session.facts)
+    told = [("root", event.root), ("subagent", event.subagent), ("agent", event.agent)]
+    news = [learn(facts, field, COUNTED, value) for field, value in told if value]
+    changing = [(field, getattr(event, field)) for field in _SESSION_CHANGING]
+    return not any([*news, *(learn(facts, field, 0, value) for field, value in changing if value)])
 
 
 def _note_order(note: Note) -> tuple[int, str]:

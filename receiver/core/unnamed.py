@@ -79,6 +79,13 @@ def is_unnamed(key: str) -> bool:
     return key.startswith(("~", "#"))
 
 
+def is_placed(call: Item) -> bool:
+    """Whether a call that was only counted was given a place in its interval, since nobody knows its times, nor that
+    of the session that it started."""
+    guessed = call.key.startswith("#") and "end" in str(call.get("inferred") or "").split(",")
+    return guessed and not call.get("child")
+
+
 def left_already(call: Item, left: dict[str, Left]) -> bool:
     """Whether the span of a call left before its id was told, by a report or a count of the same call."""
     return any(

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from receiver.dialects.claude_requests import http_error, is_main, request, request_id
 from receiver.dialects.claude_tools import PLACEHOLDERS, SKILL, TASK, Tool, reply, tool
 from receiver.dialects.commands import command_note
+from receiver.dialects.metric_points import usage
 from receiver.dialects.reading import (
     MS,
     SLACK,
@@ -299,5 +300,8 @@ _EVENTS: dict[str, Callable[[_Event], Iterator[Told]]] = {
 
 
 def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
-    """Totals of a session (tokens, cost, lines, active time): known, and not read yet."""
-    return (Discarded(reason="not_of_the_tree"),) if is_ours(point.scope, point.attributes) else None
+    """Totals of a session (tokens, cost, lines); the others are known and of no use."""
+    if not is_ours(point.scope, point.attributes):
+        return None
+    told = usage(point, point.name.removeprefix("claude_code."))
+    return (Discarded(reason="not_of_the_tree"),) if told is None else tuple(told)

@@ -38,7 +38,7 @@ from receiver.events import (
     Told,
     UnnamedCallTold,
 )
-from receiver.model import Attributes, LogRecord, MetricPoint
+from receiver.model import Attributes, LogRecord
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 SCOPES = ("com.opencode", "com.anthropic.claude_code")
@@ -290,10 +290,3 @@ _EVENTS: dict[str, Callable[[_Record], Iterator[Told]]] = {
     "api_error": _failed_request,
     "tool_result": _tool,
 }
-
-# metrics: nothing of them is needed where the events flow
-
-
-def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
-    """Totals and cross-checks: known, and not read."""
-    return (Discarded(reason="not_of_the_tree"),) if point.scope.name.startswith(SCOPES) else None

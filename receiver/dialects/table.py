@@ -12,6 +12,7 @@ from receiver.dialects import (
     event_relay,
     native,
     plugin_otel,
+    plugin_otel_metrics,
     plugin_otel_spans,
     telemetry_plugin,
 )
@@ -49,7 +50,7 @@ DIALECTS: tuple[Dialect, ...] = (
         "plugin_otel",
         plugin_otel.FLUSH,
         logs=plugin_otel.logs,
-        metrics=plugin_otel.metrics,
+        metrics=plugin_otel_metrics.metrics,
         spans=plugin_otel_spans.spans,
     ),
     Dialect("native", native.FLUSH, logs=native.logs, spans=native.spans),

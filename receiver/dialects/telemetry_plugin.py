@@ -7,13 +7,12 @@ joined again. Trace ids on its log records are wrong where tasks run in parallel
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from receiver.dialects.commands import command_note
+from receiver.dialects.metric_points import begin, durations_of, form_of, problem, series_of, session_of
 from receiver.dialects.reading import (
-    LATEST,
     MS,
     Wanted,
     as_count,
@@ -24,7 +23,6 @@ from receiver.dialects.reading import (
     iso_time,
     not_after,
     record_time,
-    to_json,
 )
 from receiver.events import (
     COUNTED,
@@ -34,13 +32,14 @@ from receiver.events import (
     CallTold,
     Discarded,
     LinesTold,
+    PointTold,
     ServerTold,
     SessionTold,
     StateTold,
     Told,
     UnnamedCallTold,
 )
-from receiver.model import TEMPORALITY_DELTA, LogRecord, MetricPoint, Value
+from receiver.model import LogRecord, MetricPoint, Value
 
 # Metrics and spans leave every 5 s, each by its own clock: what one call is told by may arrive this far apart.
 FLUSH = 6_000 * MS
@@ -152,10 +151,10 @@ def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
         return None
     if point.kind not in ("sum", "histogram"):
         return (Discarded(reason="malformed"),)
-    if point.temporality != TEMPORALITY_DELTA:
+    if (reason := problem(point)) is not None:
+        return (Discarded(reason=reason),)
+    if form_of(point) != "delta" and read not in _CUMULATIVE:
         return (Discarded(reason="cumulative"),)
-    if not 0 < point.time < LATEST:
-        return (Discarded(reason="no_time"),)
     return tuple(read(point))
 
 
@@ -165,22 +164,18 @@ def _is_ours(point: MetricPoint) -> bool:
 
 
 def _begin(point: MetricPoint) -> int:
-    return point.start if 0 < point.start <= point.time else point.time
+    return begin(point) or point.time
 
 
 def _key(point: MetricPoint) -> str:
     """Identifies a point by its series and interval: a copy of it has the same."""
-    series = to_json({name: point.attributes.get(name) for name in sorted(point.attributes)})
-    digest = hashlib.blake2b(series.encode(), digest_size=8).hexdigest()
-    return f"{point.name}:{point.start}-{point.time}:{digest}"
+    return f"{point.name}:{point.start}-{point.time}:{series_of(point)}"
 
 
-def _session_of(point: MetricPoint) -> str | None:
-    return as_id(point.attributes.get("session.id")) or as_id(point.attributes.get("sessionID"))
-
-
-def _counted(point: MetricPoint, tool: str | None, **labels: str | None) -> Iterator[Told]:
-    session = _session_of(point)
+def _counted(
+    point: MetricPoint, tool: str | None, skill: str | None = None, agent: str | None = None
+) -> Iterator[Told]:
+    session = session_of(point)
     if session is None:
         yield Discarded(reason="no_session")
         return
@@ -188,7 +183,10 @@ def _counted(point: MetricPoint, tool: str | None, **labels: str | None) -> Iter
     if not tool or not 0 < count < 1_000_000:
         yield Discarded(reason="empty" if tool else "malformed")
         return
-    durations, rest = _durations(point) if point.kind == "histogram" else ((), None)
+    if form_of(point) == "cumulative":
+        yield _series(point, session, tool, count, agent)
+        return
+    durations, rest = durations_of(point) if point.kind == "histogram" else ((), None)
     yield CallsCounted(
         session=session,
         source=point.name,
@@ -199,27 +197,31 @@ def _counted(point: MetricPoint, tool: str | None, **labels: str | None) -> Iter
         start=_begin(point),
         durations=durations,
         rest=rest,
-        **labels,
+        series=series_of(point),
+        skill=skill,
+        agent=agent,
     )
 
 
-def _durations(point: MetricPoint) -> tuple[tuple[int, ...], int | None]:
-    """The durations (ns) that a point tells exactly, and the mean of the others (contract 6.2)."""
-    count, total, low, high = point.count, point.sum, point.min, point.max
-    if total is None or not 0 <= total < 1e12:
-        return (), None
-    if count == 1:
-        return (int(total * MS),), None
-    mean = (), int(total * MS / count)
-    if low is None or high is None or not 0 <= low <= high:
-        return mean
-    if count == 2:
-        return ((int(low * MS), int(high * MS)), None) if abs(total - low - high) < 0.001 else mean
-    middle = (total - low - high) / (count - 2)
-    if not low - 0.001 <= middle <= high + 0.001:
-        return mean  # the numbers do not add up: believe the sum
-    known = (int(low * MS), int(high * MS))
-    return (tuple(sorted((*known, int(middle * MS)))), None) if count == 3 else (known, int(middle * MS))
+def _series(point: MetricPoint, session: str, tool: str, count: int, agent: str | None) -> PointTold:
+    """The plugin sends deltas; a Collector on the way may have added them up (deltatocumulative)."""
+    timed = point.kind == "histogram"
+    total, low, high = (-1 if n is None or not timed else int(n * MS) for n in (point.sum, point.min, point.max))
+    return PointTold(
+        session=session,
+        what="calls",
+        form="cumulative",
+        source=point.name,
+        series=series_of(point),
+        start=begin(point),
+        time=point.time,
+        amount=float(count),
+        total=total,
+        low=low,
+        high=high,
+        tool=tool,
+        agent=agent,
+    )
 
 
 def _tool(point: MetricPoint) -> Iterator[Told]:
@@ -240,7 +242,7 @@ def _spawns(point: MetricPoint) -> Iterator[Told]:
 
 
 def _command_count(point: MetricPoint) -> Iterator[Told]:
-    session = _session_of(point)
+    session = session_of(point)
     name = as_text(point.attributes.get("command"))
     if session is None or name is None:
         yield Discarded(reason="no_session" if session is None else "malformed")
@@ -254,7 +256,7 @@ def _refreshed(point: MetricPoint) -> Iterator[Told]:
 
 
 def _lines(point: MetricPoint) -> Iterator[Told]:
-    session, count = _session_of(point), as_count(point.value)
+    session, count = session_of(point), as_count(point.value)
     if session is None or count is None:
         yield Discarded(reason="no_session" if session is None else "malformed")
         return
@@ -271,7 +273,7 @@ def _lines(point: MetricPoint) -> Iterator[Told]:
 
 
 def _permission(point: MetricPoint) -> Iterator[Told]:
-    session, call = _session_of(point), as_id(point.attributes.get("call.id"))
+    session, call = session_of(point), as_id(point.attributes.get("call.id"))
     if session is None or call is None or call == "unknown":
         yield Discarded(reason="no_session" if session is None else "no_call")
         return
@@ -305,3 +307,4 @@ _METRICS: dict[str, Callable[[MetricPoint], Iterator[Told]]] = {
     "opencode.agent.duration": _no_session,
     "opencode.agent.tool_count": _no_session,
 }
+_CUMULATIVE = (_tool, _skill_count, _mcp_count, _spawns)

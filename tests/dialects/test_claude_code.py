@@ -12,7 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import log_records, metric_points
-from receiver.dialects import claude_code, plugin_otel
+from receiver.dialects import claude_code, plugin_otel_metrics
 from receiver.dialects.table import DIALECTS
 from receiver.events import (
     PARTIAL,
@@ -90,15 +90,20 @@ class TestWhoseItIs:
         tools = {t.session: t.tool for _, t in evidence.told if isinstance(t, (CallTold, UnnamedCallTold))}
         assert tools == {SESSION: "Bash", OPENCODE: "bash"}
 
-    def test_metrics_are_known_and_not_read_yet(self):
+    def test_metrics_tell_totals(self):
         for session, ours in ((SESSION, True), (None, True), (OPENCODE, False)):
             labels = {"type": "input", **({"session.id": session} if session else {})}
             metric = Metric(name="claude_code.token.usage", unit="tokens")
+            metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 1
             metric.sum.data_points.add(attributes=key_values(labels), time_unix_nano=at(6), as_double=4)
             (point,) = metric_points(metrics_request(metric, scope="com.anthropic.claude_code").body)
             told = claude_code.metrics(point, NOTHING)
-            assert told == ((Discarded(reason="not_of_the_tree"),) if ours else None)
-            assert plugin_otel.metrics(point, NOTHING) is not None
+            if ours and session:
+                (total,) = told
+                assert (total.session, total.what, total.amount) == (SESSION, "fresh_tokens", 4)
+            else:
+                assert told == ((Discarded(reason="no_session"),) if ours else None)
+            assert plugin_otel_metrics.metrics(point, NOTHING) is not None
 
 
 class TestCalls:

@@ -91,9 +91,15 @@ class TestWhoseMetricItIs:
 
 
 class TestPointsThatTellNothing:
-    def test_cumulative(self):
-        assert one(counter("opencode.tool.executions", labels=TOOL, temporality=CUMULATIVE)).reason == "cumulative"
-        assert one(histogram("opencode.tool.duration", 1, sum=5, temporality=CUMULATIVE)).reason == "cumulative"
+    def test_cumulative_where_only_deltas_tell_when(self):
+        labels = {**SESSION, "command": "greet"}
+        metric = counter("opencode.command.executions", labels=labels, temporality=CUMULATIVE)
+        assert one(metric) == Discarded(reason="cumulative")
+
+    def test_a_sum_that_may_fall(self):
+        metric = counter("opencode.tool.executions", labels=TOOL)
+        metric.sum.is_monotonic = False
+        assert one(metric) == Discarded(reason="not_monotonic")
 
     def test_a_gauge(self):
         metric = Metric(name="opencode.tool.executions")
@@ -127,9 +133,13 @@ class TestPointsThatTellNothing:
     def test_no_session(self, name):
         assert one(counter(name, labels={"tool.name": "bash"})) == Discarded(reason="no_session")
 
-    @pytest.mark.parametrize("value", [0, None, -1, 2_000_000])
+    @pytest.mark.parametrize("value", [0, 2_000_000])
     def test_a_count_that_counts_nothing(self, value):
         assert one(counter("opencode.tool.executions", value, TOOL)) == Discarded(reason="empty")
+
+    @pytest.mark.parametrize("value", [None, -1, float("nan"), float("inf")])
+    def test_a_count_that_is_none(self, value):
+        assert one(counter("opencode.tool.executions", value, TOOL)) == Discarded(reason="inconsistent")
 
     def test_a_count_of_no_tool(self):
         assert one(counter("opencode.tool.executions", labels=SESSION)) == Discarded(reason="malformed")
@@ -146,7 +156,13 @@ class TestCounts:
             count=3,
             time=at(6),
             start=at(1),
+            series=event.series,
         )
+
+    def test_that_somebody_on_the_way_added_up(self):
+        event = one(histogram("opencode.tool.duration", 2, sum=30, min=10, max=20, temporality=CUMULATIVE))
+        assert (event.form, event.amount, event.start, event.time) == ("cumulative", 2, at(1), at(6))
+        assert (event.total, event.low, event.high) == (30 * MS, 10 * MS, 20 * MS)
 
     def test_may_be_a_double(self):
         assert one(counter("opencode.tool.executions", 3.0, TOOL)).count == 3
@@ -202,13 +218,18 @@ class TestDurations:
     def test_without_extremes_there_is_a_mean(self):
         assert durations(4, sum=60) == ((), 15 * MS)
 
-    def test_extremes_that_cannot_be_are_not_believed(self):
-        assert durations(2, sum=30, min=20, max=10) == ((), 15 * MS)
-        assert durations(2, sum=30, min=10, max=40) == ((), 15 * MS)
+    def test_a_sum_that_its_extremes_allow_but_do_not_make_is_believed(self):
+        assert durations(2, sum=35, min=10, max=20) == ((), 35 * MS // 2)
 
     def test_without_a_sum_nothing_is_known(self):
         assert durations(2, min=10, max=20) == ((), None)
-        assert durations(2, sum=-5) == ((), None)
+
+    @pytest.mark.parametrize(
+        "numbers",
+        [{"sum": 30, "min": 20, "max": 10}, {"sum": 30, "min": 10, "max": 12}, {"sum": 30, "min": 16}, {"sum": -5}],
+    )
+    def test_numbers_that_contradict_one_another(self, numbers):
+        assert one(histogram("opencode.tool.duration", 2, **numbers)) == Discarded(reason="inconsistent")
 
     def test_an_empty_histogram(self):
         assert one(histogram("opencode.tool.duration", 0, sum=0)) == Discarded(reason="empty")

@@ -74,6 +74,10 @@ class ForkTold(Event, frozen=True, kw_only=True, gc=False):
     origin: str
 
 
+class CopyTold(Event, frozen=True, kw_only=True, gc=False):
+    """The session told again something that happened in the one that it was forked from, and nobody knows when."""
+
+
 class StateTold(Event, frozen=True, kw_only=True, gc=False):
     """The session began to work, or said that its turn is over."""
 
@@ -287,6 +291,7 @@ class Discarded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 Told: TypeAlias = (
     SessionTold
     | ForkTold
+    | CopyTold
     | StateTold
     | EndTold
     | NoteTold

@@ -250,6 +250,7 @@ class _Tree:
 
     def _add_counted(self, session: Session, only: tuple[str, ...] | None) -> None:
         if self.settings.infer:
+            metered.settle(session, self.settings)  # before the calls that are added make it look as if it had told
             for item in counted.missing_calls(session, self.forest.left_of(session.id), only):
                 if item.key in session.calls or self.forest.has_left(session.id, f"call:{item.key}"):
                     continue

@@ -292,7 +292,7 @@ class Closing:
     def _totals(self, session: Session, segment: Segment, left: dict[str, Left]) -> _Totals:
         """What the segment's own requests and calls used, by what was told of them and what metrics counted."""
         told, lines = _usage(left), self._lines(session, segment)
-        if not session.series:
+        if not session.series or session.get("copies"):
             return {"usage": told, "lines": lines}
         everything = self._forest.left_of(session.id)
         begin, until = self._reign_of(session, segment)

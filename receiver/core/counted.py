@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from receiver.core.facts import Item, Left, Registers, Session
+from receiver.core.history import holds_copies
 from receiver.core.settings import MILLISECOND, SECOND
 from receiver.core.tallies import Tally, tallies
 from receiver.events import COUNTED, Plain
@@ -43,6 +44,8 @@ class _Held:
 
 def missing_calls(session: Session, left: dict[str, Left], only: Collection[str] | None = None) -> list[Item]:
     """The counted calls that neither a span nor an event tells of, as complete items (not yet in the session)."""
+    if holds_copies(session):
+        return []
     tools = {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values() if s.tool}
     found: list[Item] = []
     for tool in sorted(tools if only is None else tools & set(only)):

@@ -19,6 +19,14 @@ def is_history(session: Session, time: int) -> bool:
     return bool(created and time < created)
 
 
+def holds_copies(session: Session) -> bool:
+    """Whether a session tells again what another one did: its metrics count that too, and do not say what of it."""
+    if session.get("copies"):
+        return True
+    items = (*session.calls.values(), *session.requests.values())
+    return any(is_history(session, i.end or i.start) for i in items)
+
+
 def remember(session: Session, call: Item) -> None:
     """Keep a copied call's id: of many the least, so that it does not matter which were told first."""
     session.history[call.key] = call.end or call.start

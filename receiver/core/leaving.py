@@ -20,7 +20,7 @@ from receiver.core.render import Place, call_span, permission_span, request_span
 from receiver.core.segments import Seat, Segment, TreeView
 from receiver.core.settings import BuilderSettings
 from receiver.core.unnamed import is_placed, is_unnamed, left_already
-from receiver.events import INFERRED
+from receiver.events import EXACT, INFERRED
 from receiver.model import Link, Span
 
 USAGE_FACTS = (
@@ -130,6 +130,7 @@ class Leaving:
         if item.awaited:
             return None
         if is_history(session, item.end or item.start):
+            learn(session.facts, "copies", EXACT, True)
             if kind == "call":
                 remember(session, item)
             return "history"

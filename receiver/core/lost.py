@@ -55,7 +55,7 @@ def has_free_task(forest: Forest, session: Session) -> bool:
     """Whether a session has a task call, or what may turn out to be one, that names no child."""
     if any(u.tool == links.TASK for u in session.unnamed.values()):
         return True
-    if any(p.tool == links.TASK for p in session.counted.values()):
+    if links.TASK in {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values()}:
         return True
     if any(s.tool == links.TASK for s in session.series.values()):
         return True

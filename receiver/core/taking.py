@@ -26,6 +26,7 @@ from receiver.events import (
     CallHinted,
     CallsCounted,
     CallTold,
+    CopyTold,
     EndTold,
     ForkTold,
     LinesTold,
@@ -87,6 +88,7 @@ class Taking:
         self._take: dict[type[Any], Callable[[Forest, Source, Any], str | None]] = {
             SessionTold: self._session,
             ForkTold: self._fork,
+            CopyTold: self._copy,
             StateTold: self._state,
             EndTold: self._ended,
             NoteTold: self._note,
@@ -166,6 +168,10 @@ class Taking:
     def _fork(self, forest: Forest, source: Source, event: ForkTold) -> str | None:
         learn(self._touch(forest, source, event.session).facts, "origin", EXACT, event.origin)
         return None
+
+    def _copy(self, forest: Forest, source: Source, event: CopyTold) -> str | None:
+        learn(self._touch(forest, source, event.session).facts, "copies", EXACT, True)
+        return "history"
 
     def _state(self, forest: Forest, source: Source, event: StateTold) -> str | None:
         session = self._touch(forest, source, event.session)

@@ -30,6 +30,7 @@ from receiver.dialects.tool_errors import child_of_error, error_type
 from receiver.events import (
     REPORTED,
     CallTold,
+    CopyTold,
     Discarded,
     NoteTold,
     RequestTold,
@@ -98,7 +99,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     if time is None:
         return (Discarded(reason="no_time"),)
     if name in _COMPLETIONS and record.observed and record.time > record.observed + SLACK:
-        return (Discarded(reason="history"),)  # a fork's replay: JavaScript turned its old times into future ones
+        return (CopyTold(session=session),)  # a fork's replay: JavaScript turned its old times into future ones
     body = record.body if isinstance(record.body, str) else ""
     # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
     capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")

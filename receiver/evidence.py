@@ -27,7 +27,7 @@ PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "proc
 @dataclass(slots=True)
 class Evidence:
     """What one request told. `used` and `discarded` add up to its records. `untouched` are the spans that no dialect
-    knows, to be handed on as they came."""
+    knows, `known` the others, both as they came."""
 
     signal: Signal = "logs"
     told: list[tuple[Source, Told]] = field(default_factory=list)
@@ -35,6 +35,10 @@ class Evidence:
     discarded: Counter[str] = field(default_factory=Counter)
     untouched: list[tuple[Envelope, bytes]] = field(default_factory=list)
     known: list[tuple[Envelope, bytes]] = field(default_factory=list)
+
+    def to_hand_on(self, adopt_spans: bool) -> list[tuple[Envelope, bytes]]:
+        """The spans that go on as they came: those that nobody knows, and the known ones unless they are adopted."""
+        return self.untouched if adopt_spans else self.untouched + self.known
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """Every name that is written, with its source. Names that are read belong to the dialect that reads them.
 
 GenAI and MCP conventions have Development status (open-telemetry/semantic-conventions-genai, schema URL below);
-`opencode.*` is this program's own namespace, used only where no convention has a name.
+`opencode.*` is this program's own namespace, used only where no convention has a name. OpenInference's names, which are
+derived from these, are in core/openinference.py.
 """
 
 from __future__ import annotations

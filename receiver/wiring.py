@@ -49,6 +49,7 @@ def builder_settings(connector: config.AgentTrace) -> BuilderSettings:
         builtin_tools=BUILTIN_TOOLS | frozenset(connector.builtin_tools),
         capture_content=frozenset(connector.capture_content),
         infer=connector.infer,
+        openinference="openinference" in connector.conventions,
     )
 
 
@@ -58,7 +59,6 @@ def refuse_unbuilt(connector: config.AgentTrace) -> None:
         "trace_mode": connector.trace_mode == "turn",
         "child_sessions": connector.child_sessions == "linked",
         "remote_parent": connector.remote_parent == "link",
-        "conventions": "openinference" in connector.conventions,
         "live_markers": connector.live_markers,
     }
     for key, asked in unbuilt.items():

@@ -12,6 +12,7 @@ from receiver.core.facts import Item
 from receiver.core.ids import item_span_id
 from receiver.core.links import TASK
 from receiver.core.mcp import McpName
+from receiver.core.openinference import openinference
 from receiver.core.settings import BuilderSettings
 from receiver.core.unnamed import is_unnamed
 from receiver.model import (
@@ -57,7 +58,8 @@ class Attributes:
 
     def done(self) -> tuple[tuple[tuple[str, AttributeValue], ...], int]:
         """The attributes, and how many were dropped."""
-        pairs = tuple(self._held.items())
+        beside = openinference(self._held) if self._settings.openinference else {}
+        pairs = (*self._held.items(), *beside.items())
         return pairs[: self._settings.max_attributes], max(0, len(pairs) - self._settings.max_attributes)
 
 

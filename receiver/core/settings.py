@@ -49,6 +49,7 @@ class BuilderSettings:
     builtin_tools: frozenset[str] = BUILTIN_TOOLS
     capture_content: frozenset[str] = frozenset({"errors"})
     infer: bool = True
+    openinference: bool = False
     max_attributes: int = 64
     max_attribute_bytes: int = 2048
     max_events: int = 128

@@ -270,6 +270,15 @@ class PermissionTold(Event, frozen=True, kw_only=True, gc=False):
     reply: str | None = None
 
 
+class RemoteParentTold(Event, frozen=True, kw_only=True, gc=False):
+    """Another program's span stands above the session: `remote` is its trace id and span id in hexadecimal, with a dash
+    between them. `time` is when this was said."""
+
+    time: int
+    rank: int
+    remote: str
+
+
 class ServerTold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A producer's MCP server, by the name that its configuration gives it. The only event without a session."""
 
@@ -298,6 +307,7 @@ Told: TypeAlias = (
     | LinesTold
     | RequestTold
     | PermissionTold
+    | RemoteParentTold
     | ServerTold
     | Discarded
 )

@@ -38,6 +38,7 @@ _LINKS = {
     sc.LINK_FORK: "⤷ forked from",
     sc.LINK_TASK: "⤷ task call",
     sc.LINK_CANDIDATE: "⤷ candidate",
+    sc.LINK_REMOTE: "⤷ remote parent",
 }
 
 

@@ -25,6 +25,7 @@ from tests.factories import (
     key_values,
     logs_request,
     metrics_request,
+    remote,
     session_id,
     spans_request,
 )
@@ -44,6 +45,7 @@ _MAYBE_AT = st.none() | _AT
 _RANKS = st.sampled_from([ev.EXACT, ev.REPORTED, ev.SPAN, ev.HOOK, ev.PARTIAL, ev.COUNTED, ev.GUESSED])
 _STATUS = st.sampled_from([None, "completed", "error"])
 _AGENTS = st.sampled_from([None, "build", "explore"])
+_REMOTES = st.sampled_from([remote(1, 1), remote(1, 2), remote(2, 3)])
 _PRODUCERS = st.sampled_from(["p1", "p2"])
 
 
@@ -197,6 +199,7 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
         asked=_MAYBE_AT,
         replied=_MAYBE_AT,
     ),
+    st.builds(ev.RemoteParentTold, session=_IDS, time=_AT, rank=_RANKS, remote=_REMOTES),
     st.builds(ev.ServerTold, server=st.sampled_from(["my_db", "my"])),
 )
 CHAOTIC = st.tuples(_sources(), CHAOTIC_EVENTS)
@@ -291,6 +294,8 @@ class _Teller:
         if parent is not None:
             self.story.parents[session] = parent
         stated = self.manner.children_stated if parent is not None else self.manner.roots_stated
+        if self.chance(4):
+            self.tell(at, ev.RemoteParentTold(session=session, time=ns(at), rank=ev.EXACT, remote=remote(1, self.made)))
         if self.manner.live or stated:
             self.tell(
                 at,

@@ -143,7 +143,6 @@ def test_validate_names_every_error_by_its_key_path(run, home):
     [
         ("trace_mode", "turn"),
         ("child_sessions", "linked"),
-        ("remote_parent", "link"),
         ("live_markers", "true"),
     ],
 )

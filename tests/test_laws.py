@@ -29,6 +29,8 @@ STATED = BuilderSettings(infer=False)
 SMALL = BuilderSettings(max_spans_per_trace=5)
 YOUNG = BuilderSettings(max_trace_age=45 * SECOND)
 EACH = {"usual": SETTINGS, "stated": STATED, "small": SMALL, "young": YOUNG}
+LINKED_ABOVE = BuilderSettings(remote_parent="link")
+EACH |= {"remote_link": LINKED_ABOVE}
 
 
 class TestWhateverIsTold:

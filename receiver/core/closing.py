@@ -127,6 +127,7 @@ class Closing:
         left = self._left_in(session, segment)
         end = max([segment.end, *self._ends_in(session, segment), *self._ends_below(session, segment)])
         place.parent = hung.parent
+        place.remote_parent = session is self._view.root and bool(hung.parent)
         place.agent = self._agent(session, segment)
         place.resource = resource_of(session)
         place.inferred = [*hung.inferred, *(["start"] if segment.start_guessed else [])]
@@ -163,6 +164,8 @@ class Closing:
     def _hang(self, session: Session, segment: Segment, seat: Seat) -> _Hung:
         parent = self._forest.get(session.parent) if session.parent else None
         above = self._view.seat_above(session, seat.trace, segment.start)
+        if session is self._view.root:
+            return self._top(segment)
         if parent is None or above is None:
             return _Hung(b"", [], [])
         below_session = session_span_id(above.session.id, above.number)
@@ -197,6 +200,12 @@ class Closing:
             if turn.session == session.id and turn.end >= segment.start:
                 return [c.key for c in calls] if turn.start <= segment.end else []
         return []
+
+    def _top(self, segment: Segment) -> _Hung:
+        """Below another program's span where one was told of in time, linked to it otherwise, or below nothing."""
+        parent, told = self._view.remote_parent(segment), self._view.remote(segment)
+        links = [] if told in (None, parent) else [Link(*told, ((sc.LINK_TYPE, sc.LINK_REMOTE),), remote=True)]
+        return _Hung(parent.span if parent is not None else b"", [], links)
 
     def _link_to(self, session: Session, call: links.TaskCall, kind: str) -> Link:
         trace = self._view.seat(session, call.start).trace

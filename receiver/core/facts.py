@@ -15,6 +15,7 @@ import msgspec
 from receiver.events import Plain
 
 Registers: TypeAlias = dict[str, tuple[int, Any]]
+Remotes: TypeAlias = dict[str, tuple[int, int]]
 EARLIEST = frozenset({"start", "asked", "created"})
 
 
@@ -187,19 +188,21 @@ class Closed(msgspec.Struct, gc=False):
 class Pin(msgspec.Struct, gc=False, array_like=True):
     """An open segment from which a span has left, of the session or of one below it: its number and its trace can
     change no more, whatever is told later. `start` (ns) is when it began, as far as was known then; `last` the latest
-    beginning of what has left."""
+    beginning of what has left; `remote` the span of another program that it hangs below, if any."""
 
     start: int
     last: int
     trace: bytes
     root_segment: int
+    remote: bytes = b""
 
 
 class Session(msgspec.Struct, gc=False):
     """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
     how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
     idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
-    first few."""
+    first few; `remotes` the spans of other programs that it was said to hang below, each with the rank of its best
+    witness and when it was first said."""
 
     id: str
     producer: str = ""
@@ -221,6 +224,7 @@ class Session(msgspec.Struct, gc=False):
     resources: dict[str, bytes] = {}
     closed: list[Closed] = []
     pins: dict[int, Pin] = {}
+    remotes: Remotes = {}
     cuts: list[int] = []
     spans: int = 0
     reach: int = 0

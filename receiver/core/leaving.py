@@ -91,7 +91,10 @@ class Leaving:
                 continue
             pin = seat.session.pins.get(seat.number)
             if pin is None:
-                pin = seat.session.pins[seat.number] = Pin(seat.segment.start, start, seat.trace, seat.root_segment)
+                is_root = seat.session is self.view.root
+                remote = self.view.remote_parent(seat.segment) if is_root else None
+                pin = Pin(seat.segment.start, start, seat.trace, seat.root_segment, remote.span if remote else b"")
+                seat.session.pins[seat.number] = pin
             pin.last = max(pin.last, start)
             self.forest.dirty.add(seat.session.id)
 

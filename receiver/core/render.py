@@ -40,6 +40,7 @@ class Place:
     agent: str | None
     resource: bytes
     late: bool = False
+    remote_parent: bool = False
     inferred: list[str] = field(default_factory=list)
 
 
@@ -290,4 +291,5 @@ def session_span(settings: BuilderSettings, place: Place, part: SessionPart) -> 
         dropped_attributes_count=dropped,
         dropped_events_count=max(0, len(events) - settings.max_events),
         resource=place.resource,
+        remote_parent=place.remote_parent,
     )

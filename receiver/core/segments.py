@@ -19,6 +19,7 @@ from itertools import pairwise
 from receiver.core.facts import Closed, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.ids import trace_id
+from receiver.core.remote import Remote, believed
 from receiver.core.settings import BuilderSettings
 from receiver.events import GUESSED
 
@@ -81,6 +82,8 @@ class TreeView:
         self._runs: dict[str, list[_Run]] = {}
         self._guessed: set[str] = set()
         self._segments: dict[str, list[Segment]] = {}
+        self._remotes: dict[int, Remote | None] = {}
+        self._traces = {c.trace for c in root.closed} | {p.trace for p in root.pins.values()}
         for member in reversed(self.members):
             runs = self._own_runs(member)
             for child in forest.children(member.id):
@@ -111,10 +114,26 @@ class TreeView:
     def trace(self, time: int) -> tuple[bytes, int]:
         """The trace that a moment (ns) of this tree belongs to, and the number of its root's segment."""
         segment = self.at(self.root, time)
-        if isinstance(segment, Closed):
-            return segment.trace, segment.root_segment
-        number = segment.number if segment is not None else 1
-        return trace_id(self.root.id, number), number
+        if segment is None:
+            return trace_id(self.root.id, 1), 1
+        return self._trace_of(self.root, segment, time)
+
+    def remote(self, segment: Segment) -> Remote | None:
+        """The span of another program that was told of in an open segment of the root."""
+        if segment.number not in self._remotes:
+            told = {
+                name: fact
+                for name, fact in self.root.remotes.items()
+                if isinstance(here := self.at(self.root, fact[1]), Segment) and here.number == segment.number
+            }
+            self._remotes[segment.number] = believed(told)
+        return self._remotes[segment.number]
+
+    def remote_parent(self, segment: Segment) -> Remote | None:
+        """The one of them that the root's span hangs below: what has left below another one cannot be moved."""
+        if (pin := self.root.pins.get(segment.number)) is not None:
+            return Remote(pin.trace, pin.remote) if pin.remote else None
+        return self.remote(segment) if self._settings.remote_parent == "child" else None
 
     def seat(self, session: Session, time: int) -> Seat:
         """Where something that began at a moment (ns) belongs."""
@@ -161,9 +180,10 @@ class TreeView:
             return self.trace(time)
         if (pin := session.pins.get(segment.number)) is not None:
             return pin.trace, pin.root_segment
-        if session.id == self.root.id:
-            return trace_id(self.root.id, segment.number), segment.number
-        return self.trace(segment.start)
+        if session.id != self.root.id:
+            return self.trace(segment.start)
+        remote = self.remote_parent(segment)
+        return remote.trace if remote is not None else trace_id(self.root.id, segment.number), segment.number
 
     # activity
 
@@ -196,7 +216,7 @@ class TreeView:
     def _left_runs(self, session: Session) -> Iterable[_Run]:
         """The segments of a session that have left from this tree: the sessions above it still cover them."""
         for closed in session.closed:
-            if closed.trace == trace_id(self.root.id, closed.root_segment):
+            if closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment):
                 yield _Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:

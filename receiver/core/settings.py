@@ -43,6 +43,7 @@ class BuilderSettings:
     settle: int = 2 * SECOND
     trace_mode: Literal["session", "turn"] = "session"
     child_sessions: Literal["nested", "linked"] = "nested"
+    remote_parent: Literal["child", "link"] = "child"
     max_spans_per_trace: int = 10_000
     max_trace_age: int = 24 * 3600 * SECOND
     mcp_servers: tuple[str, ...] = ()

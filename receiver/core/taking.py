@@ -15,6 +15,7 @@ from receiver.core.facts import Counted, Hint, Item, Note, Session, Stretch, Unn
 from receiver.core.forest import Forest
 from receiver.core.history import is_older
 from receiver.core.ids import creation_time
+from receiver.core.remote import learn_remote
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.tallies import MOST_POINTS
 from receiver.events import (
@@ -32,6 +33,7 @@ from receiver.events import (
     NoteTold,
     PermissionTold,
     PointTold,
+    RemoteParentTold,
     RequestTold,
     ServerTold,
     SessionTold,
@@ -98,6 +100,7 @@ class Taking:
             LinesTold: self._lines,
             RequestTold: self._request,
             PermissionTold: self._permission,
+            RemoteParentTold: self._remote_parent,
         }
 
     def __call__(self, forest: Forest, source: Source, event: Told) -> str | None:
@@ -340,6 +343,10 @@ class Taking:
         for at in (event.asked, event.replied):
             if at:
                 self._active(session, at, at)
+        return None
+
+    def _remote_parent(self, forest: Forest, source: Source, event: RemoteParentTold) -> str | None:
+        learn_remote(self._touch(forest, source, event.session).remotes, event.remote, event.rank, event.time)
         return None
 
 

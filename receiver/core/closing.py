@@ -14,8 +14,9 @@ from receiver.core.facts import Closed, Left, Note, Session
 from receiver.core.history import is_history
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, resource_of
+from receiver.core.parts import Segment
 from receiver.core.render import USAGE, SessionPart, session_span
-from receiver.core.segments import Seat, Segment, TreeView, ended_at
+from receiver.core.segments import Seat, TreeView, ended_at
 from receiver.core.settings import SECOND
 from receiver.events import INFERRED, TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link

@@ -16,8 +16,9 @@ from receiver.core.forest import Forest
 from receiver.core.history import is_history, remember
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.mcp import McpName, resolve
+from receiver.core.parts import Segment
 from receiver.core.render import Place, call_span, permission_span, request_span
-from receiver.core.segments import Seat, Segment, TreeView
+from receiver.core.segments import Seat, TreeView
 from receiver.core.settings import BuilderSettings
 from receiver.core.unnamed import is_placed, is_unnamed, left_already
 from receiver.events import INFERRED

@@ -5,39 +5,23 @@ it does: each session in it for its own limit after its last activity, which is 
 is idle and `inactivity_timeout` otherwise. A root's cuts also come from roll-over (age, number of spans), and cut all
 below it. A child's segment lies within one segment of its root, which decides the trace: if the root pauses, so does
 the child, by the same rule over fewer sessions.
-
-What has left cannot be moved. A segment from which a span has left is pinned to its number and its trace; where
-stragglers would make segments that no number is left for, none is made, and they are late (Seat.late).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from receiver.core.facts import Closed, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.ids import trace_id
+from receiver.core.parts import Run, Segment, closed_at, is_pinned_to, numbered_parts
 from receiver.core.remote import Remote, believed
 from receiver.core.settings import BuilderSettings
 from receiver.events import GUESSED
 
 _MOST_CUTS = 1_000  # of one segment: a time that is absurd must not make a trace for every day until then
-
-
-@dataclass(slots=True)
-class Segment:
-    """One open segment (ns, inclusive). `until` is how long activity would still belong to it."""
-
-    number: int
-    start: int
-    end: int
-    until: int
-    start_guessed: bool = False
-    rolled: bool = False
-    named_only: bool = False
-    runs: list[_Run] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +44,6 @@ class Seat:
         return self.segment.number if self.segment is not None else len(self.session.closed) + 1
 
 
-@dataclass(slots=True)
-class _Run:
-    """Activity of one session, as far as segments care. `limit` (ns) is how long after it more may come."""
-
-    start: int
-    end: int
-    session: str
-    limit: int
-    work: bool
-
-
 class TreeView:
     """The segments of every session below one root, computed once for one look at the tree."""
 
@@ -79,7 +52,7 @@ class TreeView:
         self.members = list(forest.below(root.id))
         self._forest = forest
         self._settings = settings
-        self._runs: dict[str, list[_Run]] = {}
+        self._runs: dict[str, list[Run]] = {}
         self._guessed: set[str] = set()
         self._segments: dict[str, list[Segment]] = {}
         self._remotes: dict[int, Remote | None] = {}
@@ -104,7 +77,7 @@ class TreeView:
 
     def at(self, session: Session, time: int) -> Segment | Closed | None:
         """The segment that a moment (ns) belongs to; closed ones take what should have been in them."""
-        if (closed := _closed_at(session, time, self._settings.joint)) is not None:
+        if (closed := closed_at(session, time, self._settings.joint)) is not None:
             return closed
         segments = self.segments(session)
         if not segments:
@@ -187,12 +160,12 @@ class TreeView:
 
     # activity
 
-    def _own_runs(self, session: Session) -> list[_Run]:
+    def _own_runs(self, session: Session) -> list[Run]:
         stretches = _with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
-            _Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
+            Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
             for s in stretches
             if s.end >= created
         ]
@@ -213,11 +186,11 @@ class TreeView:
                     self._guessed.add(session.id)
         return runs
 
-    def _left_runs(self, session: Session) -> Iterable[_Run]:
+    def _left_runs(self, session: Session) -> Iterable[Run]:
         """The segments of a session that have left from this tree: the sessions above it still cover them."""
         for closed in session.closed:
             if closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment):
-                yield _Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
+                yield Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
         """When what straddles a session's creation began: it is no copy, its clock is a little off."""
@@ -231,7 +204,7 @@ class TreeView:
         open_until: dict[str, int] = {}
         for run in self._not_closed(session):
             last = found[-1] if found else None
-            if last is not None and (run.start <= last.until or _is_pinned_to(session, last, run.start)):
+            if last is not None and (run.start <= last.until or is_pinned_to(session, last, run.start)):
                 last.end = max(last.end, run.end)
             elif not run.work and (found or session.closed):
                 continue  # housekeeping long after the last turn begins no segment of its own
@@ -246,14 +219,14 @@ class TreeView:
             found[0].start_guessed = found[0].start == session.get("created")
         return found
 
-    def _not_closed(self, session: Session) -> Iterable[_Run]:
+    def _not_closed(self, session: Session) -> Iterable[Run]:
         """The activity after what has left: a straggler that reaches beyond a closed segment goes on in the next."""
         if not session.closed:
             return self._runs[session.id]
-        after: list[_Run] = []
+        after: list[Run] = []
         for run in self._runs[session.id]:
             start = run.start
-            while (closed := _closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
+            while (closed := closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
                 start = closed.end + closed.limit + 1
             if start <= run.end:
                 after.append(replace(run, start=start))
@@ -311,36 +284,7 @@ class TreeView:
                 part.start_guessed = segment.start_guessed and start == segment.start
                 part.rolled = rolled
                 parts.append(part)
-        return _numbered(session, parts)
-
-
-def _numbered(session: Session, parts: list[Segment]) -> list[Segment]:
-    """Give numbers in order of time. Pinned ones have theirs; a part that would need one between them is no segment."""
-    pins = sorted((pin.start, number) for number, pin in session.pins.items())
-    taken: list[int | None] = [
-        next((number for start, number in pins if part.start <= start <= part.end), None) for part in parts
-    ]
-    numbered: list[Segment] = []
-    free = len(session.closed) + 1
-    if session.closed:
-        free = max(free, session.closed[-1].number + 1)
-    for i, part in enumerate(parts):
-        number = taken[i]
-        if number is None:
-            if any(n is not None and n <= free for n in taken[i + 1 :]):
-                continue
-            number = free
-        part.number = number
-        numbered.append(part)
-        free = number + 1
-    found = {part.number for part in numbered}
-    numbered += [Segment(n, p.start, p.start, p.start) for n, p in session.pins.items() if n not in found]
-    return sorted(numbered, key=lambda part: part.number)
-
-
-def _is_pinned_to(session: Session, segment: Segment, time: int) -> bool:
-    """Whether a span has left, from the segment that began here, that begins no sooner than a moment (ns)."""
-    return any(pin.start <= segment.end and time <= pin.last for pin in session.pins.values())
+        return numbered_parts(session, parts)
 
 
 def _with_items(session: Session, joint: int) -> list[Stretch]:
@@ -370,13 +314,6 @@ def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]
     held = [(c.start, c.end or c.start) for c in parent.calls.values() if c.get("child") == child and c.start]
     left = [(r.start, r.end) for k, r in forest.left_of(parent.id).items() if r.child == child]
     return sorted(held + left)
-
-
-def _closed_at(session: Session, time: int, joint: int) -> Closed | None:
-    for closed in session.closed:
-        if closed.start - joint <= time <= closed.end + closed.limit:
-            return closed
-    return None
 
 
 def ended_at(session: Session) -> tuple[int, str] | None:

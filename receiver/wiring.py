@@ -43,6 +43,7 @@ def builder_settings(connector: config.AgentTrace) -> BuilderSettings:
         idle_timeout=connector.idle_timeout,
         inactivity_timeout=connector.inactivity_timeout,
         settle=connector.settle,
+        child_sessions=connector.child_sessions,
         remote_parent=connector.remote_parent,
         max_spans_per_trace=connector.max_spans_per_trace,
         max_trace_age=connector.max_trace_age,
@@ -58,7 +59,6 @@ def refuse_unbuilt(connector: config.AgentTrace) -> None:
     """Settings of the contract that this version does not carry out."""
     unbuilt = {
         "trace_mode": connector.trace_mode == "turn",
-        "child_sessions": connector.child_sessions == "linked",
         "live_markers": connector.live_markers,
     }
     for key, asked in unbuilt.items():

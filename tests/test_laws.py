@@ -29,8 +29,11 @@ STATED = BuilderSettings(infer=False)
 SMALL = BuilderSettings(max_spans_per_trace=5)
 YOUNG = BuilderSettings(max_trace_age=45 * SECOND)
 EACH = {"usual": SETTINGS, "stated": STATED, "small": SMALL, "young": YOUNG}
-LINKED_ABOVE = BuilderSettings(remote_parent="link")
-EACH |= {"remote_link": LINKED_ABOVE}
+REMOTE_LINK = BuilderSettings(remote_parent="link")
+LINKED = BuilderSettings(child_sessions="linked")
+SMALL_LINKED = BuilderSettings(child_sessions="linked", max_spans_per_trace=5)
+ASKED_FOR = {"remote_link": REMOTE_LINK, "linked": LINKED}
+EACH |= {**ASKED_FOR, "small_linked": SMALL_LINKED}
 
 
 class TestWhateverIsTold:
@@ -42,7 +45,7 @@ class TestWhateverIsTold:
         assert violations(spans) == []
         assert not any(is_late(s) for s in spans)
 
-    @given(CHAOS, st.sampled_from(["usual", "stated", "young"]), st.randoms(use_true_random=False))
+    @given(CHAOS, st.sampled_from(["usual", "stated", "young", *ASKED_FOR]), st.randoms(use_true_random=False))
     def test_order_and_repetition_do_not_matter(self, told, settings, chance: random.Random):
         again = told + chance.sample(told, len(told) // 2)
         chance.shuffle(again)
@@ -70,12 +73,12 @@ class TestStories:
         assert dangling_links(outcome.spans) == []
         assert not any(is_late(s) for s in outcome.spans)
 
-    @given(stories(stated=None), st.randoms(use_true_random=False))
-    def test_order_and_repetition_do_not_matter(self, story, chance: random.Random):
+    @given(stories(stated=None), st.randoms(use_true_random=False), st.sampled_from(["usual", *ASKED_FOR]))
+    def test_order_and_repetition_do_not_matter(self, story, chance: random.Random, settings):
         told = story.told()
         again = told + chance.sample(told, len(told) // 2)
         chance.shuffle(again)
-        assert canonical(batch(again).spans) == canonical(batch(told).spans)
+        assert canonical(batch(again, EACH[settings]).spans) == canonical(batch(told, EACH[settings]).spans)
 
     @given(stories())
     def test_every_call_has_a_span_and_every_child_hangs_below_its_call(self, story):
@@ -99,6 +102,52 @@ class TestStories:
     @given(stories(live=False), st.booleans())
     def test_streaming_equals_batch_for_producers_that_send_in_batches(self, story, stored):
         same(streamed(story, SETTINGS, stored), batch(story.told()).spans)
+
+    @given(stories(), st.booleans(), st.sampled_from(sorted(ASKED_FOR)))
+    def test_streaming_equals_batch_for_traces_that_are_asked_for(self, story, stored, settings):
+        same(streamed(story, EACH[settings], stored), batch(story.told(), EACH[settings]).spans)
+
+
+class TestLinkedChildren:
+    """Each session's traces hold its own spans and no others; links say who started whom."""
+
+    @given(stories(), st.sampled_from(["linked", "small_linked"]))
+    def test_every_trace_is_of_one_session(self, story, settings):
+        spans = batch(story.told(), EACH[settings]).spans
+        remote = {s.trace_id for s in spans if s.remote_parent}  # two roots may have the same caller
+        owners: dict[bytes, set] = {}
+        for span in spans:
+            owners.setdefault(span.trace_id, set()).add(attribute(span, sc.SESSION_ID))
+        assert [held for trace, held in owners.items() if len(held) > 1 and trace not in remote] == []
+
+    @given(stories())
+    def test_every_child_links_to_a_call_that_started_it_and_every_span_names_the_root(self, story):
+        spans = batch(story.told(), LINKED).spans
+        by_id = {s.span_id: s for s in spans}
+        for span in spans:
+            session = attribute(span, sc.SESSION_ID)
+            if session not in story.parents:
+                continue
+            top = session
+            while top in story.parents:
+                top = story.parents[top]
+            assert attribute(span, sc.ROOT_SESSION_ID) == top
+            if is_session(span):
+                assert not span.parent_span_id
+                up = [by_id[k.span_id] for k in span.links if dict(k.attributes)[sc.LINK_TYPE] in UP]
+                assert [attribute(s, sc.SESSION_ID) for s in up] == [story.parents[session]]
+                if not is_session(up[0]) and "parent" not in inferred(span):
+                    assert (story.parents[session], attribute(up[0], sc.TOOL_CALL_ID)) in story.makers[session]
+
+    @given(stories())
+    def test_the_same_spans_as_nested_but_for_where_they_hang(self, story):
+        def facts(spans):
+            return sorted((s.span_id, s.name, s.start, s.end, s.kind) for s in spans)
+
+        assert facts(batch(story.told(), LINKED).spans) == facts(batch(story.told()).spans)
+
+
+UP = (sc.LINK_TASK, sc.LINK_PARENT)
 
 
 class TestRollOver:

@@ -43,6 +43,15 @@ class _Hung:
     links: list[Link]
 
 
+@dataclass(slots=True)
+class _Made:
+    """Which task call started a session, which ones fit equally if none is known, and what was inferred for it."""
+
+    call: links.TaskCall | None
+    candidates: list[links.TaskCall]
+    inferred: list[str]
+
+
 class Closing:
     """Closes the sessions of one tree, children before parents. `flushed`: someone asked, so that what follows is a
     new segment however soon it comes."""
@@ -109,7 +118,8 @@ class Closing:
 
     def _busy_before(self, session: Session, time: int) -> bool:
         """Whether something that began before a moment (ns) is still to leave, in a session or below it."""
-        below = list(self._forest.below(session.id))
+        is_top = session is self._view.top(session)
+        below = [session] if is_top and session is not self._view.root else list(self._forest.below(session.id))
         for member in below[1:]:
             written = {c.number for c in member.closed}
             if any(s.start <= time and s.number not in written for s in self._view.segments(member)):
@@ -167,9 +177,23 @@ class Closing:
         above = self._view.seat_above(session, seat.trace, segment.start)
         if session is self._view.root:
             return self._top(segment)
+        if parent is not None and session is self._view.top(session):
+            return self._beside(session, segment, parent)
         if parent is None or above is None:
             return _Hung(b"", [], [])
         below_session = session_span_id(above.session.id, above.number)
+        made = self._made_by(session, segment, parent)
+        if made.call is None:
+            loose = [self._link_to(parent, c, sc.LINK_CANDIDATE) for c in made.candidates]
+            return _Hung(below_session, made.inferred, loose)
+        of_call = self._view.seat(parent, made.call.start)
+        if (of_call.trace, of_call.number) != (above.trace, above.number):
+            return _Hung(below_session, made.inferred, [self._link_to(parent, made.call, sc.LINK_TASK)])
+        self._await(parent, made.call)
+        return _Hung(item_span_id("call", parent.id, made.call.key), made.inferred, [])
+
+    def _made_by(self, session: Session, segment: Segment, parent: Session) -> _Made:
+        """The task call that started a session, stated or inferred."""
         inferred = ["parent"] if session.facts["parent"][0] >= INFERRED else []
         calls = [c for c in task_calls(self._forest, parent) if self._leaving.gets_span(parent, c.key)]
         child = links.Child(session.id, segment.start, segment.end)
@@ -184,16 +208,29 @@ class Closing:
                 candidates = []
             if call is not None:
                 inferred.append("parent")
-        if call is None:
-            loose = [self._link_to(parent, c, sc.LINK_CANDIDATE) for c in calls if c.key in candidates]
-            return _Hung(below_session, inferred, loose)
-        of_call = self._view.seat(parent, call.start)
-        if (of_call.trace, of_call.number) != (above.trace, above.number):
-            return _Hung(below_session, inferred, [self._link_to(parent, call, sc.LINK_TASK)])
+        return _Made(call, [c for c in calls if c.key in candidates], inferred)
+
+    def _await(self, parent: Session, call: links.TaskCall) -> None:
+        """A span leaves that names the span of a task call: that one must leave too."""
         if (held := parent.calls.get(call.key)) is not None:
             held.awaited = True
             self._forest.dirty.add(parent.id)
-        return _Hung(item_span_id("call", parent.id, call.key), inferred, [])
+
+    def _beside(self, session: Session, segment: Segment, parent: Session) -> _Hung:
+        """A child session in a trace of its own: linked to the task call that started it, or else to its parent."""
+        made = self._made_by(session, segment, parent)
+        if made.call is not None:
+            self._await(parent, made.call)
+            seat, link = self._view.seat(parent, made.call.start), self._link_to(parent, made.call, sc.LINK_TASK)
+            self._leaving.pin(self._view.line(seat), max(seat.start, made.call.start))
+            return _Hung(b"", made.inferred, [link])
+        seat = self._view.seat(parent, segment.start)
+        attributes = ((sc.LINK_TYPE, sc.LINK_PARENT), (sc.LINKED_SESSION, parent.id))
+        link = Link(seat.trace, session_span_id(parent.id, seat.number), attributes)
+        self._leaving.pin(self._view.line(seat), max(seat.start, segment.start))
+        return _Hung(
+            b"", made.inferred, [link, *(self._link_to(parent, c, sc.LINK_CANDIDATE) for c in made.candidates)]
+        )
 
     def _candidates(self, parent: Session, session: Session, segment: Segment) -> list[str]:
         """The calls that may have started a session's segment, by the times of its first turn."""

@@ -123,7 +123,7 @@ class Leaving:
         self.outcome.spans.append(span)
         _items(session, kind).pop(item.key, None)
         self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end))
-        self._count(span)
+        self._count(self.view.top(session), span)
 
     def gets_span(self, session: Session, call: str) -> bool:
         """Whether a call has a span, or will have one by all that is known."""
@@ -230,16 +230,15 @@ class Leaving:
                 lost.extend(turns(self.forest, child))
         return links.infer_makers(lost, calls) if lost else {}
 
-    def _count(self, span: Span) -> None:
+    def _count(self, top: Session, span: Span) -> None:
         """Roll over: what begins after the span that filled the trace goes on in the next one."""
-        root = self.view.root
-        root.spans += 1
-        root.reach = max(root.reach, span.end)
-        self.forest.dirty.add(root.id)
-        if root.spans >= self.settings.max_spans_per_trace > 0:
-            root.cuts.append(root.reach + 1)
-            root.spans = 0
-            self.view = TreeView(self.forest, root, self.settings)
+        top.spans += 1
+        top.reach = max(top.reach, span.end)
+        self.forest.dirty.add(top.id)
+        if top.spans >= self.settings.max_spans_per_trace > 0:
+            top.cuts.append(top.reach + 1)
+            top.spans = 0
+            self.view = TreeView(self.forest, self.view.root, self.settings)
 
 
 def _order(session: Session, kind: str, item: Item) -> tuple[int, int, str, str, str]:

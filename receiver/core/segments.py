@@ -5,6 +5,9 @@ it does: each session in it for its own limit after its last activity, which is 
 is idle and `inactivity_timeout` otherwise. A root's cuts also come from roll-over (age, number of spans), and cut all
 below it. A child's segment lies within one segment of its root, which decides the trace: if the root pauses, so does
 the child, by the same rule over fewer sessions.
+
+With `child_sessions: linked` every session is at the top of traces of its own: its segments have their own numbers,
+cuts and traces. Who goes on for how long is the same.
 """
 
 from __future__ import annotations
@@ -64,7 +67,11 @@ class TreeView:
                 runs.extend(self._left_runs(child))
             runs.sort(key=lambda r: (r.start, r.end, r.session))
             self._runs[member.id] = runs
-        self._cuts = sorted(set(root.cuts) | self._cuts_by_age())
+        self._cuts: dict[str, list[int]] = {}
+
+    def top(self, session: Session) -> Session:
+        """The session whose span is the first of a session's trace."""
+        return session if self._settings.child_sessions == "linked" else self.root
 
     def segments(self, session: Session) -> list[Segment]:
         """The open segments of a session, in order of time."""
@@ -132,7 +139,7 @@ class TreeView:
 
     def seat_above(self, session: Session, trace: bytes, time: int) -> Seat | None:
         """The place of the nearest session above that has a segment in a trace; None for the root's own."""
-        if session.id == self.root.id:
+        if session is self.top(session):
             return None
         parent = self._forest.get(session.parent) if session.parent else None
         if parent is None:
@@ -149,14 +156,15 @@ class TreeView:
     def _trace_of(self, session: Session, segment: Segment | Closed | None, time: int) -> tuple[bytes, int]:
         if isinstance(segment, Closed):
             return segment.trace, segment.root_segment
+        top = self.top(session)
         if segment is None:
-            return self.trace(time)
+            return self.trace(time) if session is not top else (trace_id(session.id, 1), 1)
         if (pin := session.pins.get(segment.number)) is not None:
             return pin.trace, pin.root_segment
-        if session.id != self.root.id:
+        if session is not top:
             return self.trace(segment.start)
-        remote = self.remote_parent(segment)
-        return remote.trace if remote is not None else trace_id(self.root.id, segment.number), segment.number
+        remote = self.remote_parent(segment) if session is self.root else None
+        return remote.trace if remote is not None else trace_id(session.id, segment.number), segment.number
 
     # activity
 
@@ -188,8 +196,9 @@ class TreeView:
 
     def _left_runs(self, session: Session) -> Iterable[Run]:
         """The segments of a session that have left from this tree: the sessions above it still cover them."""
+        is_top = session is self.top(session)
         for closed in session.closed:
-            if closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment):
+            if is_top or closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment):
                 yield Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
@@ -247,15 +256,20 @@ class TreeView:
 
     # cuts
 
-    def _cuts_by_age(self) -> set[int]:
+    def _cuts_of(self, top: Session) -> list[int]:
+        if top.id not in self._cuts:
+            self._cuts[top.id] = sorted(set(top.cuts) | self._cuts_by_age(top))
+        return self._cuts[top.id]
+
+    def _cuts_by_age(self, top: Session) -> set[int]:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
         age = self._settings.max_trace_age
         cuts: set[int] = set()
-        for segment in self._gaps(self.root) if age > 0 else ():
-            pinned = sorted(p.start for p in self.root.pins.values() if segment.start <= p.start <= segment.end)
+        for segment in self._gaps(top) if age > 0 else ():
+            pinned = sorted(p.start for p in top.pins.values() if segment.start <= p.start <= segment.end)
             cuts.update(pinned[1:])
             start = max(segment.start, *pinned[-1:]) if pinned else segment.start
-            last = max((p.last for p in self.root.pins.values()), default=0)
+            last = max((p.last for p in top.pins.values()), default=0)
             for _ in range(_MOST_CUTS):
                 begun = max(start + age, last + 1)
                 active = min((max(r.start, begun) for r in segment.runs if r.work and r.end >= begun), default=None)
@@ -271,7 +285,11 @@ class TreeView:
             if segment.named_only:
                 parts.append(segment)
                 continue
-            cuts = [segment.start, *(t for t in self._cuts if segment.start < t <= segment.end), segment.end + 1]
+            cuts = [
+                segment.start,
+                *(t for t in self._cuts_of(self.top(session)) if segment.start < t <= segment.end),
+                segment.end + 1,
+            ]
             pinned = sorted(p.start for p in session.pins.values())
             inner = {t for start, until in pairwise(cuts) for t in [p for p in pinned if start <= p < until][1:]}
             for start, until in pairwise(sorted({*cuts, *inner})):

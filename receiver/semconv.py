@@ -66,11 +66,13 @@ PERMISSION_NAME = "opencode.permission.name"
 PERMISSION_REPLY = "opencode.permission.reply"
 INFERRED = "opencode.inferred"
 LATE = "opencode.late"
+MARKER = "opencode.marker"
 LINK_TYPE = "opencode.link.type"
 LINKED_SESSION = "opencode.link.session.id"
 
 # values
 INVOKE_AGENT, EXECUTE_TOOL, CHAT, TOOLS_CALL = "invoke_agent", "execute_tool", "chat", "tools/call"
+STARTED, SESSION_STARTED, TASK_STARTED = "started", "session started", "task started"
 LINK_CHILD, LINK_FORK, LINK_CONTINUED = "child_session", "forked_from", "continued_from"
 LINK_CANDIDATE, LINK_TASK, LINK_REMOTE = "candidate", "task_call", "remote_parent"
 LINK_PARENT = "parent_session"

@@ -51,6 +51,7 @@ def builder_settings(connector: config.AgentTrace) -> BuilderSettings:
         builtin_tools=BUILTIN_TOOLS | frozenset(connector.builtin_tools),
         capture_content=frozenset(connector.capture_content),
         infer=connector.infer,
+        live_markers=connector.live_markers,
         openinference="openinference" in connector.conventions,
     )
 
@@ -59,7 +60,6 @@ def refuse_unbuilt(connector: config.AgentTrace) -> None:
     """Settings of the contract that this version does not carry out."""
     unbuilt = {
         "trace_mode": connector.trace_mode == "turn",
-        "live_markers": connector.live_markers,
     }
     for key, asked in unbuilt.items():
         if asked:

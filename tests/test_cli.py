@@ -142,7 +142,6 @@ def test_validate_names_every_error_by_its_key_path(run, home):
     ("key", "value"),
     [
         ("trace_mode", "turn"),
-        ("live_markers", "true"),
     ],
 )
 @pytest.mark.parametrize("name", ["validate", "run", "build"])

@@ -32,7 +32,8 @@ EACH = {"usual": SETTINGS, "stated": STATED, "small": SMALL, "young": YOUNG}
 REMOTE_LINK = BuilderSettings(remote_parent="link")
 LINKED = BuilderSettings(child_sessions="linked")
 SMALL_LINKED = BuilderSettings(child_sessions="linked", max_spans_per_trace=5)
-ASKED_FOR = {"remote_link": REMOTE_LINK, "linked": LINKED}
+MARKED = BuilderSettings(live_markers=True)
+ASKED_FOR = {"remote_link": REMOTE_LINK, "linked": LINKED, "marked": MARKED}
 EACH |= {**ASKED_FOR, "small_linked": SMALL_LINKED}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from receiver.core import counted, hints, links, lost, metered, unnamed
+from receiver.core import counted, hints, links, lost, markers, metered, unnamed
 from receiver.core.candidates import task_calls
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, learn, merge_stretch
@@ -40,6 +40,8 @@ class Builder:
         for items in (session.calls, session.requests, session.permissions):
             waits.extend(i.arrival + i.wait + self.settings.settle for i in items.values() if i.end)
         waits.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
+        if self.settings.live_markers:
+            waits.extend(w + self.settings.settle for w in markers.waits(session))
         return min(waits)
 
     def advance(self, forest: Forest, sessions: Iterable[str], now: int | None, flush: bool = False) -> Outcome:
@@ -146,6 +148,8 @@ class _Tree:
         view = TreeView(self.forest, self.root, self.settings)
         leaving = Leaving(self.settings, self.forest, view, self.outcome)
         leaving.items(self._due(), self.closing)
+        if self.settings.live_markers:
+            markers.leave(leaving, self.members, self._is_due)
         closing = Closing(leaving, flushed=self.final and self.now is not None)
         for session in reversed(self.members):
             if session.id in self.closing:
@@ -307,6 +311,8 @@ class _Tree:
                 items += [p for p in session.permissions.values() if p.get("call") not in session.calls]
                 times.extend(i.arrival + i.wait + self.settings.settle for i in items if i.end)
                 times.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
+                if self.settings.live_markers:
+                    times.extend(w + self.settings.settle for w in markers.waits(session))
             soonest = min(times)
             if self.now is not None and soonest <= self.now:
                 soonest = self.now + max(self.settings.settle, SECOND)

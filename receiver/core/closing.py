@@ -78,6 +78,7 @@ class Closing:
             self._leaving.outcome.discards["already_left" if session.closed else "not_told"] += counted
         session.pins.clear()
         session.gone = not session.closed
+        session.news = 0
         if session.hints:
             self._leaving.outcome.discards["not_told"] += len(session.hints)
         self._remember_series(session)
@@ -100,6 +101,7 @@ class Closing:
             for stretch in session.stretches:
                 stretch.start = max(stretch.start, segment.until + 1)
             session.stretches = [s for s in session.stretches if s.end >= s.start]
+            session.news = max(session.arrival, 0)
             self._forest.dirty.add(session.id)
 
     def _remember_series(self, session: Session, until: int | None = None) -> None:
@@ -132,6 +134,7 @@ class Closing:
         )
 
     def _write(self, session: Session, segment: Segment) -> None:
+        self._leaving.session_started(session, segment)
         seat = self._view.seat_in(session, segment, segment.start)
         place = self._leaving.place_in(seat, segment.start)
         hung = self._hang(session, segment, seat)

@@ -16,6 +16,7 @@ from receiver.events import Plain
 
 Registers: TypeAlias = dict[str, tuple[int, Any]]
 Remotes: TypeAlias = dict[str, tuple[int, int]]
+MARKED = -1
 EARLIEST = frozenset({"start", "asked", "created"})
 
 
@@ -40,7 +41,8 @@ def known(registers: Registers, field: str) -> Any:
 class Item(msgspec.Struct, gc=False):
     """A call, request or permission whose span has not left yet. `arrival` and `wait` are in ns of the receiver's
     clock: when it was last told of, and how much longer than `settle` its producer's other signals may take. `awaited`:
-    a child's span has left that hangs below it."""
+    a child's span has left that hangs below it. For live markers: the earliest beginning that was told (ns), and when
+    it was first told of (`news`, receiver's clock; 0: never, or its marker has left)."""
 
     key: str
     facts: Registers
@@ -48,6 +50,8 @@ class Item(msgspec.Struct, gc=False):
     wait: int = 0
     awaited: bool = False
     lines: dict[str, tuple[int, int]] = {}
+    earliest: int = 0
+    news: int = 0
 
     def get(self, field: str) -> Any:
         """The believed value of a fact, or None."""
@@ -202,7 +206,8 @@ class Session(msgspec.Struct, gc=False):
     how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
     idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
     first few; `remotes` the spans of other programs that it was said to hang below, each with the rank of its best
-    witness and when it was first said."""
+    witness and when it was first said. `news` is when its open segment was first told of (ns of the receiver's clock),
+    0 for not yet, MARKED once its live marker has left."""
 
     id: str
     producer: str = ""
@@ -231,6 +236,7 @@ class Session(msgspec.Struct, gc=False):
     gone: bool = False
     arrival: int = 0
     wait: int = 0
+    news: int = 0
 
     def get(self, field: str) -> Any:
         """The believed value of a fact about the session's identity, or None."""

@@ -17,7 +17,7 @@ from receiver.core.history import is_history, remember
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.mcp import McpName, resolve
 from receiver.core.parts import Segment
-from receiver.core.render import Place, call_span, permission_span, request_span
+from receiver.core.render import Place, call_span, marker_span, permission_span, request_span
 from receiver.core.segments import Seat, TreeView
 from receiver.core.settings import BuilderSettings
 from receiver.core.unnamed import is_placed, is_unnamed, left_already
@@ -116,6 +116,8 @@ class Leaving:
             self.outcome.inferred["end"] += 1
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append("start")
+        if kind == "call":
+            self.task_started(session, item)
         span = self._span(session, kind, item, place, end)
         self.pin(self.view.line(self.view.seat(session, item.start)), span.start)
         if not isinstance(self.view.at(session, item.start), Closed):
@@ -124,6 +126,36 @@ class Leaving:
         _items(session, kind).pop(item.key, None)
         self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end))
         self._count(self.view.top(session), span)
+
+    def session_started(self, session: Session, segment: Segment) -> None:
+        """A session's segment began: its marker leaves, if it is asked for and has not left."""
+        if segment.named_only:
+            return
+        seat = self.view.seat_in(session, segment, segment.start)
+        place = self.place_in(seat, segment.start)
+        place.inferred = ["start"] if segment.start_guessed else []
+        self._mark(seat, place, f"session:{seat.number}", sc.SESSION_STARTED, seat.start, None)
+
+    def task_started(self, session: Session, call: Item) -> None:
+        """A task call began: the same."""
+        call.news = 0
+        if call.get("tool") != links.TASK or not call.earliest or is_unnamed(call.key):
+            return
+        seat = self.view.seat(session, call.earliest)
+        place = self.place_in(seat, call.earliest)
+        time = call.earliest if place.late else max(seat.start, call.earliest)
+        self._mark(seat, place, f"task:{call.key}", sc.TASK_STARTED, time, call.key)
+
+    def _mark(self, seat: Seat, place: Place, key: str, title: str, time: int, call: str | None) -> None:
+        session = seat.session
+        if not self.settings.live_markers or self.forest.has_left(session.id, f"marker:{key}"):
+            return
+        place.resource = resource_of(session)
+        self.pin(self.view.line(seat), time)
+        if isinstance(seat.segment, Segment):
+            merge_stretch(session.stretches, Stretch(start=time, end=time, work=True), self.settings.joint)
+        self.outcome.spans.append(marker_span(self.settings, place, key, title, time, call))
+        self.forest.leave(session.id, f"marker:{key}", Left(time, time))
 
     def gets_span(self, session: Session, call: str) -> bool:
         """Whether a call has a span, or will have one by all that is known."""

@@ -194,6 +194,30 @@ def permission_span(settings: BuilderSettings, place: Place, item: Item, end: in
     return _span(place, span_id, title, KIND_INTERNAL, item, end, put, False, ())
 
 
+def marker_span(settings: BuilderSettings, place: Place, key: str, title: str, time: int, call: str | None) -> Span:
+    """A sign that a session or a task call has begun, for those who watch: it lasts no time. It says only what is known
+    at once and changes no more."""
+    put = Attributes(settings)
+    put.put(sc.MARKER, sc.STARTED)
+    put.put(sc.TOOL_CALL_ID, call)
+    place.agent = None
+    _common(put, place)
+    _marks(put, place)
+    attributes, dropped = put.done()
+    return Span(
+        trace_id=place.trace,
+        span_id=item_span_id("marker", place.session, key),
+        parent_span_id=place.parent,
+        name=title,
+        kind=KIND_INTERNAL,
+        start=time,
+        end=time,
+        attributes=attributes,
+        dropped_attributes_count=dropped,
+        resource=place.resource,
+    )
+
+
 USAGE = (
     (sc.INPUT_TOKENS, "input_tokens"),
     (sc.OUTPUT_TOKENS, "output_tokens"),

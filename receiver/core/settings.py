@@ -51,6 +51,7 @@ class BuilderSettings:
     capture_content: frozenset[str] = frozenset({"errors"})
     infer: bool = True
     openinference: bool = False
+    live_markers: bool = False
     max_attributes: int = 64
     max_attribute_bytes: int = 2048
     max_events: int = 128

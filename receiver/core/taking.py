@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.core import series
-from receiver.core.facts import Counted, Hint, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
+from receiver.core.facts import MARKED, Counted, Hint, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.history import is_older
 from receiver.core.ids import creation_time
@@ -216,7 +216,10 @@ class Taking:
             self._child(forest, source, event, event.child)
         if forest.has_left(event.session, f"call:{event.call}"):
             return "already_left"
-        self._item(source, session.calls, event.call, event, CallTold)
+        item = self._item(source, session.calls, event.call, event, CallTold)
+        if event.start:
+            item.earliest = min(item.earliest or event.start, event.start)
+            item.news = min(item.news or source.arrival, source.arrival)
         self._span_of_activity(session, event.start, event.end)
         return None
 
@@ -261,6 +264,8 @@ class Taking:
         at = forest.open(session)
         at.arrival = max(at.arrival, source.arrival)
         at.wait = max(at.wait, source.wait)
+        if at.news != MARKED:
+            at.news = min(at.news or source.arrival, source.arrival)
         at.producer = min(at.producer, source.producer) if at.producer else source.producer
         at.resources.setdefault(source.key, source.resource)
         forest.dirty.add(session)

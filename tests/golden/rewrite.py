@@ -24,6 +24,7 @@ from receiver.recordings import read_recordings
 HERE = Path(__file__).parent
 RECORDINGS = sorted(path.parent for path in HERE.glob("*/*/otlp"))
 MODES = {
+    "marked": ("A/03-task-child", BuilderSettings(live_markers=True)),
     "linked": ("C/04-parallel-nested", BuilderSettings(child_sessions="linked")),
 }
 MS = 1_000_000

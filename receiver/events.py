@@ -91,6 +91,7 @@ class EndTold(Event, frozen=True, kw_only=True, gc=False):
 class NoteTold(Event, frozen=True, kw_only=True, gc=False):
     """A remark that belongs on the session's span. `name` is one of semconv.NOTES; `key` tells two of them apart.
 
+    `needs_idle`: a prompt that may be the agent's own, in the middle of a turn; the user's come when it is idle.
     `content` holds (attribute, value, field of CONTENT) where an attribute is content.
     """
 
@@ -98,6 +99,7 @@ class NoteTold(Event, frozen=True, kw_only=True, gc=False):
     name: str
     key: str = ""
     attributes: tuple[tuple[str, Plain], ...] = ()
+    needs_idle: bool = False
     content: tuple[tuple[str, Plain, str], ...] = ()
 
 

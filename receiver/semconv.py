@@ -75,7 +75,7 @@ INVOKE_AGENT, EXECUTE_TOOL, CHAT, TOOLS_CALL = "invoke_agent", "execute_tool", "
 STARTED, SESSION_STARTED, TASK_STARTED = "started", "session started", "task started"
 LINK_CHILD, LINK_FORK, LINK_CONTINUED = "child_session", "forked_from", "continued_from"
 LINK_CANDIDATE, LINK_TASK, LINK_REMOTE = "candidate", "task_call", "remote_parent"
-LINK_PARENT = "parent_session"
+LINK_PARENT, LINK_TURN = "parent_session", "previous_turn"
 END_REASONS = ("idle", "inactive", "deleted", "archived", "error", "shutdown", "rollover")
 
 # OpenCode's provider ids -> gen_ai.provider.name (models.dev ids on the left)

@@ -39,6 +39,7 @@ _LINKS = {
     sc.LINK_TASK: "⤷ task call",
     sc.LINK_CANDIDATE: "⤷ candidate",
     sc.LINK_REMOTE: "⤷ remote parent",
+    sc.LINK_TURN: "⤷ previous turn",
     sc.LINK_PARENT: "⤷ parent session",
 }
 

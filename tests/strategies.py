@@ -273,6 +273,7 @@ class _Teller:
         self.draw, self.story, self.manner, self.name = draw, story, manner, name
         self.made = 0
         self.calls = 0
+        self.background = False
         self.delays = (0, 1, 999) if manner.live else (0, 1_500, 4_999)
 
     def tell(self, at: int, event: Told) -> None:
@@ -365,7 +366,9 @@ class _Teller:
         """One turn of a session; returns when it was over."""
         if self.manner.live:
             self.tell(at, ev.StateTold(session=session, time=ns(at), state="busy"))
-            self.tell(at, ev.NoteTold(session=session, time=ns(at), name="user_prompt", key=f"p{at}"))
+            own = self.chance(2)
+            note = ev.NoteTold(session=session, time=ns(at), name="user_prompt", key=f"p{at}", needs_idle=own)
+            self.tell(at, note)
         for _ in range(self.draw(st.integers(1, 3))):
             end = at + self.pick(*LENGTHS)
             self.request(session, at, end)
@@ -419,6 +422,8 @@ class _Teller:
     def task(self, session: str, child: str, start: int, depth: int, agent: str) -> int:
         """One task call from its start to shortly after its child's turn."""
         end = self.turn(child, start + 21, depth - 1) + self.pick(0, 3, 15)
+        if self.background and self.chance(2):
+            end = start + self.pick(30, 500)  # the call is over at once, and its session goes on
         call = self.call(session, "task", start, end, child=child, agent=agent)
         self.story.makers.setdefault(child, set()).add((session, call))
         return end
@@ -442,9 +447,11 @@ def stories(
     stated: bool | None = True,
     named: bool = False,
     pauses: tuple[int, ...] = PAUSES,
+    background: bool = False,
 ) -> Story:
     """Some trees of sessions. `live`: only relays (True) or only batching producers (False). `stated`: whether every
-    child is, by itself or by its call. `named`: whether every call names its child."""
+    child is, by itself or by its call. `named`: whether every call names its child. `background`: whether
+    tasks may be over long before their children."""
     story = Story()
     for number in range(draw(st.integers(1, 2))):
         name = "ab"[number]
@@ -461,6 +468,7 @@ def stories(
             source=Source(f"producer-{name}", f"key-{name}", b"", 0 if is_live else WAIT, 0),
         )
         teller = _Teller(draw, story, manner, name)
+        teller.background = background
         for _ in range(draw(st.integers(1, 2))):
             at = draw(st.sampled_from([0, 7, 90_000]))
             root = teller.begin(at, None, "build")

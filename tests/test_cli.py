@@ -138,21 +138,6 @@ def test_validate_names_every_error_by_its_key_path(run, home):
     assert "did you mean settle?" in err
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("trace_mode", "turn"),
-    ],
-)
-@pytest.mark.parametrize("name", ["validate", "run", "build"])
-def test_a_setting_that_is_not_built_yet_is_refused_by_name(run, name, key, value):
-    paths = [CAPTURE] if name == "build" else []
-    code, out, err = run(name, *paths, "--set", f"connectors::agenttrace::{key}={value}")
-    assert (code, out) == (1, b"")
-    assert err.startswith(f"opencode-trace-receiver: connectors::agenttrace::{key}: ")
-    assert err.count("\n") == 1
-
-
 def test_build_hands_on_known_spans_that_are_not_adopted(run):
     known = recorded("plugin-spans")
     paths = [str(DATA / "plugin-spans"), "--format", "otlp-proto"]

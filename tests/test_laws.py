@@ -33,8 +33,18 @@ REMOTE_LINK = BuilderSettings(remote_parent="link")
 LINKED = BuilderSettings(child_sessions="linked")
 SMALL_LINKED = BuilderSettings(child_sessions="linked", max_spans_per_trace=5)
 MARKED = BuilderSettings(live_markers=True)
-ASKED_FOR = {"remote_link": REMOTE_LINK, "linked": LINKED, "marked": MARKED}
-EACH |= {**ASKED_FOR, "small_linked": SMALL_LINKED}
+TURNS = BuilderSettings(trace_mode="turn")
+LINKED_TURNS = BuilderSettings(trace_mode="turn", child_sessions="linked", live_markers=True)
+ASKED_FOR = {
+    "remote_link": REMOTE_LINK,
+    "linked": LINKED,
+    "marked": MARKED,
+    "turns": TURNS,
+    "linked_turns": LINKED_TURNS,
+}
+SOON = (0, 3_000, 20_000, 61_000)  # ms between turns: mostly sooner than a pause would divide them
+ROLLING_TURNS = BuilderSettings(trace_mode="turn", max_spans_per_trace=5, max_trace_age=45 * SECOND)
+EACH |= {**ASKED_FOR, "small_linked": SMALL_LINKED, "rolling_turns": ROLLING_TURNS}
 
 
 class TestWhateverIsTold:
@@ -107,6 +117,37 @@ class TestStories:
     @given(stories(), st.booleans(), st.sampled_from(sorted(ASKED_FOR)))
     def test_streaming_equals_batch_for_traces_that_are_asked_for(self, story, stored, settings):
         same(streamed(story, EACH[settings], stored), batch(story.told(), EACH[settings]).spans)
+
+    @given(stories(live=True, named=True, background=True, pauses=SOON), st.booleans())
+    def test_streaming_equals_batch_where_children_outlive_turns(self, story, stored):
+        same(streamed(story, TURNS, stored), batch(story.told(), TURNS).spans)
+
+
+class TestTurns:
+    """Each turn is a trace, whatever goes on below it."""
+
+    @given(stories(background=True, named=True, pauses=SOON), st.sampled_from(["turns", "rolling_turns"]))
+    def test_what_leaves_is_well_formed(self, story, settings):
+        spans = batch(story.told(), EACH[settings]).spans
+        assert violations(spans) == dangling_links(spans) == []
+        assert not any(is_late(s) for s in spans)
+
+    @given(stories(background=True, named=True, pauses=SOON))
+    def test_every_turn_but_the_first_links_to_the_one_before(self, story):
+        spans = batch(story.told(), TURNS).spans
+        by_id = {s.span_id: s for s in spans}
+        for span in spans:
+            if is_session(span) and attribute(span, sc.SESSION_SEGMENT) > 1:
+                (before,) = [by_id[k.span_id] for k in span.links if dict(k.attributes)[sc.LINK_TYPE] == sc.LINK_TURN]
+                assert attribute(before, sc.SESSION_ID) == attribute(span, sc.SESSION_ID)
+                assert attribute(before, sc.SESSION_SEGMENT) == attribute(span, sc.SESSION_SEGMENT) - 1
+
+    @given(stories(background=True, named=True, pauses=SOON))
+    def test_the_same_calls_and_requests_as_in_one_trace(self, story):
+        def items(spans):
+            return sorted((s.span_id, s.name, s.start, s.end) for s in spans if not is_session(s))
+
+        assert items(batch(story.told(), TURNS).spans) == items(batch(story.told()).spans)
 
 
 class TestLinkedChildren:

@@ -136,11 +136,14 @@ class Series(msgspec.Struct, gc=False):
 
 
 class Note(msgspec.Struct, gc=False):
-    """A remark for the session's span."""
+    """A remark for the session's span. `arrival` is when it was first told (ns of the receiver's clock); `needs_idle`
+    as in events.NoteTold."""
 
     time: int
     name: str
     attributes: tuple[tuple[str, Plain], ...] = ()
+    arrival: int = 0
+    needs_idle: bool = False
 
 
 class Left(msgspec.Struct, gc=False, array_like=True):
@@ -192,13 +195,15 @@ class Closed(msgspec.Struct, gc=False):
 class Pin(msgspec.Struct, gc=False, array_like=True):
     """An open segment from which a span has left, of the session or of one below it: its number and its trace can
     change no more, whatever is told later. `start` (ns) is when it began, as far as was known then; `last` the latest
-    beginning of what has left; `remote` the span of another program that it hangs below, if any."""
+    beginning of what has left; `remote` the span of another program that it hangs below, if any; `spans` how many have
+    left, counted where each turn is a trace."""
 
     start: int
     last: int
     trace: bytes
     root_segment: int
     remote: bytes = b""
+    spans: int = 0
 
 
 class Session(msgspec.Struct, gc=False):
@@ -207,7 +212,9 @@ class Session(msgspec.Struct, gc=False):
     idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
     first few; `remotes` the spans of other programs that it was said to hang below, each with the rank of its best
     witness and when it was first said. `news` is when its open segment was first told of (ns of the receiver's clock),
-    0 for not yet, MARKED once its live marker has left."""
+    0 for not yet, MARKED once its live marker has left. Where each turn is a trace: `rests` (ns) are when it said that
+    it is idle in what has not left, `changes` the facts that may change over its life, each with what was told of it
+    when (ns)."""
 
     id: str
     producer: str = ""
@@ -230,6 +237,8 @@ class Session(msgspec.Struct, gc=False):
     closed: list[Closed] = []
     pins: dict[int, Pin] = {}
     remotes: Remotes = {}
+    rests: list[int] = []
+    changes: dict[str, dict[int, Any]] = {}
     cuts: list[int] = []
     spans: int = 0
     reach: int = 0

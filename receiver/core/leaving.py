@@ -98,6 +98,8 @@ class Leaving:
                 seat.session.pins[seat.number] = pin
             pin.last = max(pin.last, start)
             self.forest.dirty.add(seat.session.id)
+            if self.settings.trace_mode == "turn":
+                start = seat.at  # above, it is in the turn that its session's segment began in
 
     def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
         problem = self._problem(session, kind, item)
@@ -267,9 +269,22 @@ class Leaving:
         top.spans += 1
         top.reach = max(top.reach, span.end)
         self.forest.dirty.add(top.id)
-        if top.spans >= self.settings.max_spans_per_trace > 0:
+        if self.settings.trace_mode == "turn":
+            self._count_in_turn(top, span)
+        elif top.spans >= self.settings.max_spans_per_trace > 0:
             top.cuts.append(top.reach + 1)
             top.spans = 0
+            self.view = TreeView(self.forest, self.view.root, self.settings)
+
+    def _count_in_turn(self, top: Session, span: Span) -> None:
+        """The same where each turn is a trace: a turn that is full goes on in the next trace before the next turn."""
+        number = next((n for n, pin in top.pins.items() if pin.trace == span.trace_id), None)
+        segment = next((s for s in self.view.segments(top) if s.number == number), None)
+        if number is None or segment is None:
+            return
+        top.pins[number].spans += 1
+        if top.pins[number].spans == self.settings.max_spans_per_trace and top.reach < segment.until:
+            top.cuts.append(top.reach + 1)
             self.view = TreeView(self.forest, self.view.root, self.settings)
 
 

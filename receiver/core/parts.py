@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from receiver.core.facts import Closed, Session
+from receiver.core.facts import Closed, Session, Stretch, merge_stretch
 
 
 @dataclass(slots=True)
@@ -24,7 +24,8 @@ class Run:
 
 @dataclass(slots=True)
 class Segment:
-    """One open segment (ns, inclusive). `until` is how long activity would still belong to it."""
+    """One open segment (ns, inclusive). `until` is how long activity would still belong to it; `rolled` says that it
+    was cut off there, `turned` that the session's next turn did so."""
 
     number: int
     start: int
@@ -32,15 +33,22 @@ class Segment:
     until: int
     start_guessed: bool = False
     rolled: bool = False
+    turned: bool = False
     named_only: bool = False
     runs: list[Run] = field(default_factory=list)
+
+    @property
+    def own_end(self) -> int:
+        """The end of what the session itself does in it (ns): a turn may be outlived by what it began below."""
+        return min(self.end, self.until)
 
 
 def numbered_parts(session: Session, parts: list[Segment]) -> list[Segment]:
     """Give numbers in order of time. Pinned ones have theirs; a part that would need one between them is no segment."""
     pins = sorted((pin.start, number) for number, pin in session.pins.items())
     taken: list[int | None] = [
-        next((number for start, number in pins if part.start <= start <= part.end), None) for part in parts
+        next((number for start, number in pins if part.start <= start <= min(part.end, part.until)), None)
+        for part in parts
     ]
     given: list[Segment] = []
     free = len(session.closed) + 1
@@ -71,3 +79,25 @@ def closed_at(session: Session, time: int, joint: int) -> Closed | None:
         if closed.start - joint <= time <= closed.end + closed.limit:
             return closed
     return None
+
+
+def with_items(session: Session, joint: int) -> list[Stretch]:
+    """The stretches of a session with the calls, requests and permissions that are held: each is activity all along,
+    also if its beginning and its end were told apart."""
+    long = [
+        item
+        for items in (session.calls, session.requests, session.permissions)
+        for item in items.values()
+        if item.end > item.start > 0
+        and not any(s.start <= item.start and item.end <= s.end for s in session.stretches)
+        and not any(c.start <= item.start <= c.end for c in session.closed)
+    ]
+    if not long:
+        return session.stretches
+    merged = [
+        Stretch(start=s.start, end=s.end, busy=s.busy, idle=s.idle, work=s.work, facts=s.facts)
+        for s in session.stretches
+    ]
+    for item in long:
+        merge_stretch(merged, Stretch(start=item.start, end=item.end, work=True), joint)
+    return merged

@@ -8,6 +8,9 @@ the child, by the same rule over fewer sessions.
 
 With `child_sessions: linked` every session is at the top of traces of its own: its segments have their own numbers,
 cuts and traces. Who goes on for how long is the same.
+
+With `trace_mode: turn` a session's turns are its segments (core/turns.py). A child's segment lies in the turn of its
+parent in which it began, and this one covers it however long it goes on, so that turns may overlap.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from receiver.core.facts import Closed, Session, Stretch, merge_stretch
+from receiver.core import turns
+from receiver.core.facts import Closed, Session
 from receiver.core.forest import Forest
+from receiver.core.history import is_history
 from receiver.core.ids import trace_id
-from receiver.core.parts import Run, Segment, closed_at, is_pinned_to, numbered_parts
+from receiver.core.parts import Run, Segment, closed_at, is_pinned_to, numbered_parts, with_items
 from receiver.core.remote import Remote, believed
 from receiver.core.settings import BuilderSettings
 from receiver.events import GUESSED
@@ -68,6 +73,9 @@ class TreeView:
             runs.sort(key=lambda r: (r.start, r.end, r.session))
             self._runs[member.id] = runs
         self._cuts: dict[str, list[int]] = {}
+        if settings.trace_mode == "turn":
+            for member in reversed(self.members):
+                self._cover(member, self.segments(member))
 
     def top(self, session: Session) -> Session:
         """The session whose span is the first of a session's trace."""
@@ -162,14 +170,21 @@ class TreeView:
         if (pin := session.pins.get(segment.number)) is not None:
             return pin.trace, pin.root_segment
         if session is not top:
-            return self.trace(segment.start)
+            return self._trace_around(session, segment)
         remote = self.remote_parent(segment) if session is self.root else None
         return remote.trace if remote is not None else trace_id(session.id, segment.number), segment.number
+
+    def _trace_around(self, session: Session, segment: Segment) -> tuple[bytes, int]:
+        """The trace of a child's segment: that of its root at the time, or of the turn in which it began."""
+        parent = self._forest.get(session.parent) if session.parent else None
+        if self._settings.trace_mode == "session" or parent is None:
+            return self.trace(segment.start)
+        return self._trace_of(parent, self.at(parent, segment.start), segment.start)
 
     # activity
 
     def _own_runs(self, session: Session) -> list[Run]:
-        stretches = _with_items(session, self._settings.joint)
+        stretches = with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
@@ -196,10 +211,13 @@ class TreeView:
 
     def _left_runs(self, session: Session) -> Iterable[Run]:
         """The segments of a session that have left from this tree: the sessions above it still cover them."""
-        is_top = session is self.top(session)
         for closed in session.closed:
-            if is_top or closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment):
+            if self._is_in_tree(session, closed):
                 yield Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
+
+    def _is_in_tree(self, session: Session, closed: Closed) -> bool:
+        ours = closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment)
+        return ours or session is self.top(session)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
         """When what straddles a session's creation began: it is no copy, its clock is a little off."""
@@ -261,13 +279,18 @@ class TreeView:
             self._cuts[top.id] = sorted(set(top.cuts) | self._cuts_by_age(top))
         return self._cuts[top.id]
 
+    def is_cut(self, session: Session, time: int) -> bool:
+        """Whether a trace rolled over at a moment (ns)."""
+        return time in self._cuts_of(self.top(session))
+
     def _cuts_by_age(self, top: Session) -> set[int]:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
         age = self._settings.max_trace_age
         cuts: set[int] = set()
         for segment in self._gaps(top) if age > 0 else ():
             pinned = sorted(p.start for p in top.pins.values() if segment.start <= p.start <= segment.end)
-            cuts.update(pinned[1:])
+            begun_at = self._turns(top, segment)
+            cuts.update(p for p in pinned[1:] if p not in begun_at)
             start = max(segment.start, *pinned[-1:]) if pinned else segment.start
             last = max((p.last for p in top.pins.values()), default=0)
             for _ in range(_MOST_CUTS):
@@ -275,9 +298,27 @@ class TreeView:
                 active = min((max(r.start, begun) for r in segment.runs if r.work and r.end >= begun), default=None)
                 if active is None:
                     break
+                if (turn := max((t for t in begun_at if start < t <= active), default=None)) is not None:
+                    start = turn
+                    continue
                 cuts.add(active)
                 start = active
         return cuts
+
+    def _turns(self, session: Session, segment: Segment) -> list[int]:
+        if self._settings.trace_mode != "turn":
+            return []
+        return turns.beginnings(session, self._forest.left_of(session.id), segment.start, segment.end)
+
+    def _cover(self, session: Session, parts: list[Segment]) -> None:
+        """A turn lasts as long as anything that began in it, in a session below too."""
+        for child in self._forest.children(session.id):
+            if child is self.root:
+                continue
+            closed = [c for c in child.closed if self._is_in_tree(child, c)]
+            for start, end in [(s.start, s.end) for s in self.segments(child)] + [(c.start, c.end) for c in closed]:
+                if isinstance(here := self.at(session, start), Segment):
+                    here.end = max(here.end, end)
 
     def _split(self, session: Session, segments: list[Segment]) -> list[Segment]:
         parts: list[Segment] = []
@@ -285,51 +326,39 @@ class TreeView:
             if segment.named_only:
                 parts.append(segment)
                 continue
-            cuts = [
-                segment.start,
-                *(t for t in self._cuts_of(self.top(session)) if segment.start < t <= segment.end),
-                segment.end + 1,
-            ]
+            begun = self._turns(session, segment)
+            inside = {t for t in self._cuts_of(self.top(session)) if segment.start < t <= segment.end}
+            cuts = [segment.start, *sorted(inside.union(begun)), segment.end + 1]
             pinned = sorted(p.start for p in session.pins.values())
             inner = {t for start, until in pairwise(cuts) for t in [p for p in pinned if start <= p < until][1:]}
             for start, until in pairwise(sorted({*cuts, *inner})):
-                runs = [r for r in segment.runs if start <= r.end and r.start < until]
-                if not runs:
-                    continue
-                rolled = until <= segment.end
-                part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
-                part.until = until - 1 if rolled else segment.until
-                part.start_guessed = segment.start_guessed and start == segment.start
-                part.rolled = rolled
-                parts.append(part)
+                if (part := self._part(session, segment, start, until)) is not None:
+                    part.turned = until in begun
+                    parts.append(part)
         return numbered_parts(session, parts)
 
-
-def _with_items(session: Session, joint: int) -> list[Stretch]:
-    """The stretches of a session with the calls, requests and permissions that are held: each is activity all along,
-    also if its beginning and its end were told apart."""
-    long = [
-        item
-        for items in (session.calls, session.requests, session.permissions)
-        for item in items.values()
-        if item.end > item.start > 0
-        and not any(s.start <= item.start and item.end <= s.end for s in session.stretches)
-        and not any(c.start <= item.start <= c.end for c in session.closed)
-    ]
-    if not long:
-        return session.stretches
-    merged = [
-        Stretch(start=s.start, end=s.end, busy=s.busy, idle=s.idle, work=s.work, facts=s.facts)
-        for s in session.stretches
-    ]
-    for item in long:
-        merge_stretch(merged, Stretch(start=item.start, end=item.end, work=True), joint)
-    return merged
+    def _part(self, session: Session, segment: Segment, start: int, until: int) -> Segment | None:
+        """What of a segment lies from one moment on and before another one (ns)."""
+        runs = [r for r in segment.runs if start <= r.end and r.start < until]
+        if not runs:
+            return None
+        rolled = until <= segment.end
+        part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
+        part.until = until - 1 if rolled else segment.until
+        part.start_guessed = segment.start_guessed and start == segment.start
+        part.rolled = rolled
+        if self._settings.trace_mode == "turn":  # what goes on below is covered by the turn that it began in
+            own = [r.end for r in runs if r.session == session.id]
+            part.end = min(until - 1, max([part.start, *own]))
+            if rolled:
+                part.end = turns.last_thing(session, self._forest.left_of(session.id), part.start, until)
+        return part
 
 
 def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]]:
     """The times (ns) of the calls of a session that name another one, in order."""
-    held = [(c.start, c.end or c.start) for c in parent.calls.values() if c.get("child") == child and c.start]
+    calls = [c for c in parent.calls.values() if c.get("child") == child and c.start]
+    held = [(c.start, c.end or c.start) for c in calls if not is_history(parent, c.end or c.start)]
     left = [(r.start, r.end) for k, r in forest.left_of(parent.id).items() if r.child == child]
     return sorted(held + left)
 

@@ -18,6 +18,7 @@ from receiver.core.ids import creation_time
 from receiver.core.remote import learn_remote
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.tallies import MOST_POINTS
+from receiver.core.turns import learn_rest
 from receiver.events import (
     CONTENT,
     COUNTED,
@@ -155,6 +156,10 @@ class Taking:
             learn(session.facts, "agent", event.rank, event.agent)
         changing = {f: (-event.time, v) for f in _SESSION_CHANGING if (v := getattr(event, f)) is not None}
         kept = {f: fact for f, fact in changing.items() if f not in self._dropped}
+        if self._settings.trace_mode == "turn":
+            for field, (_, value) in kept.items():
+                told = session.changes.setdefault(field, {})
+                told[event.time] = max(told.get(event.time, value), value)
         if event.time:
             session.facts.pop("metered", None)
             stretch = Stretch(start=event.time, end=event.time, facts=kept)
@@ -175,6 +180,8 @@ class Taking:
         busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
         if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
             session.idles = sorted({*session.idles, idle})[-KEPT:]
+            if self._settings.trace_mode == "turn":
+                learn_rest(session, event.time)
         return None
 
     def _ended(self, forest: Forest, source: Source, event: EndTold) -> str | None:
@@ -186,11 +193,14 @@ class Taking:
     def _note(self, forest: Forest, source: Source, event: NoteTold) -> str | None:
         session = self._touch(forest, source, event.session)
         content = tuple((name, value) for name, value, field in event.content if field not in self._dropped)
-        note = Note(time=event.time, name=event.name, attributes=event.attributes + content)
+        note = Note(event.time, event.name, event.attributes + content, source.arrival, event.needs_idle)
         if any(c.start <= event.time <= c.end for c in session.closed):
             return "already_left"
         key = f"{event.name}:{event.key or event.time}"
         held = session.notes.get(key)
+        if held is not None:
+            note.arrival = held.arrival = min(source.arrival, held.arrival)
+            note.needs_idle = held.needs_idle = note.needs_idle and held.needs_idle
         if held is None or _note_order(held) < _note_order(note):
             session.notes[key] = note
         if not event.key.startswith(COUNTED_NOTE):

@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 RECORDINGS = sorted(path.parent for path in HERE.glob("*/*/otlp"))
 MODES = {
     "marked": ("A/03-task-child", BuilderSettings(live_markers=True)),
+    "turns": ("C/05-slash-command", BuilderSettings(trace_mode="turn")),
     "linked": ("C/04-parallel-nested", BuilderSettings(child_sessions="linked")),
 }
 MS = 1_000_000

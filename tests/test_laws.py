@@ -144,8 +144,8 @@ class TestTurns:
 
     @given(stories(background=True, named=True, pauses=SOON))
     def test_the_same_calls_and_requests_as_in_one_trace(self, story):
-        def items(spans):
-            return sorted((s.span_id, s.name, s.start, s.end) for s in spans if not is_session(s))
+        def items(spans):  # what has no end is cut at the end of its turn
+            return sorted((s.span_id, s.name, s.start) for s in spans if not is_session(s))
 
         assert items(batch(story.told(), TURNS).spans) == items(batch(story.told()).spans)
 

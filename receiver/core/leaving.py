@@ -135,7 +135,9 @@ class Leaving:
             return
         seat = self.view.seat_in(session, segment, segment.start)
         place = self.place_in(seat, segment.start)
-        place.inferred = ["start"] if segment.start_guessed else []
+        if segment.start_guessed:
+            place.inferred = ["start"]
+            learn(session.facts, "guessed", INFERRED, segment.start)
         self._mark(seat, place, f"session:{seat.number}", sc.SESSION_STARTED, seat.start, None)
 
     def task_started(self, session: Session, call: Item) -> None:

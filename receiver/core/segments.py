@@ -75,7 +75,7 @@ class TreeView:
         self._cuts: dict[str, list[int]] = {}
         if settings.trace_mode == "turn":
             for member in reversed(self.members):
-                self._cover(member, self.segments(member))
+                self._cover(member)
 
     def top(self, session: Session) -> Session:
         """The session whose span is the first of a session's trace."""
@@ -207,6 +207,8 @@ class TreeView:
                 runs[0].start = created
                 if created_rank == GUESSED:
                     self._guessed.add(session.id)
+            elif not before and created_rank == GUESSED and session.get("guessed") == created:
+                self._guessed.add(session.id)  # nothing but its live marker was then
         return runs
 
     def _left_runs(self, session: Session) -> Iterable[Run]:
@@ -310,7 +312,7 @@ class TreeView:
             return []
         return turns.beginnings(session, self._forest.left_of(session.id), segment.start, segment.end)
 
-    def _cover(self, session: Session, parts: list[Segment]) -> None:
+    def _cover(self, session: Session) -> None:
         """A turn lasts as long as anything that began in it, in a session below too."""
         for child in self._forest.children(session.id):
             if child is self.root:

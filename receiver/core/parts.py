@@ -40,15 +40,14 @@ class Segment:
     @property
     def own_end(self) -> int:
         """The end of what the session itself does in it (ns): a turn may be outlived by what it began below."""
-        return min(self.end, self.until)
+        return min(self.end, self.until) if self.rolled else self.end
 
 
 def numbered_parts(session: Session, parts: list[Segment]) -> list[Segment]:
     """Give numbers in order of time. Pinned ones have theirs; a part that would need one between them is no segment."""
     pins = sorted((pin.start, number) for number, pin in session.pins.items())
     taken: list[int | None] = [
-        next((number for start, number in pins if part.start <= start <= min(part.end, part.until)), None)
-        for part in parts
+        next((number for start, number in pins if part.start <= start <= part.own_end), None) for part in parts
     ]
     given: list[Segment] = []
     free = len(session.closed) + 1

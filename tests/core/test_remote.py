@@ -154,7 +154,7 @@ class TestMerging:
 
 def test_an_inferred_parent_is_stronger_than_nothing_but_the_caller_is_of_the_root():
     parent = a_session().created(0).below(0, ONE).call("task", 1, 9, agent="explore").idle(10)
-    child = a_session("ses_b").created(2, root=False, agent="explore").below(2, ONE).call("bash", 3, 4).idle(9)
+    child = a_session("ses_b").created(1.01, root=False, agent="explore").below(2, ONE).call("bash", 3, 4).idle(8.995)
     spans = trees(parent, child)
     assert violations(spans) == []
     assert [attribute(s, sc.SESSION_ID) for s in sessions(spans) if s.remote_parent] == ["ses_a"]

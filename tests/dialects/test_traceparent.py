@@ -99,6 +99,7 @@ class TestWhere:
     def test_a_metric_point(self):
         metric = Metric(name="opencode.tool.executions")
         metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+        metric.sum.is_monotonic = True
         point = metric.sum.data_points.add(as_int=1, start_time_unix_nano=at(1), time_unix_nano=at(5))
         point.attributes.extend(key_values({"session.id": "ses_a", "tool.name": "read", "traceparent": GIVEN}))
         (only,) = told(metrics_request(metric))

@@ -217,7 +217,8 @@ def _build(options: argparse.Namespace) -> int:
     from receiver.recordings import read_recordings, recorded_files
     from receiver.wiring import builder_settings
 
-    settings = builder_settings(_settings(options).connector)
+    connector = _settings(options).connector
+    settings = builder_settings(connector)
     files = recorded_files(options.paths)
     with _progress() as progress:
         task = progress.add_task("reading", total=len(files))
@@ -229,7 +230,7 @@ def _build(options: argparse.Namespace) -> int:
                     yield Request(recording.signal, recording.body, 0)
             progress.update(task, completed=len(files), description="building")
 
-        built = build(requests(), settings)
+        built = build(requests(), settings, adopt_spans=connector.adopt_spans)
         if options.endpoint:
             set_up_logs("error", "console")  # what a backend remarks is said below, once
             progress.remove_task(task)

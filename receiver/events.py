@@ -95,6 +95,7 @@ class EndTold(Event, frozen=True, kw_only=True, gc=False):
 class NoteTold(Event, frozen=True, kw_only=True, gc=False):
     """A remark that belongs on the session's span. `name` is one of semconv.NOTES; `key` tells two of them apart.
 
+    `needs_idle`: a prompt that may be the agent's own, in the middle of a turn; the user's come when it is idle.
     `content` holds (attribute, value, field of CONTENT) where an attribute is content.
     """
 
@@ -102,6 +103,7 @@ class NoteTold(Event, frozen=True, kw_only=True, gc=False):
     name: str
     key: str = ""
     attributes: tuple[tuple[str, Plain], ...] = ()
+    needs_idle: bool = False
     content: tuple[tuple[str, Plain, str], ...] = ()
 
 
@@ -274,6 +276,15 @@ class PermissionTold(Event, frozen=True, kw_only=True, gc=False):
     reply: str | None = None
 
 
+class RemoteParentTold(Event, frozen=True, kw_only=True, gc=False):
+    """Another program's span stands above the session: `remote` is its trace id and span id in hexadecimal, with a dash
+    between them. `time` is when this was said."""
+
+    time: int
+    rank: int
+    remote: str
+
+
 class ServerTold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A producer's MCP server, by the name that its configuration gives it. The only event without a session."""
 
@@ -303,6 +314,7 @@ Told: TypeAlias = (
     | LinesTold
     | RequestTold
     | PermissionTold
+    | RemoteParentTold
     | ServerTold
     | Discarded
 )

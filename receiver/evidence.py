@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from receiver.codec.decode import Envelope, log_records, metric_points, span_records
 from receiver.core.taking import Source
+from receiver.dialects import traceparent
 from receiver.dialects.table import DIALECTS, Dialect
 from receiver.events import Discarded, Told
 from receiver.model import LogRecord, MetricPoint, Request, Resource, Signal, SpanRecord
@@ -27,7 +28,7 @@ PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "proc
 @dataclass(slots=True)
 class Evidence:
     """What one request told. `used` and `discarded` add up to its records. `untouched` are the spans that no dialect
-    knows, to be handed on as they came."""
+    knows, `known` the others, both as they came."""
 
     signal: Signal = "logs"
     told: list[tuple[Source, Told]] = field(default_factory=list)
@@ -35,6 +36,10 @@ class Evidence:
     discarded: Counter[str] = field(default_factory=Counter)
     untouched: list[tuple[Envelope, bytes]] = field(default_factory=list)
     known: list[tuple[Envelope, bytes]] = field(default_factory=list)
+
+    def to_hand_on(self, adopt_spans: bool) -> list[tuple[Envelope, bytes]]:
+        """The spans that go on as they came: those that nobody knows, and the known ones unless they are adopted."""
+        return self.untouched if adopt_spans else self.untouched + self.known
 
 
 @lru_cache(maxsize=4096)
@@ -58,11 +63,13 @@ class Reading:
         self._metrics = [(d, d.metrics) for d in dialects if d.metrics]
         self._spans = [(d, d.spans) for d in dialects if d.spans]
         self._sources: dict[tuple[bytes, str, int], Source] = {}
+        self._of_resources: dict[bytes, str | None] = {}  # the remote parent that each resource of a request states
 
     def read(self, request: Request, arrival: int) -> Evidence:
         """What a request tells. `arrival` is the receiver's clock (ns)."""
         evidence = Evidence(request.signal)
         self._sources.clear()
+        self._of_resources.clear()
         if request.signal == "logs":
             self._all(evidence, log_records(request.body), self._logs, arrival)
         elif request.signal == "metrics":
@@ -95,25 +102,34 @@ class Reading:
                 evidence.discarded["internal_error"] += 1
                 return True
             if told is not None:
-                self._count(evidence, dialect, told, record.resource, arrival)
+                self._count(evidence, dialect, told, record, arrival)
                 return True
         evidence.discarded["unknown_record"] += 1
         return False
 
-    def _count(
-        self, evidence: Evidence, dialect: Dialect, told: Sequence[Told], resource: Resource, arrival: int
-    ) -> None:
+    def _count(self, evidence: Evidence, dialect: Dialect, told: Sequence[Told], record: Record, arrival: int) -> None:
         events = list(_useful(told))
         if not events:
             reason = next((t.reason for t in told if isinstance(t, Discarded)), "not_of_the_tree")
             evidence.discarded[reason] += 1
             return
         evidence.used[dialect.name] += 1
+        if (remote := self._remote_parent(events, record)) is not None:
+            events.append(remote)
+        resource = record.resource
         key = (resource.raw, dialect.name, arrival)
         source = self._sources.get(key)
         if source is None:
             source = self._sources[key] = _source(resource, dialect, arrival)
         evidence.told.extend((source, event) for event in events)
+
+    def _remote_parent(self, events: Iterable[Told], record: Record) -> Told | None:
+        """The remote parent of the session that a record is of, whichever dialect knows the record."""
+        raw = record.resource.raw
+        if raw not in self._of_resources:
+            self._of_resources[raw] = traceparent.of_resource(record.resource)
+        session = next((s for event in events if (s := getattr(event, "session", ""))), "")
+        return traceparent.told_by(record, session, self._of_resources[raw]) if session else None
 
 
 def _useful(told: Iterable[Told]) -> Iterator[Told]:

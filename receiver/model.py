@@ -121,11 +121,12 @@ AttributeValue: TypeAlias = str | bool | int | float | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """From a span to another."""
+    """From a span to another; `remote` says that this is another program's."""
 
     trace_id: bytes
     span_id: bytes
     attributes: tuple[tuple[str, AttributeValue], ...] = ()
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ class BuiltEvent:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span that the core built, ready to be written. `resource` is the producer's serialized Resource message."""
+    """A span that the core built, ready to be written. `resource` is the producer's serialized Resource message;
+    `remote_parent` says that the span above is another program's."""
 
     trace_id: bytes
     span_id: bytes
@@ -156,3 +158,4 @@ class Span:
     dropped_attributes_count: int = 0
     dropped_events_count: int = 0
     resource: bytes = field(default=b"", repr=False)
+    remote_parent: bool = False

@@ -35,16 +35,17 @@ class Built:
         yield from self.untouched
 
 
-def build(requests: Iterable[Request], settings: BuilderSettings) -> Built:
-    """Build everything that the requests tell of."""
+def build(requests: Iterable[Request], settings: BuilderSettings, *, adopt_spans: bool = True) -> Built:
+    """Build everything that the requests tell of. Spans that are known are evidence in any case; those that are not
+    adopted are handed on too, as `run` does it (Routes.handed_on)."""
     built, forest, builder = Built(), Forest(), Builder(settings)
     reading = Reading(settings.capture_content)
     for request in requests:
         evidence = reading.read(request, arrival=0)
         built.used.update(evidence.used)
         built.discarded.update(evidence.discarded)
-        if evidence.untouched:
-            built.untouched.append(pass_through(evidence.untouched))
+        if spans := evidence.to_hand_on(adopt_spans):
+            built.untouched.append(pass_through(spans))
         for source, event in evidence.told:
             reason = builder.take(forest, source, event)
             if reason:

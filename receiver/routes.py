@@ -34,7 +34,7 @@ class Routes:
 
     def handed_on(self, evidence: Evidence) -> Iterator[Outgoing]:
         """Spans that are not ours to rebuild go on to where the built traces go, unless they went there already."""
-        spans = evidence.untouched if self.adopt_spans else evidence.untouched + evidence.known
+        spans = evidence.to_hand_on(self.adopt_spans)
         names = [name for name in self.traces if name not in self.untouched.get("traces", ())]
         if spans and names:
             body = pass_through(spans)

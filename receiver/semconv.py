@@ -1,7 +1,8 @@
 """Every name that is written, with its source. Names that are read belong to the dialect that reads them.
 
 GenAI and MCP conventions have Development status (open-telemetry/semantic-conventions-genai, schema URL below);
-`opencode.*` is this program's own namespace, used only where no convention has a name.
+`opencode.*` is this program's own namespace, used only where no convention has a name. OpenInference's names, which are
+derived from these, are in core/openinference.py.
 """
 
 from __future__ import annotations
@@ -65,13 +66,16 @@ PERMISSION_NAME = "opencode.permission.name"
 PERMISSION_REPLY = "opencode.permission.reply"
 INFERRED = "opencode.inferred"
 LATE = "opencode.late"
+MARKER = "opencode.marker"
 LINK_TYPE = "opencode.link.type"
 LINKED_SESSION = "opencode.link.session.id"
 
 # values
 INVOKE_AGENT, EXECUTE_TOOL, CHAT, TOOLS_CALL = "invoke_agent", "execute_tool", "chat", "tools/call"
+STARTED, SESSION_STARTED, TASK_STARTED = "started", "session started", "task started"
 LINK_CHILD, LINK_FORK, LINK_CONTINUED = "child_session", "forked_from", "continued_from"
-LINK_CANDIDATE, LINK_TASK = "candidate", "task_call"
+LINK_CANDIDATE, LINK_TASK, LINK_REMOTE = "candidate", "task_call", "remote_parent"
+LINK_PARENT, LINK_TURN = "parent_session", "previous_turn"
 END_REASONS = ("idle", "inactive", "deleted", "archived", "error", "shutdown", "rollover")
 
 # OpenCode's provider ids -> gen_ai.provider.name (models.dev ids on the left)

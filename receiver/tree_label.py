@@ -38,6 +38,9 @@ _LINKS = {
     sc.LINK_FORK: "⤷ forked from",
     sc.LINK_TASK: "⤷ task call",
     sc.LINK_CANDIDATE: "⤷ candidate",
+    sc.LINK_REMOTE: "⤷ remote parent",
+    sc.LINK_TURN: "⤷ previous turn",
+    sc.LINK_PARENT: "⤷ parent session",
 }
 
 

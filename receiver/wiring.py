@@ -1,7 +1,4 @@
-"""Configuration to parts: each part is made here from its section, by hand. Nothing is started here.
-
-What the configuration knows and this version does not do yet is refused by name, never ignored.
-"""
+"""Configuration to parts: each part is made here from its section, by hand. Nothing is started here."""
 
 from __future__ import annotations
 
@@ -37,33 +34,23 @@ OnRejected = Callable[[Signal, int, str], None]
 
 
 def builder_settings(connector: config.AgentTrace) -> BuilderSettings:
-    """The connector's section in the core's terms. Raises ConfigError for what is not built yet."""
-    refuse_unbuilt(connector)
+    """The connector's section in the core's terms."""
     return BuilderSettings(
         idle_timeout=connector.idle_timeout,
         inactivity_timeout=connector.inactivity_timeout,
         settle=connector.settle,
+        trace_mode=connector.trace_mode,
+        child_sessions=connector.child_sessions,
+        remote_parent=connector.remote_parent,
         max_spans_per_trace=connector.max_spans_per_trace,
         max_trace_age=connector.max_trace_age,
         mcp_servers=tuple(connector.mcp_servers),
         builtin_tools=BUILTIN_TOOLS | frozenset(connector.builtin_tools),
         capture_content=frozenset(connector.capture_content),
         infer=connector.infer,
+        live_markers=connector.live_markers,
+        openinference="openinference" in connector.conventions,
     )
-
-
-def refuse_unbuilt(connector: config.AgentTrace) -> None:
-    """Settings of the contract that this version does not carry out."""
-    unbuilt = {
-        "trace_mode": connector.trace_mode == "turn",
-        "child_sessions": connector.child_sessions == "linked",
-        "remote_parent": connector.remote_parent == "link",
-        "conventions": "openinference" in connector.conventions,
-        "live_markers": connector.live_markers,
-    }
-    for key, asked in unbuilt.items():
-        if asked:
-            raise ConfigError(f"connectors::agenttrace::{key}: this version does not have it yet; leave the default")
 
 
 def routes(settings: config.Settings) -> Routes:

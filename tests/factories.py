@@ -23,6 +23,7 @@ from receiver.events import (
     EndTold,
     NoteTold,
     PermissionTold,
+    RemoteParentTold,
     RequestTold,
     SessionTold,
     StateTold,
@@ -45,6 +46,11 @@ def session_id(created: float, number: int = 0) -> str:
     """An id as OpenCode makes it, which carries the millisecond of creation (descending)."""
     packed = ((at(created) // 1_000_000) * 4096 + number) & ((1 << 48) - 1)
     return f"ses_{~packed & ((1 << 48) - 1):012x}{number:014d}"
+
+
+def remote(trace: int, span: int) -> str:
+    """Another program's span, as a RemoteParentTold names it."""
+    return f"{trace:032x}-{span:016x}"
 
 
 @dataclass
@@ -100,6 +106,10 @@ class ASession:
     def deleted(self, time: float) -> ASession:
         """It was deleted."""
         return self.tell(EndTold(session=self.id, time=at(time), reason="deleted"))
+
+    def below(self, time: float, span: str, **fields: Any) -> ASession:
+        """A traceparent told of it."""
+        return self.tell(RemoteParentTold(session=self.id, time=at(time), remote=span, **{"rank": EXACT, **fields}))
 
     def note(self, name: str, time: float, **fields: Any) -> ASession:
         """A remark on its span."""

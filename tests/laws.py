@@ -79,24 +79,25 @@ def dangling_links(spans: Iterable[Span]) -> list[str]:
         f"{_name(s)}: {dict(link.attributes).get(sc.LINK_TYPE)} leads nowhere"
         for s in held
         for link in s.links
-        if traces.get(link.span_id) != link.trace_id
+        if not link.remote and traces.get(link.span_id) != link.trace_id
     ]
 
 
 def _roots(spans: list[Span]) -> Iterable[str]:
     roots: dict[bytes, list[Span]] = {s.trace_id: [] for s in spans}
+    remote = {s.trace_id for s in spans if s.remote_parent}  # another program's trace: its root is not ours
     for span in spans:
         if not span.parent_span_id:
             roots[span.trace_id].append(span)
     for trace, tops in roots.items():
-        if len(tops) != 1:
+        if len(tops) != (trace not in remote):
             yield f"trace {trace.hex()[:6]} has {len(tops)} roots: {[_name(t) for t in tops]}"
 
 
 def _ancestry(span: Span, by_id: dict[bytes, Span]) -> Iterable[str]:
     seen = {span.span_id}
     at = span
-    while at.parent_span_id:
+    while at.parent_span_id and not at.remote_parent:
         up = by_id.get(at.parent_span_id)
         if up is None:
             yield f"{_name(at)} hangs below a span that was not exported"

@@ -25,6 +25,7 @@ from tests.factories import (
     key_values,
     logs_request,
     metrics_request,
+    remote,
     session_id,
     spans_request,
 )
@@ -44,6 +45,7 @@ _MAYBE_AT = st.none() | _AT
 _RANKS = st.sampled_from([ev.EXACT, ev.REPORTED, ev.SPAN, ev.HOOK, ev.PARTIAL, ev.COUNTED, ev.GUESSED])
 _STATUS = st.sampled_from([None, "completed", "error"])
 _AGENTS = st.sampled_from([None, "build", "explore"])
+_REMOTES = st.sampled_from([remote(1, 1), remote(1, 2), remote(2, 3)])
 _PRODUCERS = st.sampled_from(["p1", "p2"])
 
 
@@ -197,6 +199,7 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
         asked=_MAYBE_AT,
         replied=_MAYBE_AT,
     ),
+    st.builds(ev.RemoteParentTold, session=_IDS, time=_AT, rank=_RANKS, remote=_REMOTES),
     st.builds(ev.ServerTold, server=st.sampled_from(["my_db", "my"])),
 )
 CHAOTIC = st.tuples(_sources(), CHAOTIC_EVENTS)
@@ -270,6 +273,7 @@ class _Teller:
         self.draw, self.story, self.manner, self.name = draw, story, manner, name
         self.made = 0
         self.calls = 0
+        self.background = False
         self.delays = (0, 1, 999) if manner.live else (0, 1_500, 4_999)
 
     def tell(self, at: int, event: Told) -> None:
@@ -291,6 +295,8 @@ class _Teller:
         if parent is not None:
             self.story.parents[session] = parent
         stated = self.manner.children_stated if parent is not None else self.manner.roots_stated
+        if self.chance(4):
+            self.tell(at, ev.RemoteParentTold(session=session, time=ns(at), rank=ev.EXACT, remote=remote(1, self.made)))
         if self.manner.live or stated:
             self.tell(
                 at,
@@ -360,7 +366,9 @@ class _Teller:
         """One turn of a session; returns when it was over."""
         if self.manner.live:
             self.tell(at, ev.StateTold(session=session, time=ns(at), state="busy"))
-            self.tell(at, ev.NoteTold(session=session, time=ns(at), name="user_prompt", key=f"p{at}"))
+            own = self.chance(2)
+            note = ev.NoteTold(session=session, time=ns(at), name="user_prompt", key=f"p{at}", needs_idle=own)
+            self.tell(at, note)
         for _ in range(self.draw(st.integers(1, 3))):
             end = at + self.pick(*LENGTHS)
             self.request(session, at, end)
@@ -414,6 +422,8 @@ class _Teller:
     def task(self, session: str, child: str, start: int, depth: int, agent: str) -> int:
         """One task call from its start to shortly after its child's turn."""
         end = self.turn(child, start + 21, depth - 1) + self.pick(0, 3, 15)
+        if self.background and self.chance(2):
+            end = start + self.pick(30, 500)  # the call is over at once, and its session goes on
         call = self.call(session, "task", start, end, child=child, agent=agent)
         self.story.makers.setdefault(child, set()).add((session, call))
         return end
@@ -437,9 +447,11 @@ def stories(
     stated: bool | None = True,
     named: bool = False,
     pauses: tuple[int, ...] = PAUSES,
+    background: bool = False,
 ) -> Story:
     """Some trees of sessions. `live`: only relays (True) or only batching producers (False). `stated`: whether every
-    child is, by itself or by its call. `named`: whether every call names its child."""
+    child is, by itself or by its call. `named`: whether every call names its child. `background`: whether
+    tasks may be over long before their children."""
     story = Story()
     for number in range(draw(st.integers(1, 2))):
         name = "ab"[number]
@@ -456,6 +468,7 @@ def stories(
             source=Source(f"producer-{name}", f"key-{name}", b"", 0 if is_live else WAIT, 0),
         )
         teller = _Teller(draw, story, manner, name)
+        teller.background = background
         for _ in range(draw(st.integers(1, 2))):
             at = draw(st.sampled_from([0, 7, 90_000]))
             root = teller.begin(at, None, "build")

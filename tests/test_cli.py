@@ -15,7 +15,7 @@ from receiver.cli import run_command
 from receiver.codec.otlp_json import to_protobuf
 from receiver.core.settings import BuilderSettings
 from receiver.offline import build
-from tests.otlp_splitting import DATA, recorded, spans_in
+from tests.otlp_splitting import DATA, recorded, span_ids, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
 
@@ -138,23 +138,12 @@ def test_validate_names_every_error_by_its_key_path(run, home):
     assert "did you mean settle?" in err
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("trace_mode", "turn"),
-        ("child_sessions", "linked"),
-        ("remote_parent", "link"),
-        ("conventions", "[gen_ai, openinference]"),
-        ("live_markers", "true"),
-    ],
-)
-@pytest.mark.parametrize("name", ["validate", "run", "build"])
-def test_a_setting_that_is_not_built_yet_is_refused_by_name(run, name, key, value):
-    paths = [CAPTURE] if name == "build" else []
-    code, out, err = run(name, *paths, "--set", f"connectors::agenttrace::{key}={value}")
-    assert (code, out) == (1, b"")
-    assert err.startswith(f"opencode-trace-receiver: connectors::agenttrace::{key}: ")
-    assert err.count("\n") == 1
+def test_build_hands_on_known_spans_that_are_not_adopted(run):
+    known = recorded("plugin-spans")
+    paths = [str(DATA / "plugin-spans"), "--format", "otlp-proto"]
+    adopted = span_ids([run("build", *paths)[1]])
+    beside = span_ids([run("build", *paths, "--set", "connectors::agenttrace::adopt_spans=false")[1]])
+    assert sorted(beside) == sorted([*adopted, *span_ids(r.body for r in known if r.signal == "traces")])
 
 
 def test_a_good_configuration_is_valid(run, home):

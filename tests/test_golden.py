@@ -10,7 +10,8 @@ from functools import cache
 import pytest
 
 from receiver.recordings import read_recordings
-from tests.golden.rewrite import HERE, RECORDINGS, built_from, requests_of, tree_text
+from tests.golden.rewrite import HERE, MODES, RECORDINGS, built_from, requests_of, tree_text
+from tests.laws import dangling_links, violations
 from tests.scoring import Score, Seen, laws, score, spans_of
 
 NAMES = [str(folder.relative_to(HERE)) for folder in RECORDINGS]
@@ -43,6 +44,15 @@ def test_every_producer_has_recordings():
 def test_the_tree_is_the_one_that_was_reviewed(name):
     kept = (HERE / name / "tree.txt").read_text(encoding="utf-8")
     assert tree_text(built_from(HERE / name).spans) == kept, "run `make golden` and review the difference"
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_the_tree_that_is_asked_for_is_the_one_that_was_reviewed(mode):
+    name, settings = MODES[mode]
+    kept = (HERE / name / f"tree.{mode}.txt").read_text(encoding="utf-8")
+    spans = built_from(HERE / name, settings).spans
+    assert tree_text(spans) == kept, "run `make golden` and review the difference"
+    assert violations(spans) == dangling_links(spans) == []
 
 
 @recordings

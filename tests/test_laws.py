@@ -29,6 +29,22 @@ STATED = BuilderSettings(infer=False)
 SMALL = BuilderSettings(max_spans_per_trace=5)
 YOUNG = BuilderSettings(max_trace_age=45 * SECOND)
 EACH = {"usual": SETTINGS, "stated": STATED, "small": SMALL, "young": YOUNG}
+REMOTE_LINK = BuilderSettings(remote_parent="link")
+LINKED = BuilderSettings(child_sessions="linked")
+SMALL_LINKED = BuilderSettings(child_sessions="linked", max_spans_per_trace=5)
+MARKED = BuilderSettings(live_markers=True)
+TURNS = BuilderSettings(trace_mode="turn")
+LINKED_TURNS = BuilderSettings(trace_mode="turn", child_sessions="linked", live_markers=True)
+ASKED_FOR = {
+    "remote_link": REMOTE_LINK,
+    "linked": LINKED,
+    "marked": MARKED,
+    "turns": TURNS,
+    "linked_turns": LINKED_TURNS,
+}
+SOON = (0, 3_000, 20_000, 61_000)  # ms between turns: mostly sooner than a pause would divide them
+ROLLING_TURNS = BuilderSettings(trace_mode="turn", max_spans_per_trace=5, max_trace_age=45 * SECOND)
+EACH |= {**ASKED_FOR, "small_linked": SMALL_LINKED, "rolling_turns": ROLLING_TURNS}
 
 
 class TestWhateverIsTold:
@@ -40,7 +56,7 @@ class TestWhateverIsTold:
         assert violations(spans) == []
         assert not any(is_late(s) for s in spans)
 
-    @given(CHAOS, st.sampled_from(["usual", "stated", "young"]), st.randoms(use_true_random=False))
+    @given(CHAOS, st.sampled_from(["usual", "stated", "young", *ASKED_FOR]), st.randoms(use_true_random=False))
     def test_order_and_repetition_do_not_matter(self, told, settings, chance: random.Random):
         again = told + chance.sample(told, len(told) // 2)
         chance.shuffle(again)
@@ -68,12 +84,12 @@ class TestStories:
         assert dangling_links(outcome.spans) == []
         assert not any(is_late(s) for s in outcome.spans)
 
-    @given(stories(stated=None), st.randoms(use_true_random=False))
-    def test_order_and_repetition_do_not_matter(self, story, chance: random.Random):
+    @given(stories(stated=None), st.randoms(use_true_random=False), st.sampled_from(["usual", *ASKED_FOR]))
+    def test_order_and_repetition_do_not_matter(self, story, chance: random.Random, settings):
         told = story.told()
         again = told + chance.sample(told, len(told) // 2)
         chance.shuffle(again)
-        assert canonical(batch(again).spans) == canonical(batch(told).spans)
+        assert canonical(batch(again, EACH[settings]).spans) == canonical(batch(told, EACH[settings]).spans)
 
     @given(stories())
     def test_every_call_has_a_span_and_every_child_hangs_below_its_call(self, story):
@@ -97,6 +113,83 @@ class TestStories:
     @given(stories(live=False), st.booleans())
     def test_streaming_equals_batch_for_producers_that_send_in_batches(self, story, stored):
         same(streamed(story, SETTINGS, stored), batch(story.told()).spans)
+
+    @given(stories(), st.booleans(), st.sampled_from(sorted(ASKED_FOR)))
+    def test_streaming_equals_batch_for_traces_that_are_asked_for(self, story, stored, settings):
+        same(streamed(story, EACH[settings], stored), batch(story.told(), EACH[settings]).spans)
+
+    @given(stories(live=True, named=True, background=True, pauses=SOON), st.booleans())
+    def test_streaming_equals_batch_where_children_outlive_turns(self, story, stored):
+        same(streamed(story, TURNS, stored), batch(story.told(), TURNS).spans)
+
+
+class TestTurns:
+    """Each turn is a trace, whatever goes on below it."""
+
+    @given(stories(background=True, named=True, pauses=SOON), st.sampled_from(["turns", "rolling_turns"]))
+    def test_what_leaves_is_well_formed(self, story, settings):
+        spans = batch(story.told(), EACH[settings]).spans
+        assert violations(spans) == dangling_links(spans) == []
+        assert not any(is_late(s) for s in spans)
+
+    @given(stories(background=True, named=True, pauses=SOON))
+    def test_every_turn_but_the_first_links_to_the_one_before(self, story):
+        spans = batch(story.told(), TURNS).spans
+        by_id = {s.span_id: s for s in spans}
+        for span in spans:
+            if is_session(span) and attribute(span, sc.SESSION_SEGMENT) > 1:
+                (before,) = [by_id[k.span_id] for k in span.links if dict(k.attributes)[sc.LINK_TYPE] == sc.LINK_TURN]
+                assert attribute(before, sc.SESSION_ID) == attribute(span, sc.SESSION_ID)
+                assert attribute(before, sc.SESSION_SEGMENT) == attribute(span, sc.SESSION_SEGMENT) - 1
+
+    @given(stories(background=True, named=True, pauses=SOON))
+    def test_the_same_calls_and_requests_as_in_one_trace(self, story):
+        def items(spans):  # what has no end is cut at the end of its turn
+            return sorted((s.span_id, s.name, s.start) for s in spans if not is_session(s))
+
+        assert items(batch(story.told(), TURNS).spans) == items(batch(story.told()).spans)
+
+
+class TestLinkedChildren:
+    """Each session's traces hold its own spans and no others; links say who started whom."""
+
+    @given(stories(), st.sampled_from(["linked", "small_linked"]))
+    def test_every_trace_is_of_one_session(self, story, settings):
+        spans = batch(story.told(), EACH[settings]).spans
+        remote = {s.trace_id for s in spans if s.remote_parent}  # two roots may have the same caller
+        owners: dict[bytes, set] = {}
+        for span in spans:
+            owners.setdefault(span.trace_id, set()).add(attribute(span, sc.SESSION_ID))
+        assert [held for trace, held in owners.items() if len(held) > 1 and trace not in remote] == []
+
+    @given(stories())
+    def test_every_child_links_to_a_call_that_started_it_and_every_span_names_the_root(self, story):
+        spans = batch(story.told(), LINKED).spans
+        by_id = {s.span_id: s for s in spans}
+        for span in spans:
+            session = attribute(span, sc.SESSION_ID)
+            if session not in story.parents:
+                continue
+            top = session
+            while top in story.parents:
+                top = story.parents[top]
+            assert attribute(span, sc.ROOT_SESSION_ID) == top
+            if is_session(span):
+                assert not span.parent_span_id
+                up = [by_id[k.span_id] for k in span.links if dict(k.attributes)[sc.LINK_TYPE] in UP]
+                assert [attribute(s, sc.SESSION_ID) for s in up] == [story.parents[session]]
+                if not is_session(up[0]) and "parent" not in inferred(span):
+                    assert (story.parents[session], attribute(up[0], sc.TOOL_CALL_ID)) in story.makers[session]
+
+    @given(stories())
+    def test_the_same_spans_as_nested_but_for_where_they_hang(self, story):
+        def facts(spans):
+            return sorted((s.span_id, s.name, s.start, s.end, s.kind) for s in spans)
+
+        assert facts(batch(story.told(), LINKED).spans) == facts(batch(story.told()).spans)
+
+
+UP = (sc.LINK_TASK, sc.LINK_PARENT)
 
 
 class TestRollOver:

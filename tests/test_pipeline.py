@@ -499,6 +499,17 @@ async def test_what_a_pipeline_hands_on_untouched_is_byte_for_byte_what_came(sta
     assert await running.spans() == expected(request)
 
 
+async def test_known_spans_that_are_not_adopted_go_on_untouched_beside_the_trace_as_offline(start):
+    requests = recorded("plugin-spans")
+    came = spans_in(r.body for r in requests if r.signal == "traces")
+    running = await start(routes=Routes(traces=("out",), adopt_spans=False))
+    await running.send(*requests)
+    await running.run_out()
+    offline = build(requests, SETTINGS, adopt_spans=False)
+    assert spans_in(offline.untouched) == came
+    assert await running.spans() == spans_in(offline.requests()) == sorted([*expected(*requests), *came])
+
+
 async def test_a_signal_that_the_connector_does_not_take_is_only_handed_on(start):
     routes = Routes(traces=("out",), untouched={"logs": ("logs",)}, connector=frozenset({"traces"}))
     running = await start(routes=routes)

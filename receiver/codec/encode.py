@@ -18,6 +18,7 @@ from receiver.model import AttributeValue, Span
 from receiver.semconv import SCHEMA_URL, SCOPE_NAME
 
 SAMPLED = 0x01  # W3C trace flags, which a built span has: it was recorded
+REMOTE = 0x300  # SpanFlags of trace.proto: whether the context above is remote is known, and it is
 
 
 def spans_request(spans: Iterable[Span]) -> bytes:
@@ -41,7 +42,7 @@ def _write(out: WireSpan, span: Span) -> None:
     out.span_id = span.span_id
     if span.parent_span_id:
         out.parent_span_id = span.parent_span_id
-    out.flags = SAMPLED
+    out.flags = SAMPLED | REMOTE if span.remote_parent else SAMPLED
     out.name = span.name
     out.kind = span.kind  # type: ignore[assignment]
     out.start_time_unix_nano = span.start
@@ -56,7 +57,7 @@ def _write(out: WireSpan, span: Span) -> None:
         told = out.events.add(name=event.name, time_unix_nano=event.time)
         _write_attributes(told.attributes, event.attributes)
     for link in span.links:
-        to = out.links.add(trace_id=link.trace_id, span_id=link.span_id)
+        to = out.links.add(trace_id=link.trace_id, span_id=link.span_id, flags=REMOTE if link.remote else 0)
         _write_attributes(to.attributes, link.attributes)
 
 

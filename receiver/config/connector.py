@@ -45,7 +45,7 @@ class AgentTrace(Section):
     conventions: tuple[Convention, ...] = Field(
         default=("gen_ai",),
         min_length=1,
-        description="attribute names to write; openinference is for Phoenix and others",
+        description="attribute names to write: gen_ai always, openinference (for Phoenix and others) beside it",
     )
     adopt_spans: Flag = Field(
         default=True,

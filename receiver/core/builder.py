@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from receiver.core import counted, hints, links, lost, metered, unnamed
+from receiver.core import counted, hints, links, lost, markers, metered, turns, unnamed
 from receiver.core.candidates import task_calls
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, learn, merge_stretch
@@ -40,6 +40,11 @@ class Builder:
         for items in (session.calls, session.requests, session.permissions):
             waits.extend(i.arrival + i.wait + self.settings.settle for i in items.values() if i.end)
         waits.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
+        if self.settings.live_markers:
+            waits.extend(w + self.settings.settle for w in markers.waits(session))
+        if self.settings.trace_mode == "turn":
+            told = turns.last_told(session) + self._wait(session)
+            waits.extend([told] if told > session.arrival else [])
         return min(waits)
 
     def advance(self, forest: Forest, sessions: Iterable[str], now: int | None, flush: bool = False) -> Outcome:
@@ -146,13 +151,15 @@ class _Tree:
         view = TreeView(self.forest, self.root, self.settings)
         leaving = Leaving(self.settings, self.forest, view, self.outcome)
         leaving.items(self._due(), self.closing)
+        if self.settings.live_markers:
+            markers.leave(leaving, self.members, self._is_due)
         closing = Closing(leaving, flushed=self.final and self.now is not None)
         for session in reversed(self.members):
             if session.id in self.closing:
                 closing.close(session)
                 self.outcome.closed.append(session.id)
             elif any(s.rolled for s in leaving.view.segments(session)):
-                closing.roll(session)
+                closing.roll(session, self._is_due)
         self._set_deadlines()
 
     # who may close, and whose root is known
@@ -308,6 +315,11 @@ class _Tree:
                 items += [p for p in session.permissions.values() if p.get("call") not in session.calls]
                 times.extend(i.arrival + i.wait + self.settings.settle for i in items if i.end)
                 times.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
+                told = turns.last_told(session) + session.wait + self.settings.settle
+                if self.settings.trace_mode == "turn" and self.now is not None and told > self.now:
+                    times.append(told)
+                if self.settings.live_markers:
+                    times.extend(w + self.settings.settle for w in markers.waits(session))
             soonest = min(times)
             if self.now is not None and soonest <= self.now:
                 soonest = self.now + max(self.settings.settle, SECOND)

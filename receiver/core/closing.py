@@ -4,20 +4,22 @@ task call where one started it, at the root of a trace where it has no parent; l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TypedDict
 
 from receiver import semconv as sc
-from receiver.core import links, series, totals
-from receiver.core.candidates import agent_at, task_calls
+from receiver.core import series, totals, turns
+from receiver.core.candidates import agent_at
 from receiver.core.facts import Closed, Left, Note, Session
+from receiver.core.hanging import Hanging
 from receiver.core.history import is_history
-from receiver.core.ids import item_span_id, session_span_id
+from receiver.core.ids import session_span_id
 from receiver.core.leaving import NOT_TOLD, USAGE_FACTS, Leaving, resource_of
+from receiver.core.parts import Segment
 from receiver.core.render import USAGE, SessionPart, session_span
-from receiver.core.segments import Seat, Segment, TreeView, ended_at
+from receiver.core.segments import TreeView, ended_at
 from receiver.core.settings import SECOND
-from receiver.events import INFERRED, TOTALS
+from receiver.events import TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link
 
 _CHANGING = ("title", "model", "provider", "directory")
@@ -31,15 +33,6 @@ _SAME_NOTE = 5 * SECOND  # such a point begins when the first one was counted, o
 class _Totals(TypedDict):
     usage: dict[str, AttributeValue]
     lines: tuple[int, int]
-
-
-@dataclass(slots=True)
-class _Hung:
-    """What a session's span hangs below, and what had to be reconstructed to know it."""
-
-    parent: bytes
-    inferred: list[str]
-    links: list[Link]
 
 
 class Closing:
@@ -68,20 +61,26 @@ class Closing:
             self._leaving.outcome.discards["already_left" if session.closed else "not_told"] += counted
         session.pins.clear()
         session.gone = not session.closed
+        session.news = 0
         if session.hints:
             self._leaving.outcome.discards["not_told"] += len(session.hints)
         self._remember_series(session)
         session.series.clear()
+        turns.forget(session, session.closed[-1].end + 1 if session.closed else 0)
+        session.rests.clear()
         for kept in (session.stretches, session.notes, session.lines, session.history, session.hints):
             kept.clear()
         session.agents = dict(sorted(session.agents.items())[-1:])
         self._forest.dirty.add(session.id)
 
-    def roll(self, session: Session) -> None:
-        """Write the segments that a roll-over ended, once nothing that began in them is still to leave."""
+    def roll(self, session: Session, is_due: Callable[[int, int], bool]) -> None:
+        """Write the segments that a roll-over or the next turn ended, once nothing that began in them is still to leave
+        (and, of turns, to come: `is_due` takes an arrival and a wait)."""
         segments = list(self._view.segments(session))
         for segment in segments:
             if not segment.rolled or self._busy_before(session, segment.until):
+                return
+            if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
                 return
             self._write(session, segment)
             session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
@@ -90,6 +89,8 @@ class Closing:
             for stretch in session.stretches:
                 stretch.start = max(stretch.start, segment.until + 1)
             session.stretches = [s for s in session.stretches if s.end >= s.start]
+            session.news = max(session.arrival, 0)
+            turns.forget(session, segment.until + 1)
             self._forest.dirty.add(session.id)
 
     def _remember_series(self, session: Session, until: int | None = None) -> None:
@@ -108,7 +109,10 @@ class Closing:
 
     def _busy_before(self, session: Session, time: int) -> bool:
         """Whether something that began before a moment (ns) is still to leave, in a session or below it."""
-        below = list(self._forest.below(session.id))
+        is_top = session is self._view.top(session)
+        below = [session] if is_top and session is not self._view.root else list(self._forest.below(session.id))
+        if self._settings.trace_mode == "turn" and not all(turns.is_told(member, time + 1) for member in below):
+            return True
         for member in below[1:]:
             written = {c.number for c in member.closed}
             if any(s.start <= time and s.number not in written for s in self._view.segments(member)):
@@ -121,12 +125,14 @@ class Closing:
         )
 
     def _write(self, session: Session, segment: Segment) -> None:
+        self._leaving.session_started(session, segment)
         seat = self._view.seat_in(session, segment, segment.start)
         place = self._leaving.place_in(seat, segment.start)
-        hung = self._hang(session, segment, seat)
+        hung = Hanging(self._leaving).hang(session, segment, seat)
         left = self._left_in(session, segment)
         end = max([segment.end, *self._ends_in(session, segment), *self._ends_below(session, segment)])
         place.parent = hung.parent
+        place.remote_parent = session is self._view.root and bool(hung.parent)
         place.agent = self._agent(session, segment)
         place.resource = resource_of(session)
         place.inferred = [*hung.inferred, *(["start"] if segment.start_guessed else [])]
@@ -147,66 +153,26 @@ class Closing:
             error_type=error_type,
             error=error,
             events=self._events(session, segment),
-            links=[*hung.links, *self._continued(session), *self._forked(session, segment)],
+            links=[*hung.links, *self._continued(session, segment), *self._forked(session, segment)],
         )
         self._leaving.outcome.spans.append(session_span(self._settings, place, part))
         for fact in place.inferred:
             self._leaving.outcome.inferred[fact] += 1
-        until = segment.end if self._flushed else segment.until
+        until = segment.end if self._flushed and not segment.turned else segment.until
         session.pins.pop(segment.number, None)
         closed = Closed(segment.number, segment.start, end, until - end, seat.trace, seat.root_segment)
         session.closed.append(closed)
         self._leaving.pin(self._view.line(self._view.seat_above(session, seat.trace, segment.start)), seat.start)
 
-    # where it hangs
+    # what it goes on from
 
-    def _hang(self, session: Session, segment: Segment, seat: Seat) -> _Hung:
-        parent = self._forest.get(session.parent) if session.parent else None
-        above = self._view.seat_above(session, seat.trace, segment.start)
-        if parent is None or above is None:
-            return _Hung(b"", [], [])
-        below_session = session_span_id(above.session.id, above.number)
-        inferred = ["parent"] if session.facts["parent"][0] >= INFERRED else []
-        calls = [c for c in task_calls(self._forest, parent) if self._leaving.gets_span(parent, c.key)]
-        child = links.Child(session.id, segment.start, segment.end)
-        call = links.maker(child, calls)
-        candidates: list[str] = []
-        if call is not None and call.guessed:
-            inferred.append("parent")
-        if call is None and self._settings.infer:
-            candidates = self._candidates(parent, session, segment)
-            if len(candidates) == 1:
-                call = next((c for c in calls if c.key == candidates[0]), None)
-                candidates = []
-            if call is not None:
-                inferred.append("parent")
-        if call is None:
-            loose = [self._link_to(parent, c, sc.LINK_CANDIDATE) for c in calls if c.key in candidates]
-            return _Hung(below_session, inferred, loose)
-        of_call = self._view.seat(parent, call.start)
-        if (of_call.trace, of_call.number) != (above.trace, above.number):
-            return _Hung(below_session, inferred, [self._link_to(parent, call, sc.LINK_TASK)])
-        if (held := parent.calls.get(call.key)) is not None:
-            held.awaited = True
-            self._forest.dirty.add(parent.id)
-        return _Hung(item_span_id("call", parent.id, call.key), inferred, [])
-
-    def _candidates(self, parent: Session, session: Session, segment: Segment) -> list[str]:
-        """The calls that may have started a session's segment, by the times of its first turn."""
-        for turn, calls in self._leaving.infer_makers(parent).items():
-            if turn.session == session.id and turn.end >= segment.start:
-                return [c.key for c in calls] if turn.start <= segment.end else []
-        return []
-
-    def _link_to(self, session: Session, call: links.TaskCall, kind: str) -> Link:
-        trace = self._view.seat(session, call.start).trace
-        return Link(trace, item_span_id("call", session.id, call.key), ((sc.LINK_TYPE, kind),))
-
-    def _continued(self, session: Session) -> list[Link]:
+    def _continued(self, session: Session, segment: Segment) -> list[Link]:
         if not session.closed:
             return []
         last = session.closed[-1]
-        return [Link(last.trace, session_span_id(session.id, last.number), ((sc.LINK_TYPE, sc.LINK_CONTINUED),))]
+        of_turns = self._settings.trace_mode == "turn" and not self._view.is_cut(session, segment.start)
+        kind = sc.LINK_TURN if of_turns else sc.LINK_CONTINUED
+        return [Link(last.trace, session_span_id(session.id, last.number), ((sc.LINK_TYPE, kind),))]
 
     def _forked(self, session: Session, segment: Segment) -> list[Link]:
         if segment.number > 1 or not (session.history or session.get("origin")):
@@ -242,10 +208,8 @@ class Closing:
     # what it says
 
     def _left_in(self, session: Session, segment: Segment) -> dict[str, Left]:
-        left = self._forest.left_of(session.id)
-        return {
-            k: r for k, r in left.items() if segment.start <= r.start <= segment.end and not k.startswith("counted:")
-        }
+        left = ((k, r) for k, r in self._forest.left_of(session.id).items() if not k.startswith("counted:"))
+        return {k: r for k, r in left if segment.start <= r.start <= segment.own_end}
 
     def _ends_in(self, session: Session, segment: Segment) -> list[int]:
         """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
@@ -264,17 +228,18 @@ class Closing:
         return found
 
     def _agent(self, session: Session, segment: Segment) -> str | None:
-        return agent_at(session, segment.end)
+        return agent_at(session, segment.own_end)
 
     def _reason(self, session: Session, segment: Segment, error_type: str | None) -> str:
         if segment.rolled:
-            return "rollover"
+            idle = segment.turned and turns.was_idle(session, segment.start, segment.until + 1)
+            return "rollover" if not idle else "error" if error_type else "idle"
         ended = ended_at(session)
-        if ended is not None and segment.start <= ended[0] <= segment.end:
+        if ended is not None and segment.start <= ended[0] <= segment.own_end:
             return ended[1]
         if error_type:
             return "error"
-        own = [s for s in session.stretches if segment.start <= s.end and s.start <= segment.end]
+        own = [s for s in session.stretches if segment.start <= s.end and s.start <= segment.own_end]
         return "idle" if own and own[-1].rests else "inactive"
 
     def _facts(self, session: Session, segment: Segment) -> dict[str, AttributeValue]:
@@ -283,6 +248,11 @@ class Closing:
             if (value := session.get(name)) is not None:
                 facts[name] = value
         for name in _CHANGING:
+            if self._settings.trace_mode == "turn":
+                held_then = session.changes.get(name, {})
+                if then := [t for t in held_then if t <= segment.until]:
+                    facts[name] = held_then[max(then)]
+                continue
             told = [s.facts[name] for s in session.stretches if name in s.facts and s.start <= segment.end]
             held = min(told, key=lambda fact: fact[0], default=session.facts.get(name))
             if held is not None:
@@ -317,11 +287,11 @@ class Closing:
         return 0 if first else segment.start, until
 
     def _lines(self, session: Session, segment: Segment) -> tuple[int, int]:
-        told = [n for n in session.lines.values() if segment.start <= n[0] <= segment.end]
+        told = [n for n in session.lines.values() if segment.start <= n[0] <= segment.own_end]
         return sum(n[1] for n in told), sum(n[2] for n in told)
 
     def _events(self, session: Session, segment: Segment) -> list[BuiltEvent]:
-        notes = {key: n for key, n in session.notes.items() if segment.start <= n.time <= segment.end}
+        notes = {key: n for key, n in session.notes.items() if segment.start <= n.time <= segment.own_end}
         told = [n for key, n in notes.items() if COUNTED_NOTE not in key]
         return [
             BuiltEvent(n.name, n.time, tuple(n.attributes))
@@ -333,7 +303,7 @@ class Closing:
         """The error that a segment ended with: told of the session after its last good answer, or its last answer."""
         answers = [r for k, r in left.items() if k.startswith("request:")]
         good = max((r.end for r in answers if not r.failed), default=0)
-        notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.end]
+        notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.own_end]
         notes = [n for n in notes if n.time >= segment.start]
         if notes:
             last = max(notes, key=lambda n: (n.time, repr(n.attributes)))

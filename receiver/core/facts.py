@@ -15,6 +15,8 @@ import msgspec
 from receiver.events import Plain
 
 Registers: TypeAlias = dict[str, tuple[int, Any]]
+Remotes: TypeAlias = dict[str, tuple[int, int]]
+MARKED = -1
 EARLIEST = frozenset({"start", "asked", "created"})
 
 
@@ -39,7 +41,8 @@ def known(registers: Registers, field: str) -> Any:
 class Item(msgspec.Struct, gc=False):
     """A call, request or permission whose span has not left yet. `arrival` and `wait` are in ns of the receiver's
     clock: when it was last told of, and how much longer than `settle` its producer's other signals may take. `awaited`:
-    a child's span has left that hangs below it."""
+    a child's span has left that hangs below it. For live markers: the earliest beginning that was told (ns), and when
+    it was first told of (`news`, receiver's clock; 0: never, or its marker has left)."""
 
     key: str
     facts: Registers
@@ -47,6 +50,8 @@ class Item(msgspec.Struct, gc=False):
     wait: int = 0
     awaited: bool = False
     lines: dict[str, tuple[int, int]] = {}
+    earliest: int = 0
+    news: int = 0
 
     def get(self, field: str) -> Any:
         """The believed value of a fact, or None."""
@@ -131,11 +136,14 @@ class Series(msgspec.Struct, gc=False):
 
 
 class Note(msgspec.Struct, gc=False):
-    """A remark for the session's span."""
+    """A remark for the session's span. `arrival` is when it was first told (ns of the receiver's clock); `needs_idle`
+    as in events.NoteTold."""
 
     time: int
     name: str
     attributes: tuple[tuple[str, Plain], ...] = ()
+    arrival: int = 0
+    needs_idle: bool = False
 
 
 class Left(msgspec.Struct, gc=False, array_like=True):
@@ -187,19 +195,26 @@ class Closed(msgspec.Struct, gc=False):
 class Pin(msgspec.Struct, gc=False, array_like=True):
     """An open segment from which a span has left, of the session or of one below it: its number and its trace can
     change no more, whatever is told later. `start` (ns) is when it began, as far as was known then; `last` the latest
-    beginning of what has left."""
+    beginning of what has left; `remote` the span of another program that it hangs below, if any; `spans` how many have
+    left, counted where each turn is a trace."""
 
     start: int
     last: int
     trace: bytes
     root_segment: int
+    remote: bytes = b""
+    spans: int = 0
 
 
 class Session(msgspec.Struct, gc=False):
     """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
     how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
     idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
-    first few."""
+    first few; `remotes` the spans of other programs that it was said to hang below, each with the rank of its best
+    witness and when it was first said. `news` is when its open segment was first told of (ns of the receiver's clock),
+    0 for not yet, MARKED once its live marker has left. Where each turn is a trace: `rests` (ns) are when it said that
+    it is idle in what has not left, `changes` the facts that may change over its life, each with what was told of it
+    when (ns)."""
 
     id: str
     producer: str = ""
@@ -221,12 +236,16 @@ class Session(msgspec.Struct, gc=False):
     resources: dict[str, bytes] = {}
     closed: list[Closed] = []
     pins: dict[int, Pin] = {}
+    remotes: Remotes = {}
+    rests: list[int] = []
+    changes: dict[str, dict[int, Any]] = {}
     cuts: list[int] = []
     spans: int = 0
     reach: int = 0
     gone: bool = False
     arrival: int = 0
     wait: int = 0
+    news: int = 0
 
     def get(self, field: str) -> Any:
         """The believed value of a fact about the session's identity, or None."""

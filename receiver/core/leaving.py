@@ -16,8 +16,9 @@ from receiver.core.forest import Forest
 from receiver.core.history import is_history, remember
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.mcp import McpName, resolve
-from receiver.core.render import Place, call_span, permission_span, request_span
-from receiver.core.segments import Seat, Segment, TreeView
+from receiver.core.parts import Segment
+from receiver.core.render import Place, call_span, marker_span, permission_span, request_span
+from receiver.core.segments import Seat, TreeView
 from receiver.core.settings import BuilderSettings
 from receiver.core.unnamed import is_placed, is_unnamed, left_already
 from receiver.events import EXACT, INFERRED
@@ -91,9 +92,14 @@ class Leaving:
                 continue
             pin = seat.session.pins.get(seat.number)
             if pin is None:
-                pin = seat.session.pins[seat.number] = Pin(seat.segment.start, start, seat.trace, seat.root_segment)
+                is_root = seat.session is self.view.root
+                remote = self.view.remote_parent(seat.segment) if is_root else None
+                pin = Pin(seat.segment.start, start, seat.trace, seat.root_segment, remote.span if remote else b"")
+                seat.session.pins[seat.number] = pin
             pin.last = max(pin.last, start)
             self.forest.dirty.add(seat.session.id)
+            if self.settings.trace_mode == "turn":
+                start = seat.at  # above, it is in the turn that its session's segment began in
 
     def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
         problem = self._problem(session, kind, item)
@@ -112,6 +118,8 @@ class Leaving:
             self.outcome.inferred["end"] += 1
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append("start")
+        if kind == "call":
+            self.task_started(session, item)
         span = self._span(session, kind, item, place, end)
         self.pin(self.view.line(self.view.seat(session, item.start)), span.start)
         if not isinstance(self.view.at(session, item.start), Closed):
@@ -119,7 +127,39 @@ class Leaving:
         self.outcome.spans.append(span)
         _items(session, kind).pop(item.key, None)
         self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end))
-        self._count(span)
+        self._count(self.view.top(session), span)
+
+    def session_started(self, session: Session, segment: Segment) -> None:
+        """A session's segment began: its marker leaves, if it is asked for and has not left."""
+        if segment.named_only:
+            return
+        seat = self.view.seat_in(session, segment, segment.start)
+        place = self.place_in(seat, segment.start)
+        if segment.start_guessed:
+            place.inferred = ["start"]
+            learn(session.facts, "guessed", INFERRED, segment.start)
+        self._mark(seat, place, f"session:{seat.number}", sc.SESSION_STARTED, seat.start, None)
+
+    def task_started(self, session: Session, call: Item) -> None:
+        """A task call began: the same."""
+        call.news = 0
+        if call.get("tool") != links.TASK or not call.earliest or is_unnamed(call.key):
+            return
+        seat = self.view.seat(session, call.earliest)
+        place = self.place_in(seat, call.earliest)
+        time = call.earliest if place.late else max(seat.start, call.earliest)
+        self._mark(seat, place, f"task:{call.key}", sc.TASK_STARTED, time, call.key)
+
+    def _mark(self, seat: Seat, place: Place, key: str, title: str, time: int, call: str | None) -> None:
+        session = seat.session
+        if not self.settings.live_markers or self.forest.has_left(session.id, f"marker:{key}"):
+            return
+        place.resource = resource_of(session)
+        self.pin(self.view.line(seat), time)
+        if isinstance(seat.segment, Segment):
+            merge_stretch(session.stretches, Stretch(start=time, end=time, work=True), self.settings.joint)
+        self.outcome.spans.append(marker_span(self.settings, place, key, title, time, call))
+        self.forest.leave(session.id, f"marker:{key}", Left(time, time))
 
     def gets_span(self, session: Session, call: str) -> bool:
         """Whether a call has a span, or will have one by all that is known."""
@@ -227,16 +267,28 @@ class Leaving:
                 lost.extend(turns(self.forest, child))
         return links.infer_makers(lost, calls) if lost else {}
 
-    def _count(self, span: Span) -> None:
+    def _count(self, top: Session, span: Span) -> None:
         """Roll over: what begins after the span that filled the trace goes on in the next one."""
-        root = self.view.root
-        root.spans += 1
-        root.reach = max(root.reach, span.end)
-        self.forest.dirty.add(root.id)
-        if root.spans >= self.settings.max_spans_per_trace > 0:
-            root.cuts.append(root.reach + 1)
-            root.spans = 0
-            self.view = TreeView(self.forest, root, self.settings)
+        top.spans += 1
+        top.reach = max(top.reach, span.end)
+        self.forest.dirty.add(top.id)
+        if self.settings.trace_mode == "turn":
+            self._count_in_turn(top, span)
+        elif top.spans >= self.settings.max_spans_per_trace > 0:
+            top.cuts.append(top.reach + 1)
+            top.spans = 0
+            self.view = TreeView(self.forest, self.view.root, self.settings)
+
+    def _count_in_turn(self, top: Session, span: Span) -> None:
+        """The same where each turn is a trace: a turn that is full goes on in the next trace before the next turn."""
+        number = next((n for n, pin in top.pins.items() if pin.trace == span.trace_id), None)
+        segment = next((s for s in self.view.segments(top) if s.number == number), None)
+        if number is None or segment is None:
+            return
+        top.pins[number].spans += 1
+        if top.pins[number].spans == self.settings.max_spans_per_trace and top.reach < segment.until:
+            top.cuts.append(top.reach + 1)
+            self.view = TreeView(self.forest, self.view.root, self.settings)
 
 
 def _order(session: Session, kind: str, item: Item) -> tuple[int, int, str, str, str]:

@@ -12,6 +12,7 @@ from receiver.core.facts import Item
 from receiver.core.ids import item_span_id
 from receiver.core.links import TASK
 from receiver.core.mcp import McpName
+from receiver.core.openinference import openinference
 from receiver.core.settings import BuilderSettings
 from receiver.core.unnamed import is_unnamed
 from receiver.model import (
@@ -39,6 +40,7 @@ class Place:
     agent: str | None
     resource: bytes
     late: bool = False
+    remote_parent: bool = False
     inferred: list[str] = field(default_factory=list)
 
 
@@ -57,7 +59,8 @@ class Attributes:
 
     def done(self) -> tuple[tuple[tuple[str, AttributeValue], ...], int]:
         """The attributes, and how many were dropped."""
-        pairs = tuple(self._held.items())
+        beside = openinference(self._held) if self._settings.openinference else {}
+        pairs = (*self._held.items(), *beside.items())
         return pairs[: self._settings.max_attributes], max(0, len(pairs) - self._settings.max_attributes)
 
 
@@ -191,6 +194,30 @@ def permission_span(settings: BuilderSettings, place: Place, item: Item, end: in
     return _span(place, span_id, title, KIND_INTERNAL, item, end, put, False, ())
 
 
+def marker_span(settings: BuilderSettings, place: Place, key: str, title: str, time: int, call: str | None) -> Span:
+    """A sign that a session or a task call has begun, for those who watch: it lasts no time. It says only what is known
+    at once and changes no more."""
+    put = Attributes(settings)
+    put.put(sc.MARKER, sc.STARTED)
+    put.put(sc.TOOL_CALL_ID, call)
+    place.agent = None
+    _common(put, place)
+    _marks(put, place)
+    attributes, dropped = put.done()
+    return Span(
+        trace_id=place.trace,
+        span_id=item_span_id("marker", place.session, key),
+        parent_span_id=place.parent,
+        name=title,
+        kind=KIND_INTERNAL,
+        start=time,
+        end=time,
+        attributes=attributes,
+        dropped_attributes_count=dropped,
+        resource=place.resource,
+    )
+
+
 USAGE = (
     (sc.INPUT_TOKENS, "input_tokens"),
     (sc.OUTPUT_TOKENS, "output_tokens"),
@@ -288,4 +315,5 @@ def session_span(settings: BuilderSettings, place: Place, part: SessionPart) -> 
         dropped_attributes_count=dropped,
         dropped_events_count=max(0, len(events) - settings.max_events),
         resource=place.resource,
+        remote_parent=place.remote_parent,
     )

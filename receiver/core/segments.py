@@ -6,37 +6,30 @@ is idle and `inactivity_timeout` otherwise. A root's cuts also come from roll-ov
 below it. A child's segment lies within one segment of its root, which decides the trace: if the root pauses, so does
 the child, by the same rule over fewer sessions.
 
-What has left cannot be moved. A segment from which a span has left is pinned to its number and its trace; where
-stragglers would make segments that no number is left for, none is made, and they are late (Seat.late).
+With `child_sessions: linked` every session is at the top of traces of its own: its segments have their own numbers,
+cuts and traces. Who goes on for how long is the same.
+
+With `trace_mode: turn` a session's turns are its segments (core/turns.py). A child's segment lies in the turn of its
+parent in which it began, and this one covers it however long it goes on, so that turns may overlap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from receiver.core.facts import Closed, Session, Stretch, merge_stretch
+from receiver.core import turns
+from receiver.core.facts import Closed, Session
 from receiver.core.forest import Forest
+from receiver.core.history import is_history
 from receiver.core.ids import trace_id
+from receiver.core.parts import Run, Segment, closed_at, is_pinned_to, numbered_parts, with_items
+from receiver.core.remote import Remote, believed
 from receiver.core.settings import BuilderSettings
 from receiver.events import GUESSED
 
 _MOST_CUTS = 1_000  # of one segment: a time that is absurd must not make a trace for every day until then
-
-
-@dataclass(slots=True)
-class Segment:
-    """One open segment (ns, inclusive). `until` is how long activity would still belong to it."""
-
-    number: int
-    start: int
-    end: int
-    until: int
-    start_guessed: bool = False
-    rolled: bool = False
-    named_only: bool = False
-    runs: list[_Run] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +52,6 @@ class Seat:
         return self.segment.number if self.segment is not None else len(self.session.closed) + 1
 
 
-@dataclass(slots=True)
-class _Run:
-    """Activity of one session, as far as segments care. `limit` (ns) is how long after it more may come."""
-
-    start: int
-    end: int
-    session: str
-    limit: int
-    work: bool
-
-
 class TreeView:
     """The segments of every session below one root, computed once for one look at the tree."""
 
@@ -78,9 +60,11 @@ class TreeView:
         self.members = list(forest.below(root.id))
         self._forest = forest
         self._settings = settings
-        self._runs: dict[str, list[_Run]] = {}
+        self._runs: dict[str, list[Run]] = {}
         self._guessed: set[str] = set()
         self._segments: dict[str, list[Segment]] = {}
+        self._remotes: dict[int, Remote | None] = {}
+        self._traces = {c.trace for c in root.closed} | {p.trace for p in root.pins.values()}
         for member in reversed(self.members):
             runs = self._own_runs(member)
             for child in forest.children(member.id):
@@ -88,7 +72,14 @@ class TreeView:
                 runs.extend(self._left_runs(child))
             runs.sort(key=lambda r: (r.start, r.end, r.session))
             self._runs[member.id] = runs
-        self._cuts = sorted(set(root.cuts) | self._cuts_by_age())
+        self._cuts: dict[str, list[int]] = {}
+        if settings.trace_mode == "turn":
+            for member in reversed(self.members):
+                self._cover(member)
+
+    def top(self, session: Session) -> Session:
+        """The session whose span is the first of a session's trace."""
+        return session if self._settings.child_sessions == "linked" else self.root
 
     def segments(self, session: Session) -> list[Segment]:
         """The open segments of a session, in order of time."""
@@ -101,7 +92,7 @@ class TreeView:
 
     def at(self, session: Session, time: int) -> Segment | Closed | None:
         """The segment that a moment (ns) belongs to; closed ones take what should have been in them."""
-        if (closed := _closed_at(session, time, self._settings.joint)) is not None:
+        if (closed := closed_at(session, time, self._settings.joint)) is not None:
             return closed
         segments = self.segments(session)
         if not segments:
@@ -111,10 +102,26 @@ class TreeView:
     def trace(self, time: int) -> tuple[bytes, int]:
         """The trace that a moment (ns) of this tree belongs to, and the number of its root's segment."""
         segment = self.at(self.root, time)
-        if isinstance(segment, Closed):
-            return segment.trace, segment.root_segment
-        number = segment.number if segment is not None else 1
-        return trace_id(self.root.id, number), number
+        if segment is None:
+            return trace_id(self.root.id, 1), 1
+        return self._trace_of(self.root, segment, time)
+
+    def remote(self, segment: Segment) -> Remote | None:
+        """The span of another program that was told of in an open segment of the root."""
+        if segment.number not in self._remotes:
+            told = {
+                name: fact
+                for name, fact in self.root.remotes.items()
+                if isinstance(here := self.at(self.root, fact[1]), Segment) and here.number == segment.number
+            }
+            self._remotes[segment.number] = believed(told)
+        return self._remotes[segment.number]
+
+    def remote_parent(self, segment: Segment) -> Remote | None:
+        """The one of them that the root's span hangs below: what has left below another one cannot be moved."""
+        if (pin := self.root.pins.get(segment.number)) is not None:
+            return Remote(pin.trace, pin.remote) if pin.remote else None
+        return self.remote(segment) if self._settings.remote_parent == "child" else None
 
     def seat(self, session: Session, time: int) -> Seat:
         """Where something that began at a moment (ns) belongs."""
@@ -140,7 +147,7 @@ class TreeView:
 
     def seat_above(self, session: Session, trace: bytes, time: int) -> Seat | None:
         """The place of the nearest session above that has a segment in a trace; None for the root's own."""
-        if session.id == self.root.id:
+        if session is self.top(session):
             return None
         parent = self._forest.get(session.parent) if session.parent else None
         if parent is None:
@@ -157,22 +164,31 @@ class TreeView:
     def _trace_of(self, session: Session, segment: Segment | Closed | None, time: int) -> tuple[bytes, int]:
         if isinstance(segment, Closed):
             return segment.trace, segment.root_segment
+        top = self.top(session)
         if segment is None:
-            return self.trace(time)
+            return self.trace(time) if session is not top else (trace_id(session.id, 1), 1)
         if (pin := session.pins.get(segment.number)) is not None:
             return pin.trace, pin.root_segment
-        if session.id == self.root.id:
-            return trace_id(self.root.id, segment.number), segment.number
-        return self.trace(segment.start)
+        if session is not top:
+            return self._trace_around(session, segment)
+        remote = self.remote_parent(segment) if session is self.root else None
+        return remote.trace if remote is not None else trace_id(session.id, segment.number), segment.number
+
+    def _trace_around(self, session: Session, segment: Segment) -> tuple[bytes, int]:
+        """The trace of a child's segment: that of its root at the time, or of the turn in which it began."""
+        parent = self._forest.get(session.parent) if session.parent else None
+        if self._settings.trace_mode == "session" or parent is None:
+            return self.trace(segment.start)
+        return self._trace_of(parent, self.at(parent, segment.start), segment.start)
 
     # activity
 
-    def _own_runs(self, session: Session) -> list[_Run]:
-        stretches = _with_items(session, self._settings.joint)
+    def _own_runs(self, session: Session) -> list[Run]:
+        stretches = with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
-            _Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
+            Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
             for s in stretches
             if s.end >= created
         ]
@@ -191,13 +207,19 @@ class TreeView:
                 runs[0].start = created
                 if created_rank == GUESSED:
                     self._guessed.add(session.id)
+            elif not before and created_rank == GUESSED and session.get("guessed") == created:
+                self._guessed.add(session.id)  # nothing but its live marker was then
         return runs
 
-    def _left_runs(self, session: Session) -> Iterable[_Run]:
+    def _left_runs(self, session: Session) -> Iterable[Run]:
         """The segments of a session that have left from this tree: the sessions above it still cover them."""
         for closed in session.closed:
-            if closed.trace == trace_id(self.root.id, closed.root_segment):
-                yield _Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
+            if self._is_in_tree(session, closed):
+                yield Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
+
+    def _is_in_tree(self, session: Session, closed: Closed) -> bool:
+        ours = closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment)
+        return ours or session is self.top(session)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
         """When what straddles a session's creation began: it is no copy, its clock is a little off."""
@@ -211,7 +233,7 @@ class TreeView:
         open_until: dict[str, int] = {}
         for run in self._not_closed(session):
             last = found[-1] if found else None
-            if last is not None and (run.start <= last.until or _is_pinned_to(session, last, run.start)):
+            if last is not None and (run.start <= last.until or is_pinned_to(session, last, run.start)):
                 last.end = max(last.end, run.end)
             elif not run.work and (found or session.closed):
                 continue  # housekeeping long after the last turn begins no segment of its own
@@ -226,14 +248,14 @@ class TreeView:
             found[0].start_guessed = found[0].start == session.get("created")
         return found
 
-    def _not_closed(self, session: Session) -> Iterable[_Run]:
+    def _not_closed(self, session: Session) -> Iterable[Run]:
         """The activity after what has left: a straggler that reaches beyond a closed segment goes on in the next."""
         if not session.closed:
             return self._runs[session.id]
-        after: list[_Run] = []
+        after: list[Run] = []
         for run in self._runs[session.id]:
             start = run.start
-            while (closed := _closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
+            while (closed := closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
                 start = closed.end + closed.limit + 1
             if start <= run.end:
                 after.append(replace(run, start=start))
@@ -254,23 +276,51 @@ class TreeView:
 
     # cuts
 
-    def _cuts_by_age(self) -> set[int]:
+    def _cuts_of(self, top: Session) -> list[int]:
+        if top.id not in self._cuts:
+            self._cuts[top.id] = sorted(set(top.cuts) | self._cuts_by_age(top))
+        return self._cuts[top.id]
+
+    def is_cut(self, session: Session, time: int) -> bool:
+        """Whether a trace rolled over at a moment (ns)."""
+        return time in self._cuts_of(self.top(session))
+
+    def _cuts_by_age(self, top: Session) -> set[int]:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
         age = self._settings.max_trace_age
         cuts: set[int] = set()
-        for segment in self._gaps(self.root) if age > 0 else ():
-            pinned = sorted(p.start for p in self.root.pins.values() if segment.start <= p.start <= segment.end)
-            cuts.update(pinned[1:])
+        for segment in self._gaps(top) if age > 0 else ():
+            pinned = sorted(p.start for p in top.pins.values() if segment.start <= p.start <= segment.end)
+            begun_at = self._turns(top, segment)
+            cuts.update(p for p in pinned[1:] if p not in begun_at)
             start = max(segment.start, *pinned[-1:]) if pinned else segment.start
-            last = max((p.last for p in self.root.pins.values()), default=0)
+            last = max((p.last for p in top.pins.values()), default=0)
             for _ in range(_MOST_CUTS):
                 begun = max(start + age, last + 1)
                 active = min((max(r.start, begun) for r in segment.runs if r.work and r.end >= begun), default=None)
                 if active is None:
                     break
+                if (turn := max((t for t in begun_at if start < t <= active), default=None)) is not None:
+                    start = turn
+                    continue
                 cuts.add(active)
                 start = active
         return cuts
+
+    def _turns(self, session: Session, segment: Segment) -> list[int]:
+        if self._settings.trace_mode != "turn":
+            return []
+        return turns.beginnings(session, self._forest.left_of(session.id), segment.start, segment.end)
+
+    def _cover(self, session: Session) -> None:
+        """A turn lasts as long as anything that began in it, in a session below too."""
+        for child in self._forest.children(session.id):
+            if child is self.root:
+                continue
+            closed = [c for c in child.closed if self._is_in_tree(child, c)]
+            for start, end in [(s.start, s.end) for s in self.segments(child)] + [(c.start, c.end) for c in closed]:
+                if isinstance(here := self.at(session, start), Segment):
+                    here.end = max(here.end, end)
 
     def _split(self, session: Session, segments: list[Segment]) -> list[Segment]:
         parts: list[Segment] = []
@@ -278,85 +328,41 @@ class TreeView:
             if segment.named_only:
                 parts.append(segment)
                 continue
-            cuts = [segment.start, *(t for t in self._cuts if segment.start < t <= segment.end), segment.end + 1]
+            begun = self._turns(session, segment)
+            inside = {t for t in self._cuts_of(self.top(session)) if segment.start < t <= segment.end}
+            cuts = [segment.start, *sorted(inside.union(begun)), segment.end + 1]
             pinned = sorted(p.start for p in session.pins.values())
             inner = {t for start, until in pairwise(cuts) for t in [p for p in pinned if start <= p < until][1:]}
             for start, until in pairwise(sorted({*cuts, *inner})):
-                runs = [r for r in segment.runs if start <= r.end and r.start < until]
-                if not runs:
-                    continue
-                rolled = until <= segment.end
-                part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
-                part.until = until - 1 if rolled else segment.until
-                part.start_guessed = segment.start_guessed and start == segment.start
-                part.rolled = rolled
-                parts.append(part)
-        return _numbered(session, parts)
+                if (part := self._part(session, segment, start, until)) is not None:
+                    part.turned = until in begun
+                    parts.append(part)
+        return numbered_parts(session, parts)
 
-
-def _numbered(session: Session, parts: list[Segment]) -> list[Segment]:
-    """Give numbers in order of time. Pinned ones have theirs; a part that would need one between them is no segment."""
-    pins = sorted((pin.start, number) for number, pin in session.pins.items())
-    taken: list[int | None] = [
-        next((number for start, number in pins if part.start <= start <= part.end), None) for part in parts
-    ]
-    numbered: list[Segment] = []
-    free = len(session.closed) + 1
-    if session.closed:
-        free = max(free, session.closed[-1].number + 1)
-    for i, part in enumerate(parts):
-        number = taken[i]
-        if number is None:
-            if any(n is not None and n <= free for n in taken[i + 1 :]):
-                continue
-            number = free
-        part.number = number
-        numbered.append(part)
-        free = number + 1
-    found = {part.number for part in numbered}
-    numbered += [Segment(n, p.start, p.start, p.start) for n, p in session.pins.items() if n not in found]
-    return sorted(numbered, key=lambda part: part.number)
-
-
-def _is_pinned_to(session: Session, segment: Segment, time: int) -> bool:
-    """Whether a span has left, from the segment that began here, that begins no sooner than a moment (ns)."""
-    return any(pin.start <= segment.end and time <= pin.last for pin in session.pins.values())
-
-
-def _with_items(session: Session, joint: int) -> list[Stretch]:
-    """The stretches of a session with the calls, requests and permissions that are held: each is activity all along,
-    also if its beginning and its end were told apart."""
-    long = [
-        item
-        for items in (session.calls, session.requests, session.permissions)
-        for item in items.values()
-        if item.end > item.start > 0
-        and not any(s.start <= item.start and item.end <= s.end for s in session.stretches)
-        and not any(c.start <= item.start <= c.end for c in session.closed)
-    ]
-    if not long:
-        return session.stretches
-    merged = [
-        Stretch(start=s.start, end=s.end, busy=s.busy, idle=s.idle, work=s.work, facts=s.facts)
-        for s in session.stretches
-    ]
-    for item in long:
-        merge_stretch(merged, Stretch(start=item.start, end=item.end, work=True), joint)
-    return merged
+    def _part(self, session: Session, segment: Segment, start: int, until: int) -> Segment | None:
+        """What of a segment lies from one moment on and before another one (ns)."""
+        runs = [r for r in segment.runs if start <= r.end and r.start < until]
+        if not runs:
+            return None
+        rolled = until <= segment.end
+        part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
+        part.until = until - 1 if rolled else segment.until
+        part.start_guessed = segment.start_guessed and start == segment.start
+        part.rolled = rolled
+        if self._settings.trace_mode == "turn":  # what goes on below is covered by the turn that it began in
+            own = [r.end for r in runs if r.session == session.id]
+            part.end = min(until - 1, max([part.start, *own]))
+            if rolled:
+                part.end = turns.last_thing(session, self._forest.left_of(session.id), part.start, until)
+        return part
 
 
 def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]]:
     """The times (ns) of the calls of a session that name another one, in order."""
-    held = [(c.start, c.end or c.start) for c in parent.calls.values() if c.get("child") == child and c.start]
+    calls = [c for c in parent.calls.values() if c.get("child") == child and c.start]
+    held = [(c.start, c.end or c.start) for c in calls if not is_history(parent, c.end or c.start)]
     left = [(r.start, r.end) for k, r in forest.left_of(parent.id).items() if r.child == child]
     return sorted(held + left)
-
-
-def _closed_at(session: Session, time: int, joint: int) -> Closed | None:
-    for closed in session.closed:
-        if closed.start - joint <= time <= closed.end + closed.limit:
-            return closed
-    return None
 
 
 def ended_at(session: Session) -> tuple[int, str] | None:

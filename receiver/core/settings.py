@@ -43,12 +43,15 @@ class BuilderSettings:
     settle: int = 2 * SECOND
     trace_mode: Literal["session", "turn"] = "session"
     child_sessions: Literal["nested", "linked"] = "nested"
+    remote_parent: Literal["child", "link"] = "child"
     max_spans_per_trace: int = 10_000
     max_trace_age: int = 24 * 3600 * SECOND
     mcp_servers: tuple[str, ...] = ()
     builtin_tools: frozenset[str] = BUILTIN_TOOLS
     capture_content: frozenset[str] = frozenset({"errors"})
     infer: bool = True
+    openinference: bool = False
+    live_markers: bool = False
     max_attributes: int = 64
     max_attribute_bytes: int = 2048
     max_events: int = 128

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.core import series
-from receiver.core.facts import Counted, Hint, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
+from receiver.core.facts import MARKED, Counted, Hint, Item, Note, Session, Stretch, Unnamed, learn, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.history import is_older
 from receiver.core.ids import creation_time
+from receiver.core.remote import learn_remote
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.tallies import MOST_POINTS
+from receiver.core.turns import learn_rest
 from receiver.events import (
     CONTENT,
     COUNTED,
@@ -33,6 +35,7 @@ from receiver.events import (
     NoteTold,
     PermissionTold,
     PointTold,
+    RemoteParentTold,
     RequestTold,
     ServerTold,
     SessionTold,
@@ -100,6 +103,7 @@ class Taking:
             LinesTold: self._lines,
             RequestTold: self._request,
             PermissionTold: self._permission,
+            RemoteParentTold: self._remote_parent,
         }
 
     def __call__(self, forest: Forest, source: Source, event: Told) -> str | None:
@@ -154,6 +158,10 @@ class Taking:
             learn(session.facts, "agent", event.rank, event.agent)
         changing = {f: (-event.time, v) for f in _SESSION_CHANGING if (v := getattr(event, f)) is not None}
         kept = {f: fact for f, fact in changing.items() if f not in self._dropped}
+        if self._settings.trace_mode == "turn":
+            for field, (_, value) in kept.items():
+                told = session.changes.setdefault(field, {})
+                told[event.time] = max(told.get(event.time, value), value)
         if event.time:
             session.facts.pop("metered", None)
             stretch = Stretch(start=event.time, end=event.time, facts=kept)
@@ -178,6 +186,8 @@ class Taking:
         busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
         if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
             session.idles = sorted({*session.idles, idle})[-KEPT:]
+            if self._settings.trace_mode == "turn":
+                learn_rest(session, event.time)
         return None
 
     def _ended(self, forest: Forest, source: Source, event: EndTold) -> str | None:
@@ -189,11 +199,14 @@ class Taking:
     def _note(self, forest: Forest, source: Source, event: NoteTold) -> str | None:
         session = self._touch(forest, source, event.session)
         content = tuple((name, value) for name, value, field in event.content if field not in self._dropped)
-        note = Note(time=event.time, name=event.name, attributes=event.attributes + content)
+        note = Note(event.time, event.name, event.attributes + content, source.arrival, event.needs_idle)
         if any(c.start <= event.time <= c.end for c in session.closed):
             return "already_left"
         key = f"{event.name}:{event.key or event.time}"
         held = session.notes.get(key)
+        if held is not None:
+            note.arrival = held.arrival = min(source.arrival, held.arrival)
+            note.needs_idle = held.needs_idle = note.needs_idle and held.needs_idle
         if held is None or _note_order(held) < _note_order(note):
             session.notes[key] = note
         if not event.key.startswith(COUNTED_NOTE):
@@ -219,7 +232,10 @@ class Taking:
             self._child(forest, source, event, event.child)
         if forest.has_left(event.session, f"call:{event.call}"):
             return "already_left"
-        self._item(source, session.calls, event.call, event, CallTold)
+        item = self._item(source, session.calls, event.call, event, CallTold)
+        if event.start:
+            item.earliest = min(item.earliest or event.start, event.start)
+            item.news = min(item.news or source.arrival, source.arrival)
         self._span_of_activity(session, event.start, event.end)
         return None
 
@@ -264,6 +280,8 @@ class Taking:
         at = forest.open(session)
         at.arrival = max(at.arrival, source.arrival)
         at.wait = max(at.wait, source.wait)
+        if at.news != MARKED:
+            at.news = min(at.news or source.arrival, source.arrival)
         at.producer = min(at.producer, source.producer) if at.producer else source.producer
         at.resources.setdefault(source.key, source.resource)
         forest.dirty.add(session)
@@ -346,6 +364,10 @@ class Taking:
         for at in (event.asked, event.replied):
             if at:
                 self._active(session, at, at)
+        return None
+
+    def _remote_parent(self, forest: Forest, source: Source, event: RemoteParentTold) -> str | None:
+        learn_remote(self._touch(forest, source, event.session).remotes, event.remote, event.rank, event.time)
         return None
 
 

@@ -161,7 +161,7 @@ def _message(record: LogRecord, body: Body, session: str, time: int, wanted: Wan
 
 def _user_message(info: Body, session: str, message: str, created: int) -> Iterator[Told]:
     model = as_map(info.get("model"))
-    yield NoteTold(session=session, time=created, name="user_prompt", key=message)
+    yield NoteTold(session=session, time=created, name="user_prompt", key=message, needs_idle=True)
     yield SessionTold(
         session=session,
         time=created,

@@ -221,7 +221,7 @@ class TestMessages:
             "time": {"created": NOON_MS},
         }
         note, session = told("message.updated", {"info": info})
-        assert note == NoteTold(session="ses_a", time=NOON, name="user_prompt", key="msg_1")
+        assert note == NoteTold(session="ses_a", time=NOON, name="user_prompt", key="msg_1", needs_idle=True)
         assert session == SessionTold(session="ses_a", time=NOON, agent="plan", model="fake-1", provider="lab")
 
     INFO = {

@@ -4,6 +4,7 @@ writes every tree.txt again; what changed is then reviewed as a difference. Judg
     tests/golden/<A|B|C|D>/<name>/otlp/       recorded Export requests of a real agent
     tests/golden/<A|B|C|D>/<name>/expected.json   what the agent's own store says of that run
     tests/golden/<A|B|C|D>/<name>/tree.txt    the traces, written here
+    tests/golden/<A|B|C|D>/<name>/tree.<mode>.txt     the same with settings that a user asked for (MODES)
 
 A: the plugin as published; B: with the features of its study; C: an event relay; D: opencode-plugin-otel and the
 plugins that share its events.
@@ -22,6 +23,11 @@ from receiver.recordings import read_recordings
 
 HERE = Path(__file__).parent
 RECORDINGS = sorted(path.parent for path in HERE.glob("*/*/otlp"))
+MODES = {
+    "marked": ("A/03-task-child", BuilderSettings(live_markers=True)),
+    "turns": ("C/05-slash-command", BuilderSettings(trace_mode="turn")),
+    "linked": ("C/04-parallel-nested", BuilderSettings(child_sessions="linked")),
+}
 MS = 1_000_000
 
 _KINDS = {KIND_INTERNAL: "INTERNAL", KIND_CLIENT: "CLIENT"}
@@ -58,9 +64,9 @@ def requests_of(recording: Path) -> list[Request]:
     return [Request(r.signal, r.body, 0) for r in read_recordings([recording / "otlp"])]
 
 
-def built_from(recording: Path) -> Built:
-    """What `build` makes of a recording with the settings that nobody changed."""
-    return build(requests_of(recording), BuilderSettings())
+def built_from(recording: Path, settings: BuilderSettings | None = None) -> Built:
+    """What `build` makes of a recording, with the settings that nobody changed unless others are given."""
+    return build(requests_of(recording), settings or BuilderSettings())
 
 
 def tree_text(spans: Sequence[Span]) -> str:
@@ -113,3 +119,8 @@ if __name__ == "__main__":
     for folder in RECORDINGS:
         (folder / "tree.txt").write_text(tree_text(built_from(folder).spans), encoding="utf-8")
         print(f"{folder.relative_to(HERE.parent.parent)}/tree.txt")
+    for mode, (name, changed) in MODES.items():
+        (HERE / name / f"tree.{mode}.txt").write_text(
+            tree_text(built_from(HERE / name, changed).spans), encoding="utf-8"
+        )
+        print(f"tests/golden/{name}/tree.{mode}.txt")

@@ -21,13 +21,14 @@ from receiver.model import LogRecord, Resource, Scope, Span
 from tests.factories import NOON, session_id
 from tests.virtual import batch
 
-PROFILES = ("devtheops", "claude-code profile", "gcornut")
+PROFILES = ("devtheops", "claude-code profile", "gcornut", "gcornut, names redacted")
 _PLUGIN = Source(producer="plugin", key="k1", resource=b"", wait=plugin_otel.FLUSH, arrival=0)
 _AGENTS = ("general", "explore")
 _SCOPES = {
     "devtheops": "com.opencode",
     "claude-code profile": "com.opencode.claude_code_compat",
     "gcornut": "com.opencode.telemetry.events",
+    "gcornut, names redacted": "com.opencode.telemetry.events",
 }
 
 
@@ -140,7 +141,7 @@ class Play:
     def _created(self, session: str, at: float, agent: str | None, named: str) -> None:
         if self.profile == "devtheops":
             self._tell("session.created", session, at, at + 5, b"", is_subagent=agent is not None)
-        elif self.profile == "gcornut":
+        elif self._is_gcornut:
             title = f"{named} (@{agent} subagent)" if agent else "a title"
             late = at + self.random.uniform(10, 18) * self.load
             self._tell("session.created", session, late, late, b"", **{"session.title": title})
@@ -160,6 +161,8 @@ class Play:
             end = at + lasts / parts
             time = at if self.profile == "devtheops" else end
             self._tell("api_request", session, time, end + 2, self._context(trace), duration_ms=end - at, **told)
+            if self.random.random() < 0.4:
+                self._bash(session, at, lasts / parts, trace)
             at = end + 1
         return at + self.random.uniform(0, 5)
 
@@ -170,17 +173,34 @@ class Play:
     def _done(
         self, session: str, start: float, end: float, child: str, agent: str, named: str, failed: bool, trace: bytes
     ) -> None:
-        measured = start - self.random.uniform(12, 30) if self.profile == "gcornut" else start
+        measured = start - self.random.uniform(12, 30) if self._is_gcornut else start
         first, last = _ns(measured), _ns(end)
         self.schedule.makers.setdefault(child, []).append((session, first, last))
-        if failed and self.profile == "gcornut":
+        if failed and self._is_gcornut:
             return  # OpenCode does not call its hook
-        told: dict[str, object] = {"tool_name": "task", "success": not failed, "duration_ms": (last - first) / 1e6}
+        told: dict[str, object] = {
+            "tool_name": self._name("task"),
+            "success": not failed,
+            "duration_ms": (last - first) / 1e6,
+        }
         if failed:
             told["error"] = "ToolError (message_length=40)"
         if self.profile == "gcornut" and named:
             told["tool_args"] = json.dumps({"description": named, "subagent_type": agent})
         time = measured if self.profile == "devtheops" else end
+        self._tell("tool_result", session, time, end + 2, self._context(trace), **told)
+
+    @property
+    def _is_gcornut(self) -> bool:
+        return self.profile.startswith("gcornut")
+
+    def _name(self, tool: str) -> str:
+        return "redacted" if self.profile == "gcornut, names redacted" else tool
+
+    def _bash(self, session: str, at: float, lasts: float, trace: bytes) -> None:
+        start, end = at + lasts * self.random.uniform(0.1, 0.5), at + lasts * self.random.uniform(0.6, 0.95)
+        time = start if self.profile == "devtheops" else end
+        told = {"tool_name": self._name("bash"), "success": True, "duration_ms": end - start}
         self._tell("tool_result", session, time, end + 2, self._context(trace), **told)
 
     def _context(self, trace: bytes) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from receiver.core import counted, hints, links, lost, markers, metered, turns, unnamed
-from receiver.core.candidates import task_calls
+from receiver.core.candidates import task_call
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, learn, merge_stretch
 from receiver.core.forest import Forest
@@ -55,9 +55,12 @@ class Builder:
         lost = Lost(forest)
         for root in self._roots(forest, known):
             _Tree(self, forest, root, now, final, outcome, lost).meter()
+        decided: set[str] = set()
+        while roots := [r for r in self._roots(forest, known) if r.id not in decided]:
+            for root in roots:  # anew: who was undecided may have found its place in a tree that is undecided too
+                decided.add(root.id)
+                _Tree(self, forest, root, now, final, outcome, lost).decide()
         for root in self._roots(forest, known):
-            _Tree(self, forest, root, now, final, outcome, lost).decide()
-        for root in self._roots(forest, known):  # anew: who was undecided may have found its place in another tree
             _Tree(self, forest, root, now, final, outcome, lost).run()
         return outcome
 
@@ -108,6 +111,7 @@ class _Tree:
         self.members = list(forest.below(root.id))
         self.closing: set[str] = set()
         self.quiet: dict[str, _Quiet] = {}
+        self._waiting: dict[str, list[Session]] = {}
 
     def meter(self) -> None:
         """Give a session that only metrics tell of its times, and maybe the call that it shares them with."""
@@ -205,7 +209,9 @@ class _Tree:
             self.quiet[self.root.id].until = max([self.quiet[self.root.id].until, *rivals])
         own = {m.id for m in self.members}
         for session in reversed(self.members):
-            waits = [self._deadline_below(other) for other in unplaced.started_by(session) if other.id not in own]
+            started = [other for other in unplaced.started_by(session) if other.id not in own]
+            decided_with = {r.id: r for other in started for r in unplaced.rivals(other) if r.id not in own}
+            waits = [self._deadline_below(rival) for rival in decided_with.values()]
             waits += [self.quiet[c.id].until for c in self.forest.children(session.id) if c.id in self.quiet]
             self.quiet[session.id].until = max([self.quiet[session.id].until, *waits])
 
@@ -293,13 +299,19 @@ class _Tree:
 
     def _awaits_child(self, session: Session, call: Item) -> bool:
         """Whether a task call that names no child may yet be found to have started one, when that one closes."""
-        if call.get("tool") != links.TASK or call.get("child"):
+        if call.get("tool") not in links.MAYBE_TASKS or call.get("child") or unnamed.is_placed(call):
             return False
-        mine = next((c for c in task_calls(self.forest, session) if c.key == call.key), None)
-        own = {m.id for m in self.members}
-        others = [o for o in self.lost.unplaced(self.root.producer).sessions if o.id not in own]
-        waiting = [*(c for c in lost.lost_children(self.forest, session) if c.id not in self.closing), *others]
-        return mine is not None and any(lost.may_start(self.forest, mine, child) for child in waiting)
+        mine = task_call(session, call)
+        return any(lost.may_start(self.forest, mine, child) for child in self._waiting_below(session))
+
+    def _waiting_below(self, session: Session) -> list[Session]:
+        """The sessions that are not closing yet and may turn out to be this one's children."""
+        if session.id not in self._waiting:
+            own = {m.id for m in self.members}
+            others = [o for o in self.lost.unplaced(self.root.producer).sessions if o.id not in own]
+            children = lost.lost_children(self.forest, session)
+            self._waiting[session.id] = [*(c for c in children if c.id not in self.closing), *others]
+        return self._waiting[session.id]
 
     # when to look again
 

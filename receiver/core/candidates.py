@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import TypedDict
 
 from receiver.core import links
 from receiver.core.facts import Item, Session, Unnamed
 from receiver.core.forest import Forest
 from receiver.core.unnamed import is_placed
+from receiver.events import HIDDEN
 
 _NEVER = 1 << 63
 
@@ -29,9 +31,9 @@ def agent_at(session: Session, time: int) -> str | None:
 def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
     """The task calls of a session whose times are known, those that have left too."""
     found = [
-        _task_call(session, c.key, c, c.start, c.end)
+        task_call(session, c)
         for c in session.calls.values()
-        if (c.get("tool") == links.TASK or c.get("child")) and c.start and not is_placed(c)
+        if (c.get("tool") in links.MAYBE_TASKS or c.get("child")) and c.start and not is_placed(c)
     ]
     found += [
         links.TaskCall(
@@ -43,7 +45,7 @@ def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
             guessed=r.guessed,
             session=session.id,
             project=str(session.get("project") or ""),
-            **dict(zip(links.TOLD, r.task, strict=False)),
+            **_told(r.task),
         )
         for k, r in forest.left_of(session.id).items()
         if k.startswith("call:") and (r.label == links.TASK or r.child) and not r.placed
@@ -51,18 +53,34 @@ def task_calls(forest: Forest, session: Session) -> list[links.TaskCall]:
     return sorted(found, key=lambda c: (c.start, c.key))
 
 
+def _told(task: tuple[str, ...]) -> _Told:
+    agent, label, context = (*task, "", "", "")[: len(links.TOLD)]
+    return {"agent": agent, "label": label, "context": context}
+
+
+class _Told(TypedDict):
+    agent: str
+    label: str
+    context: str
+
+
 def task_reports(session: Session) -> list[links.TaskCall]:
     """The task calls that a session reported without an id, not yet told from those that have one."""
     return [
         _task_call(session, f"~{key}", told, told.start, told.end)
         for key, told in sorted(session.unnamed.items())
-        if told.tool == links.TASK
+        if told.tool in links.MAYBE_TASKS
     ]
 
 
 def counted_tasks(session: Session, counted: Iterable[Item]) -> list[links.TaskCall]:
     """The task calls that only a metric counted, where it tells their times."""
-    return [_task_call(session, item.key, item, item.start, item.end) for item in counted if not is_placed(item)]
+    return [task_call(session, item) for item in counted if not is_placed(item)]
+
+
+def task_call(session: Session, call: Item) -> links.TaskCall:
+    """A task call that is held."""
+    return _task_call(session, call.key, call, call.start, call.end)
 
 
 def _task_call(session: Session, key: str, told: Item | Unnamed, start: int, end: int) -> links.TaskCall:
@@ -78,6 +96,7 @@ def _task_call(session: Session, key: str, told: Item | Unnamed, start: int, end
         label=held.get("label", ""),
         project=str(session.get("project") or ""),
         context=held.get("context", ""),
+        hidden=held.get("tool") == HIDDEN,
     )
 
 

@@ -225,7 +225,7 @@ class Leaving:
     def _child_link(self, session: Session, item: Item, place: Place) -> list[Link]:
         """From a task call to the span of the session that it started."""
         child_id = item.get("child")
-        if not child_id and item.get("tool") == links.TASK and self.settings.infer:
+        if not child_id and item.get("tool") in links.MAYBE_TASKS and self.settings.infer:
             child_id = self._inferred_child(session, item)
             if child_id:
                 place.inferred.append("parent")
@@ -308,5 +308,5 @@ def _record(kind: str, item: Item, end: int) -> Left:
     child = str(item.get("child") or "") if kind == "call" else ""
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
     tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
-    task = tuple(str(item.get(f) or "") for f in links.TOLD) if tool == links.TASK else ()
+    task = tuple(str(item.get(f) or "") for f in links.TOLD) if tool in links.MAYBE_TASKS else ()
     return Left(item.start, end, tool, child, failed, guessed=guessed, task=task, placed=is_placed(item))

@@ -32,8 +32,10 @@ from dataclasses import dataclass
 
 from receiver.core.assignment import alternatives
 from receiver.core.settings import MILLISECOND, SECOND
+from receiver.events import HIDDEN
 
 TASK = "task"
+MAYBE_TASKS = (TASK, HIDDEN)  # calls that may have started a session
 TOLD = ("agent", "label", "context")  # of a task call, besides its times
 BEFORE_START = 400 * MILLISECOND  # up to 258 ms in old versions under load
 AFTER_START = 1 * SECOND  # a plugin that tells a child only by its first prompt, on a busy machine
@@ -41,6 +43,7 @@ AT_END = 100 * MILLISECOND  # a child is done before its task; clocks tick, mach
 BEFORE_END = 300 * MILLISECOND  # its last sign is up to 37 ms before that, on an idle machine
 AFTER_ABORT = 1 * SECOND  # an aborted child's tools end up to 360 ms after its task was cancelled
 BEFORE_FAILURE = 1 * SECOND  # a failed child is idle up to 627 ms before its task
+CLOSE = 60 * MILLISECOND  # before its end, if the call may have been any tool's
 NOISE = 250 * MILLISECOND  # starts this close tell nothing of who started whom
 BACKGROUND = 500 * MILLISECOND  # a task that runs in the background is itself over at once
 UNUSUAL = 100 * MILLISECOND  # what it costs to believe that one does
@@ -55,7 +58,7 @@ UNBORN = 300 * MILLISECOND  # nor beyond this, if not even that is known
 class TaskCall:
     """A task call as far as links care (ns). `child` is the session that it names, or ''; `agent`, `label` (a digest of
     what its child is called too), `project` and `context` (the trace that its record was written in) are '' where
-    they are not told. `guessed` says that its child was inferred before."""
+    they are not told. `guessed` says that its child was inferred before, `hidden` that it may have been any tool's."""
 
     key: str
     start: int
@@ -68,6 +71,7 @@ class TaskCall:
     label: str = ""
     project: str = ""
     context: str = ""
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,8 @@ def cost(child: Child, call: TaskCall) -> int | None:
     by_start = max(0, abs(child.start - call.start) - NOISE)
     if not call.end:
         return by_start
+    if call.hidden and not (child.told and _is_close(child, call)):
+        return None
     if child.end > call.end + (AFTER_ABORT if call.failed else AT_END):
         in_background = not call.failed and call.end - call.start <= BACKGROUND
         return by_start + UNUSUAL if in_background and child.told else None
@@ -147,6 +153,10 @@ def cost(child: Child, call: TaskCall) -> int | None:
     by_both = by_start + abs(call.end - child.end)
     limit = ALONE if child.told else UNTOLD if child.created else UNBORN
     return by_both if by_both <= limit else None
+
+
+def _is_close(child: Child, call: TaskCall) -> bool:
+    return abs(child.start - call.start) <= NOISE and -CLOSE <= child.end - call.end <= AT_END
 
 
 def _excluded(child: Child, call: TaskCall) -> bool:

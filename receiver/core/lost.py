@@ -53,11 +53,9 @@ def may_start(forest: Forest, call: links.TaskCall, child: Session) -> bool:
 
 def has_free_task(forest: Forest, session: Session) -> bool:
     """Whether a session has a task call, or what may turn out to be one, that names no child."""
-    if any(u.tool == links.TASK for u in session.unnamed.values()):
+    if any(u.tool in links.MAYBE_TASKS for u in session.unnamed.values()):
         return True
     if links.TASK in {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values()}:
-        return True
-    if any(s.tool == links.TASK for s in session.series.values()):
         return True
     return any(not c.child for c in task_calls(forest, session))
 
@@ -91,22 +89,26 @@ class Unplaced:
         )
         self._calls: dict[str, list[links.TaskCall]] = {}
         self._turns: dict[str, list[links.Child]] = {}
+        self._rivals: dict[str, list[Session]] = {}
 
     def callers(self, child: Session) -> list[Session]:
         """The sessions that have a call which may have started this one."""
         return [s for s in self._callers if self._may_start(s, child)]
 
     def rivals(self, child: Session) -> list[Session]:
-        """This session and those that are decided with it: they may belong to the same calls."""
-        found, waiting = {child.id: child}, [child]
-        while waiting:
-            for caller in self.callers(waiting.pop()):
-                others = [*self.sessions, *lost_children(self._forest, caller)]
-                for other in others:
-                    if other.id not in found and self._may_start(caller, other):
-                        found[other.id] = other
-                        waiting.append(other)
-        return list(found.values())
+        """This session and those that are decided with it: they may belong to the same calls, or to the same as one
+        that may belong to the same calls, and so on."""
+        if child.id not in self._rivals:
+            found, waiting = {child.id: child}, [child]
+            while waiting:
+                for caller in self.callers(waiting.pop()):
+                    for other in (*self.sessions, *lost_children(self._forest, caller)):
+                        if other.id not in found and self._may_start(caller, other):
+                            found[other.id] = other
+                            waiting.append(other)
+            together = [session for _, session in sorted(found.items())]
+            self._rivals.update(dict.fromkeys(found, together))
+        return self._rivals[child.id]
 
     def started_by(self, caller: Session) -> list[Session]:
         """The sessions without a place that a call of this one may have started."""

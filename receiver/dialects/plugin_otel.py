@@ -72,6 +72,11 @@ class _Record:
         name = self.text("agent.name", "agent")
         return None if name in UNNAMED_AGENTS else name
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it says how long it took: the plugin for OpenCode 2 does not, of its requests."""
+        return as_number(self.attributes.get("duration_ms")) is not None
+
     def interval(self) -> tuple[int, int]:
         """Start and end (ns) of what was completed."""
         duration = as_number(self.attributes.get("duration_ms"))
@@ -197,7 +202,7 @@ def _request(e: _Record) -> Iterator[Told]:
         session=e.session,
         request=f"at:{start // MS}",
         rank=REPORTED,
-        start=start,
+        start=start if e.is_timed else None,
         end=end,
         agent=e.agent,
         provider=provider,

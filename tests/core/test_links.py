@@ -171,6 +171,20 @@ class TestUntold:
         assert links([child("ses_b", 5, 9_000, told=False, created=ms(5))], [call("t1", 0, 40)]) == ({}, {})
 
 
+class TestHidden:
+    """Calls whose tool is not told may have been anything."""
+
+    def test_one_that_fits_at_both_ends(self):
+        assert links([child("ses_b", 5, 990)], [call("t1", 0, 1000, hidden=True)])[0] == {"ses_b": "t1"}
+
+    def test_one_that_ends_otherwise(self):
+        assert links([child("ses_b", 5, 890)], [call("t1", 0, 1000, hidden=True)]) == ({}, {})
+
+    def test_never_for_a_session_that_may_be_a_root(self):
+        one = child("ses_b", 5, 990, told=False, created=ms(5))
+        assert links([one], [call("t1", 0, 1000, hidden=True)]) == ({}, {})
+
+
 class TestParents:
     def test_several_calls_of_one_session_decide_the_parent(self):
         calls = [call("t1", 0, 1000, session="ses_a"), call("t2", 3, 1001, session="ses_a")]

@@ -6,6 +6,7 @@ A backend that this machine cannot have is said in the table, with the reason, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     report = yield
     if item.path.is_relative_to(HERE) and (report.when == "call" or report.outcome != "passed"):
         names = [str(mark.args[0]) for mark in item.iter_markers("backend")] or ["receiver"]
-        check = item.name.removeprefix("test_").replace("_", " ")
+        check = _said(item)
         why = f": {report.longrepr[2].removeprefix('Skipped: ')}" if report.outcome == "skipped" else ""
         result = _ENDED[report.outcome] + why
-        _RESULTS.extend((name, VERSIONS.get(name, ""), check, result) for name in names)
+        _RESULTS.extend((name, _short(VERSIONS.get(name, "")), check, result) for name in names)
     return report
+
+
+def _said(item: pytest.Item) -> str:
+    """A test's name as a sentence, with its parameter."""
+    name, _, parameter = item.name.removeprefix("test_").partition("[")
+    return name.replace("_", " ") + (f": {parameter.removesuffix(']')}" if parameter else "")
+
+
+def _short(version: str) -> str:
+    """A version; of a commit between two releases, its day and name."""
+    commit = re.fullmatch(r"v[\d.]+-0\.(\d{4})(\d\d)(\d\d)\d+-(\w{7})\w*", version)
+    return f"{commit[4]} of {commit[1]}-{commit[2]}-{commit[3]}" if commit else version
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -35,7 +35,7 @@ def test_a_wrong_token_is_said_with_who_sent_it(admission, caplog):
 
 
 def test_a_client_that_repeats_itself_is_said_once_a_minute(admission, caplog, clock):
-    for clock[0] in range(0, 150):
+    for clock[0] in range(150):
         admission.refuse("logs", MalformedError("not OTLP"), "peer")
     assert [level for level, _ in said(caplog)].count("WARNING") == 3
     assert len(said(caplog)) == 150

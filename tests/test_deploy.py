@@ -224,6 +224,13 @@ def test_the_plugins_ports_lead_somewhere(compose):
     assert {f"127.0.0.1:{port}:{port}" for port in (GRPC, HTTP)} <= set(first["ports"])
 
 
+def test_nothing_that_listens_runs_as_root_by_our_choice(compose):
+    for name, service in compose["services"].items():
+        assert service.get("user", "10001:10001").split(":")[0] != "0", name
+        for waited in service.get("depends_on", ()):
+            assert waited in compose["services"]
+
+
 def test_endpoints_name_services_of_the_file(compose):
     for service in compose["services"].values():
         for name, value in service.get("environment", {}).items():

@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint types contract format proto docs golden deep slow e2e interop-clients bench clean
+.PHONY: run test check lint types contract format proto docs golden deep slow e2e interop interop-build interop-clients bench clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 with no configuration, and show each finished tree
 	$(BIN)/opencode-trace-receiver run
@@ -44,7 +44,7 @@ proto: $(VENV)/.dev  ## compile what receiver/ ships compiled
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/admin/admin.proto
 
 docs: $(VENV)/.dev  ## rewrite what is generated of the documentation
-	$(BIN)/python -m receiver.config.reference docs/configuration.md
+	$(BIN)/python -m receiver.config.reference docs/configuration.md docs/configuration.schema.json
 
 golden: $(VENV)/.dev  ## rewrite the expected trees; review the difference
 	$(BIN)/python -m tests.golden.rewrite
@@ -60,6 +60,12 @@ e2e: $(VENV)/.dev  ## the real OpenCode agent against `run` (needs node, npm, gi
 
 interop-clients: $(VENV)/.dev  ## OpenTelemetry's exporters for JavaScript against `run` (needs node, npm; installs them from npm)
 	$(BIN)/pytest tests/interop_clients -m interop -s
+
+interop-build: $(VENV)/.dev  ## the backends, from the Go module proxy and PyPI (half an hour, once; INTEROP_JOBS=1 for little memory)
+	$(BIN)/python -m tests.interop.build
+
+interop: interop-build  ## the real Collector, Jaeger, Tempo and Phoenix, and a table of what held
+	$(BIN)/pytest tests/interop -m interop
 
 bench: $(VENV)/.dev  ## records a second, CPU a record; memory
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_pipeline.py

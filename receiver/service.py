@@ -146,10 +146,11 @@ class Service:
         _log.info("stopped")
 
     async def serve(self, until: Callable[[], asyncio.Future[None]]) -> None:
-        """Run until the future is done."""
+        """Run until the future is done. It is asked for first: a signal that comes during the start is heard."""
+        asked = until()
         await self.start()
         try:
-            await until()
+            await asked
         finally:
             await self.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,3 +37,8 @@ def _section(section: str, known: Mapping[str, type[Section]]) -> dict[str, Any]
 
 def _block(kind: type[Section]) -> dict[str, Any]:
     return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"}, {"type": "null"}]}
+
+
+def text() -> str:
+    """The schema as a file holds it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"

@@ -1,6 +1,7 @@
 """The table of all settings in docs/configuration.md, written from the models so that it cannot be out of date.
 
-`python -m receiver.config.reference docs/configuration.md` rewrites the part of the page between its markers.
+`python -m receiver.config.reference docs/configuration.md` rewrites the part of the page between its markers; a name
+that ends in .json gets the JSON Schema.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from receiver.config.components import COMPONENTS
+from receiver.config.json_schema import text
 from receiver.config.section import Section, Shown, section_in
 from receiver.config.service import Pipeline, Service
 
@@ -95,4 +97,5 @@ def _yaml(value: object) -> str:
 
 if __name__ == "__main__":
     for _path in map(Path, sys.argv[1:]):
-        _path.write_text(page(_path.read_text(encoding="utf-8")), encoding="utf-8")
+        _new = text() if _path.suffix == ".json" else page(_path.read_text(encoding="utf-8"))
+        _path.write_text(_new, encoding="utf-8")

@@ -7,6 +7,7 @@ knows gRPC or HTTP.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -22,6 +23,8 @@ Accept: TypeAlias = Callable[[Request], Awaitable[None]]
 # observe(event, signal, transport, count): event is accepted, refused (by the rules) or failed (within).
 Observe: TypeAlias = Callable[[str, str, str, int], None]
 
+_QUIET = 60.0  # s between two warnings of one kind: a client that is set up wrongly repeats itself with every batch
+
 _log = logging.getLogger(__name__)
 
 
@@ -32,10 +35,18 @@ def ignore(event: str, signal: str, transport: str, count: int) -> None:
 class Admission:
     """Where the requests of one transport (`grpc` or `http`) are handed to `accept`."""
 
-    def __init__(self, transport: str, accept: Accept, observe: Observe | None) -> None:
+    def __init__(
+        self,
+        transport: str,
+        accept: Accept,
+        observe: Observe | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._transport = transport
         self._accept = accept
         self._observe = observe or ignore
+        self._clock = clock
+        self._warned: dict[type[BaseException], float] = {}
 
     async def take(self, signal: Signal, validated: Validated) -> Message:
         """Returns the Export response when the records are committed; raises what `accept` raises.
@@ -55,10 +66,20 @@ class Admission:
         return export_response(signal, validated.rejected, validated.message)
 
     def refuse(self, signal: Signal | None, error: BaseException, peer: str) -> None:
-        """Note a request that ends in an error: the client's own mistakes at debug, ours with a traceback."""
+        """Note a request that ends in an error: a defect with its traceback, of the rest one of a kind a minute."""
+        what = f"{self._transport} request for {signal}" if signal else f"{self._transport} request"
         if not expected(error):
-            _log.error("%s request for %s failed", self._transport, signal, exc_info=error)
-        elif isinstance(error, RefusedError):
-            _log.debug("%s request for %s from %s refused: %s", self._transport, signal, peer, error)
-        else:
-            _log.warning("%s request for %s turned away: %s", self._transport, signal, error)
+            _log.error("%s failed", what, exc_info=error)
+            return
+        verdict = "refused" if isinstance(error, RefusedError) else "turned away"
+        level = logging.WARNING if self._is_news(error) else logging.DEBUG
+        _log.log(level, "%s from %s %s: %s", what, peer, verdict, error)
+
+    def _is_news(self, error: BaseException) -> bool:
+        """Whether nothing of the kind was said for a while: no client can flood the log."""
+        now = self._clock()
+        last = self._warned.get(type(error))
+        if last is not None and now - last < _QUIET:
+            return False
+        self._warned[type(error)] = now
+        return True

@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from receiver.config import load, schema
 from receiver.config.components import COMPONENTS
+from receiver.config.json_schema import text
 from receiver.config.reference import page, reference
 from receiver.config.section import Section, section_in
 from receiver.config.service import Service
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+ROOT = PAGE.parents[1]
+SCHEMA = ROOT / "docs" / "configuration.schema.json"
+ON_THE_PAGE = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+EXAMPLES = [*ON_THE_PAGE, (ROOT / "deploy" / "receiver.yaml").read_text(encoding="utf-8")]
 KINDS = [Service, *(kind for known in COMPONENTS.values() for kind in known.values())]
 
 
@@ -31,7 +38,7 @@ def test_the_page_is_up_to_date() -> None:
     assert page(text) == text, "run: python -m receiver.config.reference docs/configuration.md"
 
 
-@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+@pytest.mark.parametrize("example", ON_THE_PAGE)
 def test_every_example_of_the_page_loads(example: str) -> None:
     assert load([("example", example)], [], {"HOME": "/h", "RECEIVER_TOKEN": "x"}).notices == ()
 
@@ -74,6 +81,35 @@ def test_the_schema_is_whole() -> None:
     assert set(references(whole)) <= {f"#/$defs/{name}" for name in whole["$defs"]}
     assert set(whole["properties"]) == {"receivers", "connectors", "exporters", "extensions", "service"}
     assert "^otlp(/.+)?$" in whole["properties"]["exporters"]["patternProperties"]
+
+
+def test_the_schemas_file_is_up_to_date() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == text(), "run: make docs"
+
+
+def said_of(configuration: Any) -> list[str]:
+    """What an editor would underline."""
+    return [error.message for error in Draft202012Validator(schema()).iter_errors(configuration)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_editor_is_content_with_what_is_valid(example: str) -> None:
+    Draft202012Validator.check_schema(schema())
+    assert said_of(yaml.safe_load(example)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "exporter: {}",
+        "receivers: {otpl: {}}",
+        "receivers: {otlp: {protocols: {grpc: {endpont: 'localhost:1'}}}}",
+        "connectors: {agenttrace: {trace_mode: turns}}",
+        "service: {telemetry: {logs: {encoding: xml}}}",
+    ],
+)
+def test_an_editor_underlines_what_is_wrong(wrong: str) -> None:
+    assert said_of(yaml.safe_load(wrong))
 
 
 def test_the_schema_writes_durations_as_a_file_does() -> None:

@@ -1,0 +1,152 @@
+"""Builds the backends of the interop tests into .interop/, which git ignores: `python -m tests.interop.build [NAME…]`.
+
+The Collector by its own builder, Jaeger and Tempo inside their own modules, from the Go module proxy; Phoenix from PyPI
+into an environment of its own. What is there already stays. What cannot be had is written down with the reason, which
+the tests that want it then give for not running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PLACE = HERE.parent.parent / ".interop"
+BIN = PLACE / "bin"
+PHOENIX = PLACE / "phoenix"
+MANIFEST = HERE / "collector" / "builder.yaml"
+
+BUILDER = "go.opentelemetry.io/collector/cmd/builder"
+JAEGER = "github.com/jaegertracing/jaeger"
+TEMPO = "github.com/grafana/tempo"
+PHOENIX_VERSION = "20.26.1"
+JOBS = os.environ.get("INTEROP_JOBS", "2")  # compilers at once: linking Jaeger or Tempo takes about 3 GiB
+
+
+class Unavailable(Exception):
+    """A backend cannot be built on this machine; the message says why."""
+
+
+def pinned(module: str) -> str:
+    """The version of a module that go.mod names."""
+    found = re.search(rf"^\s*{re.escape(module)} (\S+)$", (HERE / "go.mod").read_text(), re.MULTILINE)
+    assert found is not None, module
+    return found[1]
+
+
+def collector_version() -> str:
+    """The version that the Collector's builder is told to write into it."""
+    found = re.search(r"^  version: (\S+)$", MANIFEST.read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+VERSIONS = {
+    "collector": collector_version(),
+    "jaeger": pinned(JAEGER),
+    "tempo": pinned(TEMPO),
+    "phoenix": PHOENIX_VERSION,
+}
+
+
+def _collector() -> None:
+    _inside_its_module(BUILDER, ".", BIN / "builder")
+    sources = PLACE / "collector"
+    # `go mod tidy`, which the builder runs by itself, also wants what the components' own tests import
+    alone = ["--skip-get-modules", "--skip-compilation"]
+    _go([str(BIN / "builder"), f"--config={MANIFEST}", f"--output-path={sources}", *alone])
+    _go(["go", "build", "-mod=mod", "-p", JOBS, "-o", str(BIN / "collector"), "."], sources)
+
+
+def _jaeger() -> None:
+    _inside_its_module(JAEGER, "./cmd/jaeger", BIN / "jaeger")
+
+
+def _tempo() -> None:
+    _inside_its_module(TEMPO, "./cmd/tempo", BIN / "tempo")
+
+
+def _phoenix() -> None:
+    python = PHOENIX / "bin" / "python"
+    if not python.exists():
+        _run([sys.executable, "-m", "venv", str(PHOENIX)])
+    _run([str(python), "-m", "pip", "install", "--quiet", f"arize-phoenix=={PHOENIX_VERSION}"])
+
+
+BACKENDS: dict[str, Callable[[], None]] = {
+    "collector": _collector,
+    "jaeger": _jaeger,
+    "tempo": _tempo,
+    "phoenix": _phoenix,
+}
+
+
+def _inside_its_module(module: str, package: str, target: Path) -> None:
+    """Compile a package as its authors do, with the replacements and checksums of its own go.mod and go.sum.
+    `go install module@version` refuses modules that replace others."""
+    wanted = f"{module}@{pinned(module)}"
+    told = _go(["go", "mod", "download", "-json", wanted], HERE)
+    folder = Path(json.loads(told)["Dir"])
+    _go(["go", "build", "-mod=readonly", "-p", JOBS, "-o", str(target), package], folder)
+
+
+def _go(command: list[str], folder: Path = PLACE) -> str:
+    if shutil.which("go") is None:
+        raise Unavailable("there is no Go toolchain on this machine")
+    return _run(command, folder, {"GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off"})
+
+
+def _run(command: list[str], folder: Path = PLACE, environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        ["nice", "-n", "19", *command],
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = f"{done.stdout}\n{done.stderr}".strip().splitlines()[-8:]
+        raise Unavailable(f"{' '.join(command[:4])} … failed: " + " | ".join(line.strip() for line in said))
+    return done.stdout
+
+
+def reasons() -> dict[str, str]:
+    """What could not be built, and why, as the last build found."""
+    file = PLACE / "unavailable.json"
+    told: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return told
+
+
+def built(name: str) -> bool:
+    """Whether a backend is there, in the version that is wanted."""
+    stamp = PLACE / f"{name}.version"
+    return stamp.exists() and stamp.read_text() == VERSIONS[name]
+
+
+def main(names: list[str]) -> None:
+    """Build what is missing of these, or of all."""
+    BIN.mkdir(parents=True, exist_ok=True)
+    why = reasons()
+    for name in names or BACKENDS:
+        if built(name):
+            continue
+        print(f"building {name} {VERSIONS[name]} …", flush=True)
+        why.pop(name, None)
+        try:
+            BACKENDS[name]()
+        except Unavailable as error:
+            why[name] = str(error)
+            print(f"  not to be had: {error}", flush=True)
+        else:
+            (PLACE / f"{name}.version").write_text(VERSIONS[name])
+        (PLACE / "unavailable.json").write_text(json.dumps(why, indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,54 @@
+"""What is said of requests that end in an error: enough for an operator to see it, and never a flood."""
+
+import logging
+
+import pytest
+
+from receiver.errors import MalformedError, UnauthenticatedError, UnavailableError
+from receiver.otlp.admission import Admission
+
+
+@pytest.fixture
+def clock():
+    """Seconds, moved by the test."""
+    return [0.0]
+
+
+@pytest.fixture
+def admission(clock, caplog):
+    async def accept(_):
+        raise AssertionError
+
+    caplog.set_level(logging.DEBUG, "receiver.otlp.admission")
+    return Admission("grpc", accept, None, clock=lambda: clock[0])
+
+
+def said(caplog):
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_a_wrong_token_is_said_with_who_sent_it(admission, caplog):
+    admission.refuse(None, UnauthenticatedError("the bearer token is not valid"), "ipv4:10.0.0.7:5")
+    assert said(caplog) == [
+        ("WARNING", "grpc request from ipv4:10.0.0.7:5 refused: the bearer token is not valid"),
+    ]
+
+
+def test_a_client_that_repeats_itself_is_said_once_a_minute(admission, caplog, clock):
+    for clock[0] in range(150):
+        admission.refuse("logs", MalformedError("not OTLP"), "peer")
+    assert [level for level, _ in said(caplog)].count("WARNING") == 3
+    assert len(said(caplog)) == 150
+
+
+def test_one_kind_does_not_hide_another(admission, caplog):
+    admission.refuse("logs", MalformedError("not OTLP"), "peer")
+    admission.refuse("logs", UnavailableError("the store is full"), "peer")
+    assert [level for level, _ in said(caplog)] == ["WARNING", "WARNING"]
+    assert said(caplog)[1][1] == "grpc request for logs from peer turned away: the store is full"
+
+
+def test_a_defect_is_said_each_time_with_its_traceback(admission, caplog):
+    for _ in range(2):
+        admission.refuse("logs", KeyError("x"), "peer")
+    assert [(record.levelname, bool(record.exc_info)) for record in caplog.records] == [("ERROR", True)] * 2

@@ -14,7 +14,7 @@ from pathlib import Path
 from receiver.errors import ConfigError, UnavailableError
 
 FILE = "receiver.db"
-VERSION = 1
+VERSION = 2
 _VACUUM_PAGES = 4096  # at once, so that nothing waits long behind it
 
 _SCHEMA = """
@@ -32,6 +32,11 @@ CREATE TABLE gone (
     session TEXT NOT NULL, key TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (session, key)) WITHOUT ROWID;
 CREATE INDEX gone_key ON gone (key);
 CREATE TABLE server (producer TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (producer, name)) WITHOUT ROWID;
+CREATE TABLE span (
+    id BLOB PRIMARY KEY, parent BLOB NOT NULL, session TEXT NOT NULL, call TEXT NOT NULL, touched INTEGER NOT NULL
+    ) WITHOUT ROWID;
+CREATE INDEX span_parent ON span (parent);
+CREATE INDEX span_touched ON span (touched);
 CREATE TABLE queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
     body BLOB NOT NULL, at INTEGER NOT NULL);

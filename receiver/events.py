@@ -138,6 +138,13 @@ class CallTold(Event, frozen=True, kw_only=True, gc=False):
     context: str | None = None
 
 
+class ChildTold(Event, frozen=True, kw_only=True, gc=False):
+    """The agent's spans say which session a task call started; call and child were told by records of their own."""
+
+    call: str
+    child: str
+
+
 class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
     """A finished tool call that was reported without its id: the facts that identify it stand in its place."""
 
@@ -293,6 +300,17 @@ class ServerTold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time: int = 0
 
 
+class SpanTold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A span of the agent's own that may lie between a task call and what its child did: the span above it, and for
+    which session it, or a record that was written in it, was made; `call` where it is the task call itself. It is no
+    item of a tree and is handed on. Spans go by their trace's id and their own."""
+
+    span: bytes
+    parent: bytes = b""
+    session: str = ""
+    call: str = ""
+
+
 class Discarded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A record, or a part of one, that tells nothing of a tree. `reason` is one of semconv.DISCARDS."""
 
@@ -308,6 +326,7 @@ Told: TypeAlias = (
     | EndTold
     | NoteTold
     | CallTold
+    | ChildTold
     | UnnamedCallTold
     | CallHinted
     | CallsCounted
@@ -317,5 +336,6 @@ Told: TypeAlias = (
     | PermissionTold
     | RemoteParentTold
     | ServerTold
+    | SpanTold
     | Discarded
 )

@@ -15,7 +15,7 @@ from receiver.codec.decode import Envelope, log_records, metric_points, span_rec
 from receiver.core.taking import Source
 from receiver.dialects import traceparent
 from receiver.dialects.table import DIALECTS, Dialect
-from receiver.events import Discarded, Told
+from receiver.events import Discarded, SpanTold, Told
 from receiver.model import LogRecord, MetricPoint, Request, Resource, Signal, SpanRecord
 
 Record: TypeAlias = LogRecord | MetricPoint | SpanRecord
@@ -28,7 +28,7 @@ PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "proc
 @dataclass(slots=True)
 class Evidence:
     """What one request told. `used` and `discarded` add up to its records. `untouched` are the spans that no dialect
-    knows, `known` the others, both as they came."""
+    knows or that only tell whom others belong to, `known` the others, both as they came."""
 
     signal: Signal = "logs"
     told: list[tuple[Source, Told]] = field(default_factory=list)
@@ -77,11 +77,9 @@ class Reading:
         else:
             for span, envelope in span_records(request.body):
                 before = len(evidence.told)
-                if self._one(evidence, span, self._spans, arrival):
-                    evidence.known.append((envelope, span.raw))
-                else:
-                    evidence.untouched.append((envelope, span.raw))
-                    del evidence.told[before:]
+                known = self._one(evidence, span, self._spans, arrival)
+                into = evidence.known if known and not _is_only_lineage(evidence.told[before:]) else evidence.untouched
+                into.append((envelope, span.raw))
         return evidence
 
     def _all(self, evidence: Evidence, records: Iterable[Record], dialects: Readers, arrival: int) -> None:
@@ -130,6 +128,11 @@ class Reading:
             self._of_resources[raw] = traceparent.of_resource(record.resource)
         session = next((s for event in events if (s := getattr(event, "session", ""))), "")
         return traceparent.told_by(record, session, self._of_resources[raw]) if session else None
+
+
+def _is_only_lineage(told: Sequence[tuple[Source, Told]]) -> bool:
+    """Whether a span is none that is built again."""
+    return bool(told) and all(isinstance(event, SpanTold) for _, event in told)
 
 
 def _useful(told: Iterable[Told]) -> Iterator[Told]:

@@ -59,6 +59,7 @@ class LogRecord:
     attributes: Attributes
     body: Value
     trace_id: bytes = b""
+    span_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def build(requests: Iterable[Request], settings: BuilderSettings, *, adopt_spans
         built.discarded.update(evidence.discarded)
         if spans := evidence.to_hand_on(adopt_spans):
             built.untouched.append(pass_through(spans))
-        for source, event in evidence.told:
+        for source, event in forest.lineage.expand(evidence.told):
             reason = builder.take(forest, source, event)
             if reason:
                 built.discarded[reason] += 1

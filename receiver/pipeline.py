@@ -278,8 +278,9 @@ class Pipeline:
                 continue
             evidence = self._reading.read(one.request, one.arrival)
             self._unobserved.append(evidence)
-            self._woods.load({s for _, event in evidence.told for s in mentioned(event)})
-            for source, event in evidence.told:
+            told = list(self._woods.with_links(evidence.told))
+            self._woods.load({s for _, event in told for s in mentioned(event)})
+            for source, event in told:
                 self._woods.load_producer(source.producer)
                 reason = self._builder.take(self._woods.forest, source, event)
                 if reason:
@@ -293,7 +294,7 @@ class Pipeline:
         step.at = now
         step.built = [one.id for one in waiting]
         step.outgoing = [*outgoing, *self._routes.built(outcome.spans)]
-        if step.built or step.sessions or step.forgotten or step.outgoing or step.left or step.servers:
+        if step.built or step.sessions or step.forgotten or step.outgoing or step.left or step.servers or step.spans:
             self._store.commit(step)
         self._woods.saved(step)
         self._observe(step)

@@ -128,6 +128,7 @@ DISCARDS = {
     "not_monotonic": "a sum that may fall: it does not count",
     "inconsistent": "a metric point whose numbers contradict one another, or are none that can be counted",
     "too_many_series": "a metric series beyond the number that is kept of a session",
+    "too_many_spans": "below one task call; what the others state of its child is not looked up",
     "set_aside": "its request failed every time that it was built, and was put aside",
     "internal_error": "the dialect failed on the record (a defect: please report it)",
 }

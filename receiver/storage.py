@@ -21,7 +21,7 @@ from typing import Any, cast
 from receiver.database import VERSION, Database, transaction
 from receiver.errors import UnavailableError
 from receiver.model import Request, Signal
-from receiver.store import NO_EXPORTER, QueueRow, QueueSize, SessionRow, SetAsideRow, Step, Waiting
+from receiver.store import NO_EXPORTER, QueueRow, QueueSize, SessionRow, SetAsideRow, SpanRow, Step, Waiting
 
 _BATCH = 500  # SQLite's smallest limit on bound variables is 999
 _REASON = 2048  # characters
@@ -97,13 +97,15 @@ class SQLiteStore:
         return self._sessions("parent", ids)
 
     def _sessions(self, column: str, ids: Iterable[str]) -> list[SessionRow]:
+        query = f"SELECT {self._COLUMNS} FROM session WHERE {{column}} IN ({{marks}})"  # noqa: S608
+        return [_session_row(row) for row in self._selected(query, column, ids)]
+
+    def _selected(self, query: str, column: str, ids: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows in which a column has one of these values, asked for in parts."""
         wanted = sorted(set(ids))
-        found: list[SessionRow] = []
         for i in range(0, len(wanted), _BATCH):
             part = wanted[i : i + _BATCH]
-            query = f"SELECT {self._COLUMNS} FROM session WHERE {column} IN ({_marks(part)})"  # noqa: S608
-            found.extend(_session_row(row) for row in self._db.execute(query, part))
-        return found
+            yield from self._db.execute(query.format(column=column, marks=_marks(part)), part)
 
     def open_sessions(self, producer: str, limit: int) -> list[SessionRow]:
         """The open sessions of one producer."""
@@ -133,6 +135,18 @@ class SQLiteStore:
         rows = self._db.execute("SELECT name FROM server WHERE producer = ? ORDER BY name", (producer,))
         return [name for (name,) in rows]
 
+    def spans(self, ids: Iterable[bytes]) -> list[SpanRow]:
+        """The rows of these spans."""
+        return self._spans("id", ids)
+
+    def spans_below(self, ids: Iterable[bytes]) -> list[SpanRow]:
+        """The rows of the spans directly below these."""
+        return self._spans("parent", ids)
+
+    def _spans(self, column: str, ids: Iterable[bytes]) -> list[SpanRow]:
+        query = "SELECT id, parent, session, call FROM span WHERE {column} IN ({marks})"
+        return [SpanRow(*row) for row in self._selected(query, column, ids)]
+
     def due(self, now: int, limit: int) -> list[str]:
         """Sessions whose deadline has come."""
         query = "SELECT id FROM session WHERE deadline <= ? ORDER BY deadline LIMIT ?"
@@ -160,6 +174,10 @@ class SQLiteStore:
             self._db.executemany("INSERT OR REPLACE INTO gone (session, key, record) VALUES (?, ?, ?)", step.left)
             self._db.executemany("INSERT OR IGNORE INTO server (producer, name) VALUES (?, ?)", step.servers)
             self._db.executemany(
+                "INSERT OR REPLACE INTO span (id, parent, session, call, touched) VALUES (?, ?, ?, ?, ?)",
+                [(s.id, s.parent, s.session, s.call, step.at) for s in step.spans],
+            )
+            self._db.executemany(
                 "INSERT INTO queue (exporter, signal, items, body, at) VALUES (?, ?, ?, ?, ?)",
                 [(o.exporter, o.signal, o.items, o.body, step.at) for o in step.outgoing],
             )
@@ -168,11 +186,13 @@ class SQLiteStore:
             self._sizes[out.exporter] = _moved(self.queue_size(out.exporter), 1, out.items)
 
     def purge(self, before: int) -> int:
-        """Forget closed sessions last touched before a time, and the MCP servers of producers of which none is left."""
+        """Forget closed sessions last touched before a time, the MCP servers of producers of which none is left, and
+        spans that were told before it."""
         with transaction(self._db):
             closed = "SELECT id FROM session WHERE NOT open AND touched < ?"
             self._db.execute(f"DELETE FROM gone WHERE session IN ({closed})", (before,))  # noqa: S608
             purged = self._db.execute("DELETE FROM session WHERE NOT open AND touched < ?", (before,)).rowcount
+            self._db.execute("DELETE FROM span WHERE touched < ?", (before,))
             self._db.execute("DELETE FROM server WHERE producer NOT IN (SELECT producer FROM session)")
         self._database.give_back()
         return purged

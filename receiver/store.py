@@ -37,6 +37,16 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanRow:
+    """What is known of a span that may lie between a call and its child: see core/lineage.py."""
+
+    id: bytes
+    parent: bytes
+    session: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """A serialized Export request to be put into one exporter's queue."""
 
@@ -55,6 +65,7 @@ class Step:
     forgotten: list[str] = field(default_factory=list)
     left: list[tuple[str, str, bytes]] = field(default_factory=list)
     servers: list[tuple[str, str]] = field(default_factory=list)
+    spans: list[SpanRow] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     at: int = 0  # the receiver's clock (ns)
 
@@ -127,6 +138,12 @@ class Store(Protocol):
     def servers(self, producer: str) -> list[str]:
         """The MCP servers that a producer named."""
 
+    def spans(self, ids: Iterable[bytes]) -> list[SpanRow]:
+        """The rows of these spans, as far as there are any."""
+
+    def spans_below(self, ids: Iterable[bytes]) -> list[SpanRow]:
+        """The rows of the spans directly below these."""
+
     def due(self, now: int, limit: int) -> list[str]:
         """Sessions whose deadline (ns) has come, the longest overdue first."""
 
@@ -140,7 +157,7 @@ class Store(Protocol):
         """Make one move of the state, in one transaction."""
 
     def purge(self, before: int) -> int:
-        """Forget closed sessions that were last touched before a time (ns); how many."""
+        """Forget closed sessions, and spans, that were last touched before a time (ns); how many sessions."""
 
     def queue_head(self, exporter: str, busy: Collection[int], limit: int, max_bytes: int) -> list[QueueRow]:
         """An exporter's oldest rows, without those whose ids are given; at least one, whatever its size."""

@@ -4,16 +4,20 @@ Keeps a bounded number of sessions in memory; the others lie in the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.facts import Left, Session
 from receiver.core.forest import Forest
-from receiver.store import SessionRow, Step, Store
+from receiver.core.lineage import MOST, Kin, Lineage
+from receiver.core.taking import Source
+from receiver.events import SpanTold, Told
+from receiver.store import SessionRow, SpanRow, Step, Store
 
 PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
+SPANS = 20_000  # that stay in memory between steps, for the links that they state
 SAME_PRODUCER = 500  # open sessions of one producer that are looked at for an undecided parent
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -53,6 +57,30 @@ class Woods:
         if names:
             self.forest.servers.setdefault(producer, set()).update(names)
             self._servers.update((producer, n) for n in names)
+
+    def with_links(self, told: Iterable[tuple[Source, Told]]) -> Iterator[tuple[Source, Told]]:
+        """What was told, with the links that spans state in place of the spans."""
+        return self.forest.lineage.expand(told, self._load_spans)
+
+    def _load_spans(self, event: SpanTold) -> None:
+        """Have at hand what lies above a span, and, if that leads to a call, what lies below it."""
+        lineage = self.forest.lineage
+        if event.span not in lineage.spans:
+            self._put_spans(self._store.spans([event.span]))
+        held = lineage.spans.get(event.span, Kin())
+        call, missing = lineage.climb(event.parent or held.parent)
+        while missing and (rows := self._store.spans([missing])):
+            self._put_spans(rows)
+            call, missing = lineage.climb(missing)
+        level, seen = [event.span] if call or event.call or held.call else [], 0
+        while level and seen <= MOST:
+            self._put_spans(self._store.spans_below(level))
+            seen += len(level)
+            level = [s for at in level for s in lineage.below(at) if not lineage.spans[s].call]
+
+    def _put_spans(self, rows: Iterable[SpanRow]) -> None:
+        for row in rows:
+            self.forest.lineage.put(row.id, Kin(row.parent, row.session, row.call))
 
     def load_trees(self, sessions: Iterable[str]) -> None:
         """Have the whole trees of these sessions at hand; of an undecided one also what may turn out above it."""
@@ -131,6 +159,7 @@ class Woods:
         step.left = [(s, key, _encode(record)) for s, key, record in forest.new_left]
         fresh = {(p, n) for p, names in forest.servers.items() for n in names} - self._servers
         step.servers = sorted(fresh)
+        step.spans = [_span_row(span, forest.lineage.spans[span]) for span in sorted(forest.lineage.new)]
         return step
 
     def _row(self, session: Session, now: int, deadlines: dict[str, int | None]) -> SessionRow:
@@ -149,6 +178,9 @@ class Woods:
         """The step is committed: nothing is dirty, and what is too much goes out of memory."""
         self.forest.dirty.clear()
         self.forest.new_left.clear()
+        self.forest.lineage.new.clear()
+        if len(self.forest.lineage.spans) > SPANS:
+            self.forest.lineage = Lineage()
         self._with_neighbours.clear()
         self._servers.update(step.servers)
         if len(self._producers) > PRODUCERS:
@@ -174,3 +206,7 @@ class Woods:
         self.forest.servers.clear()
         self._producers.clear()
         self._servers.clear()
+
+
+def _span_row(span: bytes, kin: Kin) -> SpanRow:
+    return SpanRow(span, kin.parent, kin.session, kin.call)

@@ -26,7 +26,7 @@ def batch(told: Iterable[tuple[Source, Told]], settings: BuilderSettings = SETTI
     """Everything is told, then everything leaves."""
     forest, builder = Forest(), Builder(settings)
     skipped: Counter[str] = Counter()
-    for source, event in told:
+    for source, event in forest.lineage.expand(told):
         if reason := builder.take(forest, source, event):
             skipped[reason] += 1
     outcome = builder.advance(forest, sorted(forest.sessions), None)
@@ -57,8 +57,8 @@ class Stream:
 
     def tell(self, source: Source, *events: Told) -> Stream:
         """Events arrive now."""
-        for event in events:
-            if reason := self.builder.take(self.forest, arriving(source, self.now), event):
+        for by, event in self.forest.lineage.expand((arriving(source, self.now), event) for event in events):
+            if reason := self.builder.take(self.forest, by, event):
                 self.discards[reason] += 1
         self._note_deadlines({})
         return self
@@ -124,7 +124,7 @@ class Stream:
     def _store_and_load(self) -> None:
         """Every session goes out of memory and comes back, as it does when the receiver was killed."""
         fresh = Forest()
-        fresh.servers = self.forest.servers
+        fresh.servers, fresh.lineage = self.forest.servers, self.forest.lineage
         for session in self.forest.sessions.values():
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(session), type=Session)
             fresh.put(state, self.forest.left_of(session.id))

@@ -44,6 +44,7 @@ def log_records(body: bytes) -> Iterator[LogRecord]:
                     LazyMap(record.attributes),
                     plain(record.body),
                     record.trace_id,
+                    record.span_id,
                 )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from receiver.core.facts import Left, Session, learn
+from receiver.core.lineage import Lineage
 from receiver.events import EXACT
 
 
 class Forest:
-    """Open sessions by id, with what has left of them and the MCP servers that each producer named."""
+    """Open sessions by id, with what has left of them, the MCP servers that each producer named, and the spans that
+    state who started whom."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
@@ -21,6 +23,7 @@ class Forest:
         self.servers: dict[str, set[str]] = {}
         self.dirty: set[str] = set()
         self.new_left: list[tuple[str, str, Left]] = []
+        self.lineage = Lineage()
         self._children: dict[str, set[str]] = {}
 
     def get(self, session: str) -> Session | None:

@@ -28,7 +28,9 @@ from receiver.events import (
     CallHinted,
     CallsCounted,
     CallTold,
+    ChildTold,
     CopyTold,
+    Discarded,
     EndTold,
     ForkTold,
     LinesTold,
@@ -73,7 +75,7 @@ _FIELDS = {t: _fields(t) for t in (CallTold, UnnamedCallTold, RequestTold, Permi
 
 def mentioned(event: Told) -> tuple[str, ...]:
     """The sessions whose facts an event can change."""
-    if isinstance(event, (CallTold, UnnamedCallTold)) and event.child:
+    if isinstance(event, (CallTold, ChildTold, UnnamedCallTold)) and event.child:
         return (event.session, event.child)
     if isinstance(event, SessionTold) and event.parent:
         return (event.session, event.parent)
@@ -96,6 +98,7 @@ class Taking:
             EndTold: self._ended,
             NoteTold: self._note,
             CallTold: self._call,
+            ChildTold: take_started,
             UnnamedCallTold: self._unnamed,
             CallHinted: self._hint,
             CallsCounted: self._counted,
@@ -111,6 +114,8 @@ class Taking:
         if isinstance(event, ServerTold):
             forest.servers.setdefault(source.producer, set()).add(event.server)
             return None
+        if isinstance(event, Discarded):
+            return event.reason
         take = self._take.get(type(event))
         return take(forest, source, event) if take is not None else None
 

@@ -3,9 +3,10 @@ spans of which a handful tell of a tree.
 
 Of the lines, `created` holds the session as `session.created` has it, its parent too; `loop`, `exiting loop` and
 `cancel` frame a turn. They are told again as the relay's events, so that they are read in one place. Of the spans,
-`Tool.execute` names session, call and tool; the AI SDK's come along where `experimental.openTelemetry` is on. Every
-other span is not known here, and is handed on. No `Tool.execute` names a task's child: its call is found by times
-(core/links.py), for which a child's `created` and `exiting loop` are as good as the relay's events.
+`Tool.execute` names session, call and tool; the AI SDK's come along where `experimental.openTelemetry` is on. No
+`Tool.execute` names a task's child, but what a child does lies below it, by way of spans that name nobody (PATHS):
+those and the lines `created` and `loop`, which are written in one of them, state the link (core/lineage.py). They and
+every other span are handed on. Where one of the way is missing the call is found by times (core/links.py).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import replace
 from receiver.dialects import ai_sdk, event_relay
 from receiver.dialects.reading import LATEST, MS, Wanted, as_id, as_text, from_json, record_time
 from receiver.dialects.tool_errors import child_of_error, error_type
-from receiver.events import SPAN, CallTold, Discarded, SessionTold, Told
+from receiver.events import SPAN, CallTold, Discarded, SessionTold, SpanTold, Told
 from receiver.model import STATUS_ERROR, LogRecord, SpanRecord, Value
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
@@ -25,6 +26,14 @@ SCOPE = "opencode"
 _OF_AGENT = "opencode.client"  # in the resource of what OpenCode itself sends, and of no plugin
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|\bundefined\b')
 _UNDEFINED = "undefined"  # the lines print objects as JSON, but for this
+# between a child's first span or a call of its and Tool.execute(task): a new child's creation; its turn (also one that
+# was taken up again, or that runs in the background); a call of its turn; a task that a command made
+_CREATION = ("Session.createNext", "Session.create", "TaskTool.execute")
+_TURN = ("SessionPrompt.run", "SessionRunState.ensureRunning", "SessionPrompt.loop", "SessionPrompt.prompt")
+_TASK = ("TaskTool.runTask", "BackgroundJob.fork", "BackgroundJob.start", "TaskTool.execute")
+_CALLS = ("SessionTools.resolve", "SessionPrompt.handleSubtask")
+PATHS = frozenset((*_CREATION, *_TURN, *_TASK, *_CALLS))
+_IN_A_PATH = ("created", "loop")
 Line = Mapping[str, Value]
 
 
@@ -39,7 +48,8 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
             return tuple(_stream(record, line)) or (Discarded(reason="not_of_the_tree"),)
         if (tell := _EVENTS.get(as_text(body[0]) or "")) and (event := tell(line)):
             name, properties = event
-            return event_relay.logs(replace(record, event_name=name, body=properties, attributes={}), wanted)
+            told = event_relay.logs(replace(record, event_name=name, body=properties, attributes={}), wanted)
+            return (*(told or ()), *_written_in(record, line)) if body[0] in _IN_A_PATH else told
     return (Discarded(reason="not_of_the_tree"),)
 
 
@@ -74,6 +84,12 @@ _EVENTS: dict[str, Callable[[Line], tuple[str, Line] | None]] = {
 }
 
 
+def _written_in(record: LogRecord, line: Line) -> Iterator[Told]:
+    session = as_id(line.get("id") or line.get("session.id"))
+    if session and len(record.trace_id) == 16 and len(record.span_id) == 8:
+        yield SpanTold(span=record.trace_id + record.span_id, session=session)
+
+
 def _stream(record: LogRecord, line: Line) -> Iterator[Told]:
     """A model is asked. For a title (`small`) it is another one, under another agent's name."""
     session, time = as_id(line.get("session.id")), record_time(record)
@@ -93,7 +109,13 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
         return None
     if span.name.startswith("ai."):
         return ai_sdk.told(span, wanted)
+    if span.name in PATHS:
+        return (SpanTold(span=span.trace_id + span.span_id, parent=_parent(span)),)
     return _tool_execute(span) if span.name == "Tool.execute" else None
+
+
+def _parent(span: SpanRecord) -> bytes:
+    return span.trace_id + span.parent_span_id if span.parent_span_id else b""
 
 
 def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
@@ -116,4 +138,7 @@ def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
         error=error,
         child=child_of_error(error) if error and tool == "task" else None,
     )
-    return (told,)
+    lineage = SpanTold(
+        span=span.trace_id + span.span_id, parent=_parent(span), session=session, call=call if tool == "task" else ""
+    )
+    return told, lineage

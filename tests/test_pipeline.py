@@ -211,7 +211,7 @@ async def test_what_is_sent_while_it_stops_is_refused_and_what_was_taken_before_
 
 # streaming equals batch
 
-CAPTURES = ["parallel-nested", "plugin-spans"]
+CAPTURES = ["parallel-nested", "plugin-spans", "native-export", "native-resumed"]
 
 
 @pytest.mark.parametrize("name", CAPTURES)
@@ -255,6 +255,19 @@ async def test_few_sessions_in_memory_give_the_spans_of_many(start):
     await running.run_out()
     assert await running.spans() == expected(*requests, *recorded("parallel-nested"))
     assert await running.pipeline.ask(lambda woods, _: len(woods.forest.sessions)) <= 3
+
+
+@pytest.mark.parametrize("name", ["native-export", "native-resumed"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_few_spans_in_memory_state_the_links_of_many(start, monkeypatch, name, seed):
+    monkeypatch.setattr("receiver.woods.SPANS", 0)
+    records = singles(recorded(name))
+    random.Random(seed).shuffle(records)
+    running = await start(limits=Limits(step_items=5))
+    await running.send(*records)
+    await running.run_out()
+    assert await running.spans() == expected(*recorded(name))
+    assert await running.pipeline.ask(lambda woods, _: len(woods.forest.lineage.spans)) == 0
 
 
 async def test_what_is_late_for_a_closed_session_hangs_in_its_trace(start):

@@ -20,7 +20,7 @@ from receiver.database import FILE
 from receiver.errors import ConfigError, UnavailableError
 from receiver.model import Request
 from receiver.storage import SQLiteStore
-from receiver.store import NO_EXPORTER, Outgoing, QueueSize, SessionRow, Step
+from receiver.store import NO_EXPORTER, Outgoing, QueueSize, SessionRow, SpanRow, Step
 
 ALL = (10_000, 1 << 40)
 
@@ -121,6 +121,18 @@ def test_what_left_is_remembered_with_its_session_and_found_by_its_key(store):
     store.commit(Step(sessions=[session("a"), session("b")], left=[("a", "call:1", b"x"), ("b", "call:1", b"y")]))
     assert store.left("a") == [("call:1", b"x")]
     assert store.holders("call:1", 10) == ["a", "b"]
+
+
+def test_spans_are_found_by_their_id_and_by_what_they_lie_below(store):
+    rows = [SpanRow(b"a", b"", "ses_a", "c1"), SpanRow(b"b", b"a", "", ""), SpanRow(b"c", b"a", "ses_c", "")]
+    store.commit(Step(spans=rows, at=10))
+    assert store.spans([b"c", b"x", b"a"]) == [rows[0], rows[2]]
+    assert store.spans_below([b"a", b"c"]) == rows[1:]
+    known = SpanRow(b"b", b"a", "ses_b", "")
+    store.commit(Step(spans=[known], at=20))
+    assert store.spans([b"b"]) == [known]
+    store.purge(20)
+    assert store.spans([b"a", b"b", b"c"]) == [known]
 
 
 def test_a_purge_takes_what_closed_long_ago_and_nothing_else(store):
@@ -249,7 +261,7 @@ def test_a_store_of_another_version_is_refused_and_let_go(tmp_path):
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         db.execute("PRAGMA user_version = 99")
     for _ in range(2):  # the second time too: the refusal does not keep the folder
-        with pytest.raises(ConfigError, match=r"file_storage::directory: .*schema 99, this one reads 1"):
+        with pytest.raises(ConfigError, match=r"file_storage::directory: .*schema 99, this one reads 2"):
             SQLiteStore(tmp_path)
 
 

@@ -4,20 +4,22 @@ call's own record had named it. Who told plays no part: it is a span or a line o
 
 from __future__ import annotations
 
-from receiver.core.facts import learn
+from receiver.core.facts import Item, learn
 from receiver.core.forest import Forest
 from receiver.core.history import is_older
+from receiver.core.ids import creation_time
 from receiver.events import SPAN, ChildTold
 
 
 def take_started(forest: Forest, _: object, event: ChildTold) -> str | None:
-    """Merge one link. Returns why it added nothing: a call without a record of its own left before, or never was."""
-    session = forest.open(event.session)
-    call = session.calls.get(event.call)
-    if not is_older(event.child, event.session, call.start if call else 0):
+    """Merge one link. Returns why it added nothing."""
+    near = creation_time(event.session, 1) or 0  # ids repeat every two years; which ones are meant plays no part here
+    if not is_older(event.child, event.session, near):
         forest.adopt(event.child, event.session, SPAN)
+    session = forest.open(event.session)
     forest.dirty.update((event.session, event.child))
-    if call is None:
+    if forest.has_left(event.session, f"call:{event.call}"):
         return "already_left"
+    call = session.calls.setdefault(event.call, Item(key=event.call, facts={}))
     learn(call.facts, "child", SPAN, event.child)
     return None

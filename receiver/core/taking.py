@@ -17,6 +17,7 @@ from receiver.core.history import is_older
 from receiver.core.ids import creation_time
 from receiver.core.remote import learn_remote
 from receiver.core.settings import SECOND, BuilderSettings
+from receiver.core.started import take_started
 from receiver.core.tallies import MOST_POINTS
 from receiver.core.turns import learn_rest
 from receiver.events import (

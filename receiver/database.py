@@ -17,7 +17,15 @@ FILE = "receiver.db"
 VERSION = 2
 _VACUUM_PAGES = 4096  # at once, so that nothing waits long behind it
 
-_SCHEMA = """
+_SPANS = """
+CREATE TABLE span (
+    id BLOB PRIMARY KEY, parent BLOB NOT NULL, session TEXT NOT NULL, call TEXT NOT NULL, touched INTEGER NOT NULL
+    ) WITHOUT ROWID;
+CREATE INDEX span_parent ON span (parent);
+CREATE INDEX span_touched ON span (touched);
+"""
+
+_SCHEMA = f"""
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, items INTEGER NOT NULL, arrival INTEGER NOT NULL,
     body BLOB NOT NULL);
@@ -32,11 +40,6 @@ CREATE TABLE gone (
     session TEXT NOT NULL, key TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (session, key)) WITHOUT ROWID;
 CREATE INDEX gone_key ON gone (key);
 CREATE TABLE server (producer TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (producer, name)) WITHOUT ROWID;
-CREATE TABLE span (
-    id BLOB PRIMARY KEY, parent BLOB NOT NULL, session TEXT NOT NULL, call TEXT NOT NULL, touched INTEGER NOT NULL
-    ) WITHOUT ROWID;
-CREATE INDEX span_parent ON span (parent);
-CREATE INDEX span_touched ON span (touched);
 CREATE TABLE queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
     body BLOB NOT NULL, at INTEGER NOT NULL);
@@ -44,7 +47,10 @@ CREATE INDEX queue_exporter ON queue (exporter, id);
 CREATE TABLE set_aside (
     id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
     body BLOB NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL);
+{_SPANS}
 """
+
+_FROM_1 = _SPANS  # what version 1 did not have
 
 
 class Database:
@@ -80,6 +86,8 @@ class Database:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version == 1:
+            db.executescript(f"BEGIN; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
             raise ConfigError(
                 f"extensions::file_storage::directory: {self._path} was written by another version of this program "

@@ -265,6 +265,16 @@ def test_a_store_of_another_version_is_refused_and_let_go(tmp_path):
             SQLiteStore(tmp_path)
 
 
+def test_a_store_of_schema_1_is_brought_up_to_date(tmp_path):
+    SQLiteStore(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.executescript("DROP TABLE span; PRAGMA user_version = 1")
+    SQLiteStore(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        assert db.execute("SELECT count(*) FROM span").fetchone() == (0,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+
+
 def test_a_folder_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file_storage::directory: .*file/store cannot be used"):

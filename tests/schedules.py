@@ -21,7 +21,13 @@ from receiver.model import LogRecord, Resource, Scope, Span
 from tests.factories import NOON, session_id
 from tests.virtual import batch
 
-PROFILES = ("devtheops", "claude-code profile", "gcornut", "gcornut, names redacted")
+PROFILES = (
+    "devtheops",
+    "claude-code profile",
+    "gcornut",
+    "gcornut, names redacted",
+    "gcornut, claude-code profile",
+)
 _PLUGIN = Source(producer="plugin", key="k1", resource=b"", wait=plugin_otel.FLUSH, arrival=0)
 _AGENTS = ("general", "explore")
 _SCOPES = {
@@ -29,6 +35,7 @@ _SCOPES = {
     "claude-code profile": "com.opencode.claude_code_compat",
     "gcornut": "com.opencode.telemetry.events",
     "gcornut, names redacted": "com.opencode.telemetry.events",
+    "gcornut, claude-code profile": "com.anthropic.claude_code.events",
 }
 
 
@@ -135,13 +142,14 @@ class Play:
         attributes = {"event.name": name, "session.id": session, "project.id": "p1", **told}
         scope = Scope(_SCOPES[self.profile])
         at, observed = _ns(time), _ns(emitted)
-        record = LogRecord(Resource({}), scope, at, observed, "", attributes, name, trace)
+        body = f"claude_code.{name}" if "claude" in self.profile else name
+        record = LogRecord(Resource({}), scope, at, observed, "", attributes, body, trace)
         self.schedule.records.append(record)
 
     def _created(self, session: str, at: float, agent: str | None, named: str) -> None:
         if self.profile == "devtheops":
             self._tell("session.created", session, at, at + 5, b"", is_subagent=agent is not None)
-        elif self._is_gcornut:
+        elif self._is_gcornut and self.profile != "gcornut, claude-code profile":
             title = f"{named} (@{agent} subagent)" if agent else "a title"
             late = at + self.random.uniform(10, 18) * self.load
             self._tell("session.created", session, late, late, b"", **{"session.title": title})
@@ -195,6 +203,8 @@ class Play:
         return self.profile.startswith("gcornut")
 
     def _name(self, tool: str) -> str:
+        if self.profile == "gcornut, claude-code profile":
+            return tool.capitalize()
         return "redacted" if self.profile == "gcornut, names redacted" else tool
 
     def _bash(self, session: str, at: float, lasts: float, trace: bytes) -> None:

@@ -12,6 +12,7 @@ from receiver.core.builder import Builder, has_open_content
 from receiver.core.facts import Left, Session
 from receiver.core.forest import Forest
 from receiver.core.lineage import MOST, Kin, Lineage
+from receiver.core.lost import has_free_task
 from receiver.core.taking import Source
 from receiver.events import SpanTold, Told
 from receiver.store import SessionRow, SpanRow, Step, Store
@@ -83,14 +84,14 @@ class Woods:
             self.forest.lineage.put(row.id, Kin(row.parent, row.session, row.call))
 
     def load_trees(self, sessions: Iterable[str]) -> None:
-        """Have the whole trees of these sessions at hand; of an undecided one also what may turn out above it."""
+        """Have the whole trees of these sessions at hand; also what may turn out above or below them."""
         self.load(sessions)
         roots = {self._climb(s).id for s in sessions if s in self.forest.sessions}
         for root in sorted(roots):
             self._descend(root)
             session = self.forest.sessions[root]
             self.load_producer(session.producer)
-            if not (session.is_stated_root or session.closed):
+            if self._may_have_lost(session):
                 self._load_neighbours(session)
             if session.history or session.get("origin"):
                 self._load_origins(session)
@@ -117,6 +118,11 @@ class Woods:
         for session in seen:
             self._used.pop(session, None)
             self._used[session] = None
+
+    def _may_have_lost(self, root: Session) -> bool:
+        """Whether a tree may turn out to hang below another one, or another one below it."""
+        undecided = not (root.is_stated_root or root.closed)
+        return undecided or any(has_free_task(self.forest, s) for s in self.forest.below(root.id))
 
     def _load_neighbours(self, session: Session) -> None:
         if session.producer in self._with_neighbours:

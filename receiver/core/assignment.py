@@ -44,15 +44,16 @@ def _components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], 
     for a, b in costs:
         by_left.setdefault(a, []).append(b)
         by_right.setdefault(b, []).append(a)
-    while by_left:
+    for first in sorted(by_left, key=repr):
         group: dict[A, list[B]] = {}
-        waiting = [min(by_left, key=repr)]
+        waiting = [first] if first in by_left else []
         while waiting:
             a = waiting.pop()
             if a in by_left:
                 group[a] = by_left.pop(a)
                 waiting.extend(x for b in group[a] for x in by_right[b])
-        yield {(a, b): costs[a, b] for a, bs in sorted(group.items(), key=repr) for b in sorted(bs, key=repr)}
+        if group:
+            yield {(a, b): costs[a, b] for a, bs in sorted(group.items(), key=repr) for b in sorted(bs, key=repr)}
 
 
 def _alternatives(costs: Mapping[tuple[A, B], int], margin: int, alone: int, doubt: int) -> dict[A, set[B | None]]:
@@ -133,14 +134,20 @@ def _augment(price: Sequence[Sequence[int]], height: int, width: int) -> list[in
 
 
 def _greedy(costs: Mapping[tuple[A, B], int], lefts: Sequence[A], margin: int, alone: int) -> dict[A, set[B | None]]:
+    by_left: dict[A, list[tuple[B, int]]] = {}
+    by_right: dict[B, list[tuple[A, int]]] = {}
+    for (a, b), price in costs.items():
+        by_left.setdefault(a, []).append((b, price))
+        by_right.setdefault(b, []).append((a, price))
     taken: dict[A, B] = {}
+    given: set[B] = set()
     for (a, b), price in sorted(costs.items(), key=lambda kv: (kv[1], repr(kv[0]))):
-        if a in taken or b in taken.values() or price + max(margin, 0) > alone:
+        if a in taken or b in given or price + max(margin, 0) > alone:
             continue
-        rivals = [
-            p for (x, y), p in costs.items() if (x == a) != (y == b) and x not in taken and y not in taken.values()
-        ]
+        rivals = [p for y, p in by_left[a] if y != b and y not in given]
+        rivals += [p for x, p in by_right[b] if x != a and x not in taken]
         if all(p > price + margin for p in rivals):
             taken[a] = b
-    open_: dict[A, set[B | None]] = {a: {None, *(y for x, y in costs if x == a)} for a in lefts if a not in taken}
+            given.add(b)
+    open_: dict[A, set[B | None]] = {a: {None, *(y for y, _ in by_left[a])} for a in lefts if a not in taken}
     return {**open_, **{a: {b} for a, b in taken.items()}}

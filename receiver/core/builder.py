@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from receiver.core import counted, hints, links, lost, markers, metered, turns, unnamed
 from receiver.core.candidates import task_call
@@ -118,7 +119,7 @@ class _Tree:
         self._find_quiet()
         for session in self.members:
             if session.id in self.closing and metered.settle(session, self.settings):
-                self.lost.changed()
+                self.lost.changed(session)
         if self._is_decided() or self.root.id not in self.closing or not self.root.get("metered"):
             return
         others = [s for _, s in sorted(self.forest.sessions.items()) if s.producer == self.root.producer]
@@ -133,7 +134,7 @@ class _Tree:
         self.forest.adopt(self.root.id, parent.id, INFERRED)
         self.outcome.inferred["parent"] += 1
         self.forest.dirty.add(parent.id)
-        self.lost.changed()
+        self.lost.changed(self.root, parent)
 
     def decide(self) -> None:
         """Hang the tree below the call that its times point at, if nobody states a root or a parent for so long."""
@@ -143,7 +144,7 @@ class _Tree:
         if self.root.id in self.closing and (found := self.lost.unplaced(self.root.producer).parent(self.root)):
             self.outcome.inferred["parent"] += 1
             self.forest.adopt(self.root.id, found, INFERRED)
-            self.lost.changed()
+            self.lost.placed(self.root)
 
     def run(self) -> None:
         """Let leave what is due, close what is quiet, and say when to look again."""
@@ -302,15 +303,16 @@ class _Tree:
         if call.get("tool") not in links.MAYBE_TASKS or call.get("child") or unnamed.is_placed(call):
             return False
         mine = task_call(session, call)
-        return any(lost.may_start(self.forest, mine, child) for child in self._waiting_below(session))
+        own = {m.id for m in self.members}
+        others = (o for o in self.lost.unplaced(self.root.producer).near(mine) if o.id not in own)
+        waiting = chain(self._waiting_children(session), others)
+        return any(lost.may_start(self.forest, mine, child) for child in waiting)
 
-    def _waiting_below(self, session: Session) -> list[Session]:
-        """The sessions that are not closing yet and may turn out to be this one's children."""
+    def _waiting_children(self, session: Session) -> list[Session]:
+        """The children that no call names and that are not closing yet."""
         if session.id not in self._waiting:
-            own = {m.id for m in self.members}
-            others = [o for o in self.lost.unplaced(self.root.producer).sessions if o.id not in own]
             children = lost.lost_children(self.forest, session)
-            self._waiting[session.id] = [*(c for c in children if c.id not in self.closing), *others]
+            self._waiting[session.id] = [c for c in children if c.id not in self.closing]
         return self._waiting[session.id]
 
     # when to look again

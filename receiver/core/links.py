@@ -27,8 +27,10 @@ How often this finds the call, and how often it is wrong, is counted on randomiz
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from receiver.core.assignment import alternatives
 from receiver.core.settings import MILLISECOND, SECOND
@@ -121,9 +123,11 @@ def _fitting(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[Child
     """The calls that each child may belong to, by matchings that are about as good as the best; none where one of them
     leaves it alone."""
     costs: dict[tuple[Child, TaskCall], int] = {}
-    free = [c for c in calls if not c.child]
+    free = sorted((c for c in calls if not c.child), key=attrgetter("start"))
     for child in children:
-        for call in free:
+        begin = bisect_left(free, child.start - AFTER_START, key=attrgetter("start"))
+        until = bisect_right(free, child.start + BEFORE_START, key=attrgetter("start"))
+        for call in free[begin:until]:
             price = cost(child, call)
             if price is not None:
                 costs[child, call] = price

@@ -5,7 +5,9 @@ that may belong to one another are decided together.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 from receiver.core import links
 from receiver.core.candidates import counted_tasks, task_calls, task_reports, turns
@@ -60,6 +62,19 @@ def has_free_task(forest: Forest, session: Session) -> bool:
     return any(not c.child for c in task_calls(forest, session))
 
 
+class Starts:
+    """Whose anything started at what time (ns)."""
+
+    def __init__(self, starts: Iterable[tuple[int, str]]) -> None:
+        self._starts = sorted(starts)
+
+    def between(self, first: int, last: int) -> set[str]:
+        """The sessions of which anything started between these, and at these."""
+        begin = bisect_left(self._starts, first, key=itemgetter(0))
+        until = bisect_right(self._starts, last, key=itemgetter(0))
+        return {session for _, session in self._starts[begin:until]}
+
+
 class Lost:
     """The sessions without a place, by producer, as they are until something changes."""
 
@@ -73,55 +88,109 @@ class Lost:
             self._unplaced[producer] = Unplaced(self._forest, producer)
         return self._unplaced[producer]
 
-    def changed(self) -> None:
-        """One has found its place."""
-        self._unplaced.clear()
+    def changed(self, *sessions: Session) -> None:
+        """More is known of these."""
+        for session in sessions:
+            if session.producer in self._unplaced:
+                self._unplaced[session.producer].changed(session)
+
+    def placed(self, session: Session) -> None:
+        """This one has found its place."""
+        if session.producer in self._unplaced:
+            self._unplaced[session.producer].placed(session)
 
 
 class Unplaced:
-    """The sessions of one producer that have no place yet, and the calls that may have started them."""
+    """The sessions of one producer that have no place yet, and the calls that may have started them. Who may belong to
+    whom is looked up by when it started, since a busy producer has thousands of both; what is known of one session is
+    kept until that session changes."""
 
     def __init__(self, forest: Forest, producer: str) -> None:
-        self.sessions = undecided(forest, producer)
         self._forest = forest
-        self._callers = (
-            [s for _, s in sorted(forest.sessions.items()) if s.producer == producer] if self.sessions else []
-        )
+        self._producer = producer
         self._calls: dict[str, list[links.TaskCall]] = {}
         self._turns: dict[str, list[links.Child]] = {}
         self._rivals: dict[str, list[Session]] = {}
+        self._parents: dict[str, dict[str, str]] = {}
+        self._look()
+
+    def _look(self) -> None:
+        self.sessions = undecided(self._forest, self._producer)
+        self._places = {s.id: place for place, s in enumerate(self.sessions)}
+        self._by_turn: Starts | None = None
+        self._by_call: Starts | None = None
+
+    def changed(self, session: Session) -> None:
+        """More is known of one: it may belong to others than before."""
+        self._calls.pop(session.id, None)
+        self._turns.pop(session.id, None)
+        self._rivals.clear()
+        self._parents.clear()
+        self._look()
+
+    def placed(self, session: Session) -> None:
+        """One has found its place, which matters to its rivals only."""
+        self._turns.pop(session.id, None)
+        for rival in self._rivals.get(session.id, ()):
+            self._rivals.pop(rival.id, None)
+            self._parents.pop(rival.id, None)
+        self._look()
 
     def callers(self, child: Session) -> list[Session]:
         """The sessions that have a call which may have started this one."""
-        return [s for s in self._callers if self._may_start(s, child)]
+        if not self.sessions:
+            return []
+        if self._by_call is None:
+            every = (s.id for s in self._forest.sessions.values() if s.producer == self._producer)
+            self._by_call = Starts((c.start, s) for s in every for c in self._calls_of(self._forest.sessions[s]))
+        near: set[str] = set()
+        for turn in self._turns_of(child):
+            near.update(self._by_call.between(turn.start - links.AFTER_START, turn.start + links.BEFORE_START))
+        found = (self._forest.sessions[s] for s in sorted(near))
+        return [s for s in found if self._may_start(s, child)]
 
     def rivals(self, child: Session) -> list[Session]:
         """This session and those that are decided with it: they may belong to the same calls, or to the same as one
         that may belong to the same calls, and so on."""
         if child.id not in self._rivals:
-            found, waiting = {child.id: child}, [child]
+            found, waiting, asked = {child.id: child}, [child], set[str]()
             while waiting:
-                for caller in self.callers(waiting.pop()):
-                    for other in (*self.sessions, *lost_children(self._forest, caller)):
-                        if other.id not in found and self._may_start(caller, other):
-                            found[other.id] = other
-                            waiting.append(other)
+                callers = [s for s in self.callers(waiting.pop()) if s.id not in asked]
+                asked.update(s.id for s in callers)
+                for caller in callers:
+                    lost = (c for c in lost_children(self._forest, caller) if self._may_start(caller, c))
+                    new = {s.id: s for s in (*self.started_by(caller), *lost) if s.id not in found}
+                    found.update(new)
+                    waiting.extend(new.values())
             together = [session for _, session in sorted(found.items())]
             self._rivals.update(dict.fromkeys(found, together))
         return self._rivals[child.id]
 
     def started_by(self, caller: Session) -> list[Session]:
         """The sessions without a place that a call of this one may have started."""
-        return [s for s in self.sessions if self._may_start(caller, s)]
+        near = {s for call in self._calls_of(caller) for s in self._near(call)}
+        found = (self.sessions[self._places[s]] for s in sorted(near))
+        return [s for s in found if self._may_start(caller, s)]
+
+    def near(self, call: links.TaskCall) -> list[Session]:
+        """The sessions without a place that began, or went on, at a time at which this call may have started them."""
+        return [self.sessions[self._places[s]] for s in sorted(self._near(call))]
 
     def parent(self, child: Session) -> str | None:
         """The session whose call started this one, where the times decide it."""
         rivals = self.rivals(child)
-        callers = {s.id: s for rival in rivals for s in self.callers(rival)}
-        children = [turn for rival in rivals for turn in self._turns_of(rival)]
-        calls = [c for s in callers.values() for c in self._calls_of(s)]
-        found = links.infer_parents(children, calls).get(child.id)
+        if child.id not in self._parents:
+            callers = {s.id: s for rival in rivals for s in self.callers(rival)}
+            children = [turn for rival in rivals for turn in self._turns_of(rival)]
+            calls = [c for s in callers.values() for c in self._calls_of(s)]
+            self._parents.update(dict.fromkeys((r.id for r in rivals), links.infer_parents(children, calls)))
+        found = self._parents[child.id].get(child.id)
         return None if found is None or self._is_below(child.id, found) else found
+
+    def _near(self, call: links.TaskCall) -> set[str]:
+        if self._by_turn is None:
+            self._by_turn = Starts((t.start, s.id) for s in self.sessions for t in self._turns_of(s))
+        return self._by_turn.between(call.start - links.BEFORE_START, call.start + links.AFTER_START)
 
     def _may_start(self, caller: Session, child: Session) -> bool:
         calls = self._calls_of(caller)

@@ -205,14 +205,10 @@ class _Tree:
         unplaced = self.lost.unplaced(self.root.producer) if self._is_concerned() else None
         if unplaced is None:
             return
-        if not self._is_decided():
-            rivals = [self._deadline_below(r) for r in unplaced.rivals(self.root) if r is not self.root]
-            self.quiet[self.root.id].until = max([self.quiet[self.root.id].until, *rivals])
         own = {m.id for m in self.members}
         for session in reversed(self.members):
-            started = [other for other in unplaced.started_by(session) if other.id not in own]
-            decided_with = {r.id: r for other in started for r in unplaced.rivals(other) if r.id not in own}
-            waits = [self._deadline_below(rival) for rival in decided_with.values()]
+            others = [other for other in unplaced.waits_for(session) if other.id not in own]
+            waits = [self._deadline_below(other) for other in others]
             waits += [self.quiet[c.id].until for c in self.forest.children(session.id) if c.id in self.quiet]
             self.quiet[session.id].until = max([self.quiet[session.id].until, *waits])
 

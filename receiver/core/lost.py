@@ -111,11 +111,13 @@ class Unplaced:
         self._calls: dict[str, list[links.TaskCall]] = {}
         self._turns: dict[str, list[links.Child]] = {}
         self._rivals: dict[str, list[Session]] = {}
+        self._waits: dict[str, list[Session]] = {}
         self._parents: dict[str, dict[str, str]] = {}
         self._look()
 
     def _look(self) -> None:
         self.sessions = undecided(self._forest, self._producer)
+        self._waits.clear()
         self._places = {s.id: place for place, s in enumerate(self.sessions)}
         self._by_turn: Starts | None = None
         self._by_call: Starts | None = None
@@ -171,6 +173,22 @@ class Unplaced:
         near = {s for call in self._calls_of(caller) for s in self._near(call)}
         found = (self.sessions[self._places[s]] for s in sorted(near))
         return [s for s in found if self._may_start(caller, s)]
+
+    def waits_for(self, session: Session) -> list[Session]:
+        """The sessions that must be quiet before this one may close: those that it may have started, the rivals of
+        these and its own, and so on below them."""
+        if session.id not in self._waits:
+            found: dict[str, Session] = {session.id: session}
+            waiting = [session]
+            while waiting:
+                at = waiting.pop()
+                rivals = self.rivals(at) if at.id in self._places else []
+                started = [s for below in self._forest.below(at.id) for s in self.started_by(below)]
+                new = {s.id: s for s in (*rivals, *started) if s.id not in found}
+                found.update(new)
+                waiting.extend(new.values())
+            self._waits[session.id] = [s for key, s in sorted(found.items()) if key != session.id]
+        return self._waits[session.id]
 
     def near(self, call: links.TaskCall) -> list[Session]:
         """The sessions without a place that began, or went on, at a time at which this call may have started them."""

@@ -170,7 +170,7 @@ class Closing:
         if not session.closed:
             return []
         last = session.closed[-1]
-        of_turns = self._settings.trace_mode == "turn" and not self._view.is_cut(session, segment.start)
+        of_turns = self._settings.trace_mode == "turn" and not self._view.is_cut(session, last.start, segment.start)
         kind = sc.LINK_TURN if of_turns else sc.LINK_CONTINUED
         return [Link(last.trace, session_span_id(session.id, last.number), ((sc.LINK_TYPE, kind),))]
 
@@ -209,13 +209,13 @@ class Closing:
 
     def _left_in(self, session: Session, segment: Segment) -> dict[str, Left]:
         left = ((k, r) for k, r in self._forest.left_of(session.id).items() if not k.startswith("counted:"))
-        return {k: r for k, r in left if segment.start <= r.start <= segment.own_end}
+        return {k: r for k, r in left if _is_in(r, segment, segment.own_end)}
 
     def _ends_in(self, session: Session, segment: Segment) -> list[int]:
         """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
         _, until = self._reign_of(session, segment)
         left = self._forest.left_of(session.id)
-        return [r.end for k, r in left.items() if segment.start <= r.start < until and not k.startswith("counted:")]
+        return [r.end for k, r in left.items() if _is_in(r, segment, until - 1) and not k.startswith("counted:")]
 
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
         trace = self._view.seat_in(session, segment, segment.start).trace
@@ -311,6 +311,11 @@ class Closing:
             return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
         last_answer = max(answers, key=lambda r: (r.end, r.start, not r.failed, r.label), default=None)
         return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
+
+
+def _is_in(left: Left, segment: Segment, until: int) -> bool:
+    """Whether something left in a segment; where that is not kept, whether it began in it."""
+    return left.segment == segment.number if left.segment else segment.start <= left.start <= until
 
 
 def _is_same(counted: Note, told: Note) -> bool:

@@ -83,6 +83,8 @@ class Closing:
             if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
                 return
             self._write(session, segment)
+            if not segment.turned:
+                self._view.keep_cuts(self._view.top(session), segment.until + 1)
             session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
             session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.until}
             self._remember_series(session, segment.until)
@@ -220,9 +222,17 @@ class Closing:
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
         trace = self._view.seat_in(session, segment, segment.start).trace
         found: list[int] = []
-        for child in self._forest.children(session.id):
-            for closed in child.closed:
-                above = self._view.seat_above(child, trace, closed.start) if closed.trace == trace else None
+        seen, waiting = {session.id}, list(self._forest.children(session.id))
+        while waiting:
+            child = waiting.pop()
+            if child.id in seen:
+                continue
+            seen.add(child.id)
+            inside = [closed for closed in child.closed if closed.trace == trace]
+            if not inside:  # what is below it in this trace hangs here
+                waiting.extend(self._forest.children(child.id))
+            for closed in inside:
+                above = self._view.seat_above(child, trace, closed.start)
                 if above is not None and above.session is session and above.number == segment.number:
                     found.append(closed.end)
         return found

@@ -1,9 +1,9 @@
 """Cuts: the moments (ns) at which the trace of a session at its top is full, or old, and goes on in the next one.
 
 A cut divides by beginnings: what began before it stays in the trace before it, however long it goes on, and every later
-look says the same. So a cut lies after the beginning of everything that has left, and once something leaves beyond a cut
-this one is kept (Session.cuts). One by number falls after the last thing that has left, and is kept at once. One by age
-falls `max_trace_age` after its trace began; where nothing happens then, the next trace begins with what comes next.
+look says the same. So a cut lies after the beginning of all that has left, and is kept (Session.cuts) once something
+has left beyond it, or the trace before it is closed. One by number falls after the last thing that has left, and is
+kept at once. One by age falls `max_trace_age` after its trace began; the next begins with what happens then or next.
 """
 
 from __future__ import annotations

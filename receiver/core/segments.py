@@ -296,8 +296,9 @@ class TreeView:
         return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.begins(session, time)
 
     def keep_cuts(self, top: Session, start: int) -> None:
-        """Something leaves from a segment of a session at the top that began at a moment (ns)."""
+        """Something has left of a session at the top that was divided at a moment (ns), or before."""
         cuts.keep(top, self._cuts_of(top), start)
+        self._forest.dirty.add(top.id)
 
     def _cuts_by_age(self, top: Session) -> set[int]:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""

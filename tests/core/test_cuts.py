@@ -11,6 +11,7 @@ from receiver.core import cuts
 from receiver.core.facts import Pin, Session
 from receiver.core.parts import Run
 from receiver.core.settings import SECOND
+from receiver.core.taking import Source
 from receiver.model import Span
 from tests.factories import NOON, RELAY, SETTINGS, ASession, a_session, at
 from tests.laws import attribute, is_session, violations
@@ -20,11 +21,11 @@ YOUNG = replace(SETTINGS, max_trace_age=45 * SECOND)
 SMALL = replace(SETTINGS, max_spans_per_trace=3)
 
 
-def streamed(settings, *told: tuple[float, ASession]) -> list[Span]:
+def streamed(settings, *told: tuple[float, ASession], source: Source = RELAY) -> list[Span]:
     """What leaves if sessions tell something at these moments (s)."""
     stream = Stream(settings, now=NOON)
     for time, session in told:
-        stream.until(at(time)).tell(RELAY, *session.told)
+        stream.until(at(time)).tell(source, *session.told)
     spans = stream.drain().spans
     assert violations(spans) == []
     return spans
@@ -67,6 +68,32 @@ class TestWhatIsToldLater:
         before = a_session().call("read", 107, 122, call="before").call("bash", 0.5, 130, call="long").idle(130)
         spans = streamed(YOUNG, (40, first), (120, late), (130, before))
         assert named(spans, "before").trace_id == session_span(spans, "ses_a", 2).trace_id
+
+
+class TestWhatHasClosed:
+    """Found by the laws: the first part of a trace had left, and nothing yet from beyond the cut that ended it."""
+
+    def test_the_cut_that_ended_a_closed_trace_is_kept(self):
+        stream = Stream(YOUNG, now=NOON)
+        stream.tell(RELAY, *a_session().created(0).request(1, 40).call("bash", 46, call="long").told).until(at(60))
+        (root,) = stream.forest.sessions.values()
+        assert [c.number for c in root.closed] == [1]
+        assert (root.pins, root.cuts) == ({}, [at(45)])
+
+    def test_it_divides_the_sessions_below_too(self):
+        told = [
+            (0, a_session().created(0)),
+            (44, a_session("ses_d").request(41, 44)),
+            (46, a_session("ses_c").note("session.error", 45.1)),
+            (46, a_session("ses_b").call("task", 40.1, 45.1, child="ses_c")),
+            (46, a_session().call("task", 40, 45.1, child="ses_b")),
+            (94, a_session("ses_e").call("bash", 74, 94)),
+            (94, a_session("ses_d").call("task", 46, 94, child="ses_e")),
+            (95, a_session().call("task", 94, 94.1, child="ses_d")),
+        ]
+        spans = streamed(YOUNG, *told, source=replace(RELAY, wait=6 * SECOND))
+        parts = [(attribute(s, sc.SESSION_ID), s.start) for s in spans if is_session(s)]
+        assert {("ses_a", at(45)), ("ses_d", at(45))} <= set(parts)
 
 
 class TestCuts:

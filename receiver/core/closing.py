@@ -83,6 +83,8 @@ class Closing:
             if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
                 return
             self._write(session, segment)
+            if not segment.turned:
+                self._view.keep_cuts(self._view.top(session), segment.until + 1)
             session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
             session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.until}
             self._remember_series(session, segment.until)
@@ -170,7 +172,7 @@ class Closing:
         if not session.closed:
             return []
         last = session.closed[-1]
-        of_turns = self._settings.trace_mode == "turn" and not self._view.is_cut(session, segment.start)
+        of_turns = self._settings.trace_mode == "turn" and not self._view.is_cut(session, last.start, segment.start)
         kind = sc.LINK_TURN if of_turns else sc.LINK_CONTINUED
         return [Link(last.trace, session_span_id(session.id, last.number), ((sc.LINK_TYPE, kind),))]
 
@@ -209,20 +211,28 @@ class Closing:
 
     def _left_in(self, session: Session, segment: Segment) -> dict[str, Left]:
         left = ((k, r) for k, r in self._forest.left_of(session.id).items() if not k.startswith("counted:"))
-        return {k: r for k, r in left if segment.start <= r.start <= segment.own_end}
+        return {k: r for k, r in left if _is_in(r, segment, segment.own_end)}
 
     def _ends_in(self, session: Session, segment: Segment) -> list[int]:
         """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
         _, until = self._reign_of(session, segment)
         left = self._forest.left_of(session.id)
-        return [r.end for k, r in left.items() if segment.start <= r.start < until and not k.startswith("counted:")]
+        return [r.end for k, r in left.items() if _is_in(r, segment, until - 1) and not k.startswith("counted:")]
 
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
         trace = self._view.seat_in(session, segment, segment.start).trace
         found: list[int] = []
-        for child in self._forest.children(session.id):
-            for closed in child.closed:
-                above = self._view.seat_above(child, trace, closed.start) if closed.trace == trace else None
+        seen, waiting = {session.id}, list(self._forest.children(session.id))
+        while waiting:
+            child = waiting.pop()
+            if child.id in seen:
+                continue
+            seen.add(child.id)
+            inside = [closed for closed in child.closed if closed.trace == trace]
+            if not inside:  # what is below it in this trace hangs here
+                waiting.extend(self._forest.children(child.id))
+            for closed in inside:
+                above = self._view.seat_above(child, trace, closed.start)
                 if above is not None and above.session is session and above.number == segment.number:
                     found.append(closed.end)
         return found
@@ -311,6 +321,11 @@ class Closing:
             return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
         last_answer = max(answers, key=lambda r: (r.end, r.start, not r.failed, r.label), default=None)
         return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
+
+
+def _is_in(left: Left, segment: Segment, until: int) -> bool:
+    """Whether something left in a segment; where that is not kept, whether it began in it."""
+    return left.segment == segment.number if left.segment else segment.start <= left.start <= until
 
 
 def _is_same(counted: Note, told: Note) -> bool:

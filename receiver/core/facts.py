@@ -41,8 +41,8 @@ def known(registers: Registers, field: str) -> Any:
 class Item(msgspec.Struct, gc=False):
     """A call, request or permission whose span has not left yet. `arrival` and `wait` are in ns of the receiver's
     clock: when it was last told of, and how much longer than `settle` its producer's other signals may take. `awaited`:
-    a child's span has left that hangs below it. For live markers: the earliest beginning that was told (ns), and when
-    it was first told of (`news`, receiver's clock; 0: never, or its marker has left)."""
+    a child's span has left that hangs below it, in `segment` (its number). For live markers: the earliest beginning
+    that was told (ns), and when it was first told of (`news`, receiver's clock; 0: never, or its marker has left)."""
 
     key: str
     facts: Registers
@@ -52,6 +52,7 @@ class Item(msgspec.Struct, gc=False):
     lines: dict[str, tuple[int, int]] = {}
     earliest: int = 0
     news: int = 0
+    segment: int = 0
 
     def get(self, field: str) -> Any:
         """The believed value of a fact, or None."""
@@ -149,7 +150,8 @@ class Note(msgspec.Struct, gc=False):
 class Left(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
     for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
-    `child` was reconstructed; `task` is what links ask of a task call besides its times (links.TOLD)."""
+    `child` was reconstructed; `task` is what links ask of a task call besides its times (links.TOLD);
+    `segment` is the number of the one that an item's span left in, 0 where it is none or was not kept."""
 
     start: int
     end: int
@@ -161,6 +163,7 @@ class Left(msgspec.Struct, gc=False, array_like=True):
     guessed: bool = False
     task: tuple[str, ...] = ()
     placed: bool = False
+    segment: int = 0
 
 
 class Stretch(msgspec.Struct, gc=False):

@@ -60,10 +60,10 @@ class Hanging:
         if made.call is None:
             loose = [self._link_to(parent, c, sc.LINK_CANDIDATE) for c in made.candidates]
             return Hung(below_session, made.inferred, loose)
-        of_call = self._view.seat(parent, made.call.start)
+        of_call = self._view.seat_of_call(parent, made.call.key, made.call.start)
         if (of_call.trace, of_call.number) != (above.trace, above.number):
             return Hung(below_session, made.inferred, [self._link_to(parent, made.call, sc.LINK_TASK)])
-        self._await(parent, made.call)
+        self._await(parent, made.call, of_call)
         return Hung(item_span_id("call", parent.id, made.call.key), made.inferred, [])
 
     def _made_by(self, session: Session, segment: Segment, parent: Session) -> _Made:
@@ -84,18 +84,20 @@ class Hanging:
                 inferred.append("parent")
         return _Made(call, [c for c in calls if c.key in candidates], inferred)
 
-    def _await(self, parent: Session, call: links.TaskCall) -> None:
-        """A span leaves that names the span of a task call: that one must leave too."""
+    def _await(self, parent: Session, call: links.TaskCall, seat: Seat) -> None:
+        """A span leaves that names the span of a task call: that one must leave too, in this place."""
         if (held := parent.calls.get(call.key)) is not None:
             held.awaited = True
+            held.segment = seat.number
             self._forest.dirty.add(parent.id)
 
     def _beside(self, session: Session, segment: Segment, parent: Session) -> Hung:
         """A child session in a trace of its own: linked to the task call that started it, or else to its parent."""
         made = self._made_by(session, segment, parent)
         if made.call is not None:
-            self._await(parent, made.call)
-            seat, link = self._view.seat(parent, made.call.start), self._link_to(parent, made.call, sc.LINK_TASK)
+            seat = self._view.seat_of_call(parent, made.call.key, made.call.start)
+            self._await(parent, made.call, seat)
+            link = self._link_to(parent, made.call, sc.LINK_TASK)
             self._leaving.pin(self._view.line(seat), max(seat.start, made.call.start))
             return Hung(b"", made.inferred, [link])
         seat = self._view.seat(parent, segment.start)
@@ -118,5 +120,5 @@ class Hanging:
         return Hung(parent.span if parent is not None else b"", [], links)
 
     def _link_to(self, session: Session, call: links.TaskCall, kind: str) -> Link:
-        trace = self._view.seat(session, call.start).trace
+        trace = self._view.seat_of_call(session, call.key, call.start).trace
         return Link(trace, item_span_id("call", session.id, call.key), ((sc.LINK_TYPE, kind),))

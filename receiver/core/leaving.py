@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from receiver import semconv as sc
-from receiver.core import links
+from receiver.core import cuts, links
 from receiver.core.candidates import agent_at, task_calls, turns
 from receiver.core.facts import Closed, Item, Left, Pin, Session, Stretch, learn, merge_stretch
 from receiver.core.forest import Forest
@@ -96,6 +96,9 @@ class Leaving:
                 remote = self.view.remote_parent(seat.segment) if is_root else None
                 pin = Pin(seat.segment.start, start, seat.trace, seat.root_segment, remote.span if remote else b"")
                 seat.session.pins[seat.number] = pin
+                if seat.session is self.view.top(seat.session):
+                    self.view.keep_cuts(seat.session, seat.segment.start)
+            pin.start = min(pin.start, seat.segment.start)
             pin.last = max(pin.last, start)
             self.forest.dirty.add(seat.session.id)
             if self.settings.trace_mode == "turn":
@@ -110,9 +113,10 @@ class Leaving:
                 _items(session, kind).pop(item.key, None)
                 self.outcome.discards[problem] += 1
                 return
-        place = self.place(session, item.start)
+        seat = self.view.seat_of(session, item.start, item.segment)
+        place = self.place_in(seat, item.start)
         place.resource = resource_of(session, item)
-        end = item.end or self._end_of(session, item)
+        end = item.end or self._end_of(seat, item)
         if not item.end:
             place.inferred.append("end")
             self.outcome.inferred["end"] += 1
@@ -121,12 +125,12 @@ class Leaving:
         if kind == "call":
             self.task_started(session, item)
         span = self._span(session, kind, item, place, end)
-        self.pin(self.view.line(self.view.seat(session, item.start)), span.start)
-        if not isinstance(self.view.at(session, item.start), Closed):
+        self.pin(self.view.line(seat), span.start)
+        if not isinstance(seat.segment, Closed):
             merge_stretch(session.stretches, Stretch(start=span.start, end=span.end, work=True), self.settings.joint)
         self.outcome.spans.append(span)
         _items(session, kind).pop(item.key, None)
-        self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end))
+        self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end, seat.number))
         self._count(self.view.top(session), span)
 
     def session_started(self, session: Session, segment: Segment) -> None:
@@ -159,7 +163,7 @@ class Leaving:
         if isinstance(seat.segment, Segment):
             merge_stretch(session.stretches, Stretch(start=time, end=time, work=True), self.settings.joint)
         self.outcome.spans.append(marker_span(self.settings, place, key, title, time, call))
-        self.forest.leave(session.id, f"marker:{key}", Left(time, time))
+        self.forest.leave(session.id, f"marker:{key}", Left(time, time, segment=seat.number))
 
     def gets_span(self, session: Session, call: str) -> bool:
         """Whether a call has a span, or will have one by all that is known."""
@@ -190,10 +194,9 @@ class Leaving:
         """A permission's span follows that of its call, since not every call that is told of gets one."""
         return self.forest.has_left(session.id, f"call:{call}")
 
-    def _end_of(self, session: Session, item: Item) -> int:
+    def _end_of(self, seat: Seat, item: Item) -> int:
         """Where an unfinished item is cut: at the end of its segment."""
-        segment = self.view.at(session, item.start)
-        return max(segment.end if segment is not None else 0, item.start)
+        return max(seat.segment.end if seat.segment is not None else 0, item.start)
 
     def _span(self, session: Session, kind: str, item: Item, place: Place, end: int) -> Span:
         if kind == "request":
@@ -201,8 +204,9 @@ class Leaving:
         if kind == "permission":
             call = item.get("call")
             if call and self._has_call(session, call):
-                of_call = self.place(session, self.forest.left_of(session.id)[f"call:{call}"].start)
-                if (of_call.trace, of_call.parent) == (place.trace, place.parent):
+                of_call = self.forest.left_of(session.id)[f"call:{call}"]
+                above = self.view.seat_of(session, of_call.start, of_call.segment)
+                if (above.trace, session_span_id(session.id, above.number)) == (place.trace, place.parent):
                     place.parent = item_span_id("call", session.id, call)
             return permission_span(self.settings, place, item, end)
         return call_span(
@@ -275,7 +279,7 @@ class Leaving:
         if self.settings.trace_mode == "turn":
             self._count_in_turn(top, span)
         elif top.spans >= self.settings.max_spans_per_trace > 0:
-            top.cuts.append(top.reach + 1)
+            top.cuts = sorted({*top.cuts, cuts.by_number(top)})
             top.spans = 0
             self.view = TreeView(self.forest, self.view.root, self.settings)
 
@@ -286,8 +290,9 @@ class Leaving:
         if number is None or segment is None:
             return
         top.pins[number].spans += 1
-        if top.pins[number].spans == self.settings.max_spans_per_trace and top.reach < segment.until:
-            top.cuts.append(top.reach + 1)
+        cut = cuts.by_number(top)
+        if top.pins[number].spans == self.settings.max_spans_per_trace and cut <= segment.until:
+            top.cuts = sorted({*top.cuts, cut})
             self.view = TreeView(self.forest, self.view.root, self.settings)
 
 
@@ -301,12 +306,14 @@ def _items(session: Session, kind: str) -> dict[str, Item]:
     return {"call": session.calls, "request": session.requests, "permission": session.permissions}[kind]
 
 
-def _record(kind: str, item: Item, end: int) -> Left:
+def _record(kind: str, item: Item, end: int, segment: int) -> Left:
     if kind == "request":
         usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
-        return Left(item.start, end, str(item.get("error_type") or ""), "", bool(item.get("error_type")), usage)
+        error = str(item.get("error_type") or "")
+        return Left(item.start, end, error, "", bool(error), usage, segment=segment)
     child = str(item.get("child") or "") if kind == "call" else ""
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
     tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
     task = tuple(str(item.get(f) or "") for f in links.TOLD) if tool in links.MAYBE_TASKS else ()
-    return Left(item.start, end, tool, child, failed, guessed=guessed, task=task, placed=is_placed(item))
+    placed = is_placed(item)
+    return Left(item.start, end, tool, child, failed, guessed=guessed, task=task, placed=placed, segment=segment)

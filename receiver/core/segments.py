@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from receiver.core import turns
+from receiver.core import cuts, turns
 from receiver.core.facts import Closed, Session
 from receiver.core.forest import Forest
 from receiver.core.history import is_history
@@ -28,8 +28,6 @@ from receiver.core.parts import Run, Segment, closed_at, is_pinned_to, numbered_
 from receiver.core.remote import Remote, believed
 from receiver.core.settings import BuilderSettings
 from receiver.events import GUESSED
-
-_MOST_CUTS = 1_000  # of one segment: a time that is absurd must not make a trace for every day until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +124,18 @@ class TreeView:
     def seat(self, session: Session, time: int) -> Seat:
         """Where something that began at a moment (ns) belongs."""
         return self.seat_in(session, self.at(session, time), time)
+
+    def seat_of(self, session: Session, time: int, number: int) -> Seat:
+        """The same for what has left in a segment, or must leave in it (0: none yet): nothing moves it."""
+        placed: list[Segment | Closed] = [*session.closed, *self.segments(session)] if number else []
+        return self.seat_in(session, next((s for s in placed if s.number == number), self.at(session, time)), time)
+
+    def seat_of_call(self, session: Session, call: str, start: int) -> Seat:
+        """Where the span of a call is, or will be."""
+        if (held := session.calls.get(call)) is not None:
+            return self.seat_of(session, held.start, held.segment)
+        left = self._forest.left_of(session.id).get(f"call:{call}")
+        return self.seat_of(session, start, left.segment if left is not None else 0)
 
     def line(self, seat: Seat | None) -> Iterator[Seat]:
         """A place, and those of the sessions above it that its span hangs below."""
@@ -281,31 +291,22 @@ class TreeView:
             self._cuts[top.id] = sorted(set(top.cuts) | self._cuts_by_age(top))
         return self._cuts[top.id]
 
-    def is_cut(self, session: Session, time: int) -> bool:
-        """Whether a trace rolled over at a moment (ns)."""
-        return time in self._cuts_of(self.top(session))
+    def is_cut(self, session: Session, since: int, time: int) -> bool:
+        """Whether what begins at a moment (ns) goes on, by a roll-over and no turn, from what began at another one."""
+        return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.begins(session, time)
+
+    def keep_cuts(self, top: Session, start: int) -> None:
+        """Something has left of a session at the top that was divided at a moment (ns), or before."""
+        cuts.keep(top, self._cuts_of(top), start)
+        self._forest.dirty.add(top.id)
 
     def _cuts_by_age(self, top: Session) -> set[int]:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
-        age = self._settings.max_trace_age
-        cuts: set[int] = set()
-        for segment in self._gaps(top) if age > 0 else ():
-            pinned = sorted(p.start for p in top.pins.values() if segment.start <= p.start <= segment.end)
-            begun_at = self._turns(top, segment)
-            cuts.update(p for p in pinned[1:] if p not in begun_at)
-            start = max(segment.start, *pinned[-1:]) if pinned else segment.start
-            last = max((p.last for p in top.pins.values()), default=0)
-            for _ in range(_MOST_CUTS):
-                begun = max(start + age, last + 1)
-                active = min((max(r.start, begun) for r in segment.runs if r.work and r.end >= begun), default=None)
-                if active is None:
-                    break
-                if (turn := max((t for t in begun_at if start < t <= active), default=None)) is not None:
-                    start = turn
-                    continue
-                cuts.add(active)
-                start = active
-        return cuts
+        found: set[int] = set()
+        for segment in self._gaps(top) if self._settings.max_trace_age > 0 else ():
+            bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
+            found.update(cuts.by_age(top, segment.runs, bounds, self._settings.max_trace_age))
+        return found
 
     def _turns(self, session: Session, segment: Segment) -> list[int]:
         if self._settings.trace_mode != "turn":
@@ -329,11 +330,8 @@ class TreeView:
                 parts.append(segment)
                 continue
             begun = self._turns(session, segment)
-            inside = {t for t in self._cuts_of(self.top(session)) if segment.start < t <= segment.end}
-            cuts = [segment.start, *sorted(inside.union(begun)), segment.end + 1]
-            pinned = sorted(p.start for p in session.pins.values())
-            inner = {t for start, until in pairwise(cuts) for t in [p for p in pinned if start <= p < until][1:]}
-            for start, until in pairwise(sorted({*cuts, *inner})):
+            bounds = _bounds(session, segment, {*self._cuts_of(self.top(session)), *begun})
+            for start, until in pairwise(bounds):
                 if (part := self._part(session, segment, start, until)) is not None:
                     part.turned = until in begun
                     parts.append(part)
@@ -355,6 +353,15 @@ class TreeView:
             if rolled:
                 part.end = turns.last_thing(session, self._forest.left_of(session.id), part.start, until)
         return part
+
+
+def _bounds(session: Session, segment: Segment, divided: set[int]) -> list[int]:
+    """The moments (ns) that divide a segment, its beginning and its end among them. Where pauses between pinned ones
+    turn out to be none, these stay apart."""
+    bounds = [segment.start, *sorted(t for t in divided if segment.start < t <= segment.end), segment.end + 1]
+    pinned = sorted(p.start for p in session.pins.values())
+    inner = {t for start, until in pairwise(bounds) for t in [p for p in pinned if start <= p < until][1:]}
+    return sorted({*bounds, *inner})
 
 
 def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]]:

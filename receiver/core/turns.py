@@ -37,6 +37,11 @@ def beginnings(session: Session, left: Mapping[str, Left], start: int, end: int)
     return sorted(t for t in found if t > start and not any(pin.start < t <= pin.last for pin in held))
 
 
+def begins(session: Session, time: int) -> bool:
+    """Whether a user asked for something at a moment (ns)."""
+    return any(n.time == time for n in _prompts(session))
+
+
 def last_thing(session: Session, left: Mapping[str, Left], start: int, until: int) -> int:
     """When the last thing ended (ns) that began from a moment on and before another one."""
     ends = [end for begun, end in _items(session, left) if start <= begun < until]

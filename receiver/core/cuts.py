@@ -1,0 +1,47 @@
+"""Cuts: the moments (ns) at which the trace of a session at its top is full, or old, and goes on in the next one.
+
+A cut divides by beginnings: what began before it stays in the trace before it, however long it goes on, and every later
+look says the same. So a cut lies after the beginning of all that has left, and is kept (Session.cuts) once something
+has left beyond it, or the trace before it is closed. One by number falls after the last thing that has left, and is
+kept at once. One by age falls `max_trace_age` after its trace began; the next begins with what happens then or next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from receiver.core.facts import Session
+from receiver.core.parts import Run
+
+_MOST = 1_000  # of one part: a time that is absurd must not make a trace for every day until then
+
+
+def by_number(top: Session) -> int:
+    """Where a trace goes on that is full now: after the ends of all that has left, and the beginnings of what is above
+    or announces them."""
+    return max([top.reach, *(pin.last for pin in top.pins.values())]) + 1
+
+
+def by_age(top: Session, runs: Sequence[Run], bounds: Iterable[int], age: int) -> Iterator[int]:
+    """Where what lies between two of some `bounds` gets too old; each of them begins a trace."""
+    soonest = max((pin.last for pin in top.pins.values()), default=0) + 1
+    for bound, until in pairwise(bounds):
+        begun = _active(runs, bound)
+        for _ in range(_MOST):
+            if begun is None or begun >= until:
+                break
+            cut = max(begun + age, soonest)
+            begun = _active(runs, cut)
+            if begun is not None and begun < until:
+                yield cut
+
+
+def keep(top: Session, cuts: Iterable[int], start: int) -> None:
+    """Something leaves from a trace that began at a moment (ns): no cut before that moves any more."""
+    top.cuts = sorted({*top.cuts, *(cut for cut in cuts if cut <= start)})
+
+
+def _active(runs: Sequence[Run], time: int) -> int | None:
+    """The first moment from a given one on (ns) at which somebody works."""
+    return min((max(run.start, time) for run in runs if run.work and run.end >= time), default=None)

@@ -5,6 +5,7 @@ Called from the loop's thread and from the pipeline's; OpenTelemetry's instrumen
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from receiver.evidence import Evidence
 from receiver.model import Span
 from receiver.store import Outgoing
 from receiver.telemetry.instruments import INSTRUMENTS, ITEMS, LATENCY_BUCKETS, OWN, Instrument
+
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class Metrics:
@@ -78,6 +81,8 @@ class Metrics:
             self.add(f"{OWN}records_used", count, signal=evidence.signal, dialect=dialect)
         for reason, count in evidence.discarded.items():
             self.add(f"{OWN}records_discarded", count, signal=evidence.signal, reason=reason)
+        for (dialect, event), count in evidence.events.items():
+            self.add(f"{OWN}events", count, dialect=dialect, kind=event_kind(event))
         if evidence.untouched:
             self.add(f"{OWN}spans_handed_on", len(evidence.untouched))
 
@@ -101,6 +106,8 @@ class Metrics:
             self.add(f"{OWN}spans_built", count, kind=kind)
         for fact, count in inferred.items():
             self.add(f"{OWN}facts_inferred", count, fact=fact)
+        for (kind, confidence), count in outcome.edges.items():
+            self.add(f"{OWN}edges_inferred", count, kind=kind, confidence=confidence)
         if outcome.closed:
             self.add(f"{OWN}sessions_closed", len(outcome.closed))
 
@@ -121,6 +128,11 @@ class Metrics:
     def rejected(self, exporter: str, signal: str, items: int) -> None:
         """A backend took a batch, but for these."""
         self.add(f"{OWN}items_rejected", items, exporter=exporter, signal=signal)
+
+
+def event_kind(event: type) -> str:
+    """`session` of SessionTold, `unnamed_call` of UnnamedCallTold, `calls_counted` of CallsCounted."""
+    return _CAPITAL.sub("_", event.__name__.removesuffix("Told")).lower()
 
 
 def span_kind(span: Span) -> str:

@@ -27,8 +27,9 @@ PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "proc
 
 @dataclass(slots=True)
 class Evidence:
-    """What one request told. `used` and `discarded` add up to its records; `events` counts `told`, by dialect. `untouched` are the spans that no dialect
-    knows or that only tell whom others belong to, `known` the others, both as they came."""
+    """What one request told. `used` and `discarded` add up to its records; `events` counts `told` by dialect and class.
+    `untouched` are the spans that no dialect knows or that only tell whom others belong to, `known` the others, both as
+    they came."""
 
     signal: Signal = "logs"
     told: list[tuple[Source, Told]] = field(default_factory=list)

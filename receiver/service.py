@@ -97,17 +97,18 @@ class Service:
 
     async def _open_doors(self, name: str, protocols: config.Protocols) -> None:
         observe = self._metrics.at_door(name) if self._metrics else _ignore
+        refused = self._metrics.refused if self._metrics else None
         folder = self._folder(name, protocols)
         grpc = http = None
         if protocols.grpc is not None:
-            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, observe, folder)
+            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, observe, folder, refused)
             self._doors.append(grpc)
             with wiring.under(f"receivers::{name}::protocols::grpc"):
                 port = await grpc.start()
             _log.info("listening", protocol="grpc", endpoint=_with_port(protocols.grpc.endpoint, port))
         if protocols.http is not None:
             behind = grpc if folder else None
-            http = wiring.http_receiver(protocols.http, self.pipeline.accept, observe, behind, folder)
+            http = wiring.http_receiver(protocols.http, self.pipeline.accept, observe, behind, folder, refused)
             self._doors.append(http)
             with wiring.under(f"receivers::{name}::protocols::http"):
                 port = await http.start()

@@ -15,6 +15,7 @@ from receiver.core.settings import BUILTIN_TOOLS, SECOND, BuilderSettings
 from receiver.debug_exporter import DebugExporter
 from receiver.errors import ConfigError
 from receiver.model import Request, Signal
+from receiver.otlp.admission import OnRefused
 from receiver.otlp.auth import BasicAuth, BearerAuth
 from receiver.otlp.cors import Cors
 from receiver.otlp.grpc_receiver import GrpcReceiver, Keepalive
@@ -154,7 +155,13 @@ def apart(protocols: config.Protocols) -> str:
     return next((key for key in ("auth", "tls") if getattr(grpc, key) != getattr(http, key)), "")
 
 
-def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe, folder: str = "") -> GrpcReceiver:
+def grpc_receiver(
+    section: config.GRPCServer,
+    accept: Accept,
+    observe: Observe,
+    folder: str = "",
+    on_refused: OnRefused | None = None,
+) -> GrpcReceiver:
     """The gRPC door. With a private `folder`, its port is to be shared with HTTP."""
     keepalive = section.keepalive
     return GrpcReceiver(
@@ -175,6 +182,7 @@ def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe, 
         auth=_auth(section.auth),
         tls=_server_tls(section.tls),
         folder=folder,
+        on_refused=on_refused,
     )
 
 
@@ -184,7 +192,12 @@ def _seconds(duration: int) -> float | None:
 
 
 def http_receiver(
-    section: config.HTTPServer, accept: Accept, observe: Observe, grpc: GrpcReceiver | None = None, folder: str = ""
+    section: config.HTTPServer,
+    accept: Accept,
+    observe: Observe,
+    grpc: GrpcReceiver | None = None,
+    folder: str = "",
+    on_refused: OnRefused | None = None,
 ) -> HttpReceiver:
     """The HTTP door. gRPC that comes to it is handed to `grpc`, which asks for the same auth and TLS as it."""
     auth, tls = _auth(section.auth), _server_tls(section.tls)
@@ -201,6 +214,7 @@ def http_receiver(
         cors=Cors(tuple(cors.allowed_origins), tuple(cors.allowed_headers), max_age=cors.max_age) if cors else None,
         grpc=backend,
         inner=f"unix:{folder}/http" if folder else "",
+        on_refused=on_refused,
     )
 
 

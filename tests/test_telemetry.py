@@ -250,6 +250,16 @@ async def test_sizes_are_those_of_the_store(tmp_path):
     assert total(found, "otelcol_process_cpu_seconds") > 0
 
 
+async def test_a_refused_request_is_seen(tmp_path):
+    ports = free_ports()
+    async with service(tree(tmp_path, ports)), aiohttp.ClientSession() as session:
+        for place in ("grpc", "http"):  # either port takes HTTP
+            answer = await session.post(f"http://127.0.0.1:{ports[place]}/v1/logz")
+            assert answer.status == 404
+        found = await scrape(ports["metrics"])
+    assert total(found, f"{OWN}requests_refused", transport="http", reason="404") == 2
+
+
 async def test_at_level_none_nobody_listens(tmp_path):
     ports = free_ports()
     written = tree(tmp_path, ports)

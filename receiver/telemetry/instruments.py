@@ -57,6 +57,13 @@ INSTRUMENTS = (
     Instrument("otelcol_process_cpu_seconds", "counter", "s", (), "processor time used"),
     Instrument("otelcol_process_memory_rss", "gauge", "By", (), "resident memory; its peak where /proc is missing"),
     # what becomes of records
+    Instrument(
+        f"{OWN}requests_refused",
+        "counter",
+        "{request}",
+        ("transport", "reason"),
+        "requests refused before their records were known, by the answer's code",
+    ),
     Instrument(f"{OWN}records_used", "counter", "{record}", ("signal", "dialect"), "records that told something"),
     Instrument(f"{OWN}events", "counter", "{event}", ("dialect", "kind"), "what the records told, by what it is"),
     Instrument(f"{OWN}records_discarded", "counter", "{record}", ("signal", "reason"), "records that became nothing"),

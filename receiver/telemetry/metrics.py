@@ -73,6 +73,10 @@ class Metrics:
 
         return observe
 
+    def refused(self, transport: str, reason: str) -> None:
+        """A request was refused before its records were known."""
+        self.add(f"{OWN}requests_refused", 1, transport=transport, reason=reason)
+
     # the pipeline
 
     def read(self, evidence: Evidence) -> None:

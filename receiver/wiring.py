@@ -28,6 +28,7 @@ from receiver.pipeline import Limits
 from receiver.routes import Routes
 from receiver.sending import Exporter, RetryOnFailure
 from receiver.storage import SQLiteStore
+from receiver.telemetry.push import Push, PushTo
 
 Accept = Callable[[Request], Awaitable[None]]
 Observe = Callable[[str, str, str, int], None]
@@ -215,6 +216,23 @@ def http_receiver(
         grpc=backend,
         inner=f"unix:{folder}/http" if folder else "",
         on_refused=on_refused,
+    )
+
+
+def push(reader: config.MetricReader, refresh: Callable[[], None]) -> Push:
+    """Where the program's own metrics are pushed. Raises ConfigError."""
+    otlp = reader.periodic.exporter.otlp
+    grpc = otlp.protocol == "grpc"
+    return Push(
+        PushTo(
+            otlp.target,
+            grpc=grpc,
+            interval=reader.periodic.interval,
+            timeout=min(otlp.timeout, reader.periodic.timeout),
+            plaintext=grpc and otlp.plaintext,
+            headers=_headers(otlp.headers),
+        ),
+        refresh,
     )
 
 

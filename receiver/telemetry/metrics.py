@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from receiver import __version__, semconv
@@ -23,6 +23,7 @@ from receiver.model import Span
 from receiver.store import Outgoing
 from receiver.telemetry.instruments import INSTRUMENTS, ITEMS, LATENCY_BUCKETS, OWN, Instrument
 
+SERVICE_NAME = "opencode-trace-receiver"
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -32,7 +33,8 @@ class Metrics:
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         # Nothing is read from the environment: its OTEL_* variables are the exporters' settings.
         self._reader = InMemoryMetricReader()
-        self._provider = MeterProvider([self._reader], resource=Resource({}), shutdown_on_exit=False)
+        about = Resource({"service.name": SERVICE_NAME, "service.version": __version__})
+        self._provider = MeterProvider([self._reader], resource=about, shutdown_on_exit=False)
         self._meter = self._provider.get_meter(semconv.SCOPE_NAME, __version__)
         self._instruments = {one.name: self._make(one) for one in INSTRUMENTS}
         self._clock = clock
@@ -57,6 +59,10 @@ class Metrics:
     def collect(self) -> MetricsData | None:
         """Everything, as it is now."""
         return self._reader.get_metrics_data()
+
+    def read_by(self, reader: MetricReader) -> None:
+        """Have another one read them too, until stop()."""
+        self._provider.add_metric_reader(reader)
 
     def stop(self) -> None:
         """Let go of what OpenTelemetry holds."""

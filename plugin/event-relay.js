@@ -13,6 +13,7 @@ import { OTLPLogExporter as HttpExporter } from "@opentelemetry/exporter-logs-ot
 import { resourceFromAttributes } from "@opentelemetry/resources"
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs"
 import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
 
 const VERSION = "0.1.0"
 const MAX_TEXT = 2000 // characters: outputs reach 50 KB, and an attribute of a span keeps 2,048 bytes
@@ -148,6 +149,7 @@ export const EventRelay = async () => {
     "service.instance.id": randomUUID(),
     "opencode.plugin": "event-relay",
     "process.pid": process.pid,
+    "host.name": hostname(), // without one Jaeger says that it adjusts no clock skew
   })
   const batches = new BatchLogRecordProcessor(exporter(), {
     scheduledDelayMillis: Number(process.env.RELAY_DELAY_MS ?? 1000),

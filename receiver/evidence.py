@@ -27,13 +27,15 @@ PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "proc
 
 @dataclass(slots=True)
 class Evidence:
-    """What one request told. `used` and `discarded` add up to its records. `untouched` are the spans that no dialect
-    knows or that only tell whom others belong to, `known` the others, both as they came."""
+    """What one request told. `used` and `discarded` add up to its records; `events` counts `told` by dialect and class.
+    `untouched` are the spans that no dialect knows or that only tell whom others belong to, `known` the others, both as
+    they came."""
 
     signal: Signal = "logs"
     told: list[tuple[Source, Told]] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
+    events: Counter[tuple[str, type]] = field(default_factory=Counter)
     untouched: list[tuple[Envelope, bytes]] = field(default_factory=list)
     known: list[tuple[Envelope, bytes]] = field(default_factory=list)
 
@@ -119,7 +121,9 @@ class Reading:
         source = self._sources.get(key)
         if source is None:
             source = self._sources[key] = _source(resource, dialect, arrival)
-        evidence.told.extend((source, event) for event in events)
+        for event in events:
+            evidence.told.append((source, event))
+            evidence.events[dialect.name, type(event)] += 1
 
     def _remote_parent(self, events: Iterable[Told], record: Record) -> Told | None:
         """The remote parent of the session that a record is of, whichever dialect knows the record."""

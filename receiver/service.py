@@ -23,10 +23,12 @@ from receiver.pipeline import Pipeline
 from receiver.sending import Sender
 from receiver.side_doors import SideDoors
 from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.push import Push, stop_all
 
 _log = structlog.get_logger(__name__)
 
 GRACE = 5.0  # s that requests under way have to finish
+LAST_PUSH = 3.0  # s that the program's own metrics have to go out at the end
 
 
 class Service:
@@ -50,6 +52,7 @@ class Service:
             observer=observer or self._metrics or NoObserver(),
         )
         self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue_items)
+        self._pushes: list[Push] = []
         self._doors: list[GrpcReceiver | HttpReceiver] = []
         self._stack = AsyncExitStack()
 
@@ -63,6 +66,7 @@ class Service:
 
     async def _start(self) -> None:
         self._stack.push_async_callback(self.pipeline.close)
+        self._stack.push_async_callback(self._stop_metrics)  # when all is counted, and the store can still be asked
         for exporter, sender in self._senders().items():
             self._stack.push_async_callback(sender.stop)
             with wiring.under(f"exporters::{exporter}"):
@@ -75,6 +79,7 @@ class Service:
         for name, receiver in self._settings.receivers.items():
             if name in self._settings.graph.receivers:
                 await self._open_doors(name, receiver.protocols)
+        self._push_metrics()
         for notice in self._settings.notices:
             _log.warning(notice)
         _log.info("ready", version=__version__, exporters=list(self._exporters))
@@ -97,17 +102,18 @@ class Service:
 
     async def _open_doors(self, name: str, protocols: config.Protocols) -> None:
         observe = self._metrics.at_door(name) if self._metrics else _ignore
+        refused = self._metrics.refused if self._metrics else None
         folder = self._folder(name, protocols)
         grpc = http = None
         if protocols.grpc is not None:
-            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, observe, folder)
+            grpc = wiring.grpc_receiver(protocols.grpc, self.pipeline.accept, observe, folder, refused)
             self._doors.append(grpc)
             with wiring.under(f"receivers::{name}::protocols::grpc"):
                 port = await grpc.start()
             _log.info("listening", protocol="grpc", endpoint=_with_port(protocols.grpc.endpoint, port))
         if protocols.http is not None:
             behind = grpc if folder else None
-            http = wiring.http_receiver(protocols.http, self.pipeline.accept, observe, behind, folder)
+            http = wiring.http_receiver(protocols.http, self.pipeline.accept, observe, behind, folder, refused)
             self._doors.append(http)
             with wiring.under(f"receivers::{name}::protocols::http"):
                 port = await http.start()
@@ -135,6 +141,25 @@ class Service:
         _log.warning(
             "the backend took a batch only in part", exporter=exporter, signal=signal, rejected=count, message=message
         )
+
+    def _push_metrics(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def refresh() -> None:
+            asyncio.run_coroutine_threadsafe(self._side_doors.refresh_metrics(), loop).result()
+
+        for number, reader in enumerate(self._settings.service.telemetry.metrics.readers):
+            if self._metrics is not None:
+                with wiring.under(f"service::telemetry::metrics::readers::{number}::periodic::exporter::otlp"):
+                    push = wiring.push(reader, refresh)
+                self._metrics.read_by(push.reader)
+                self._pushes.append(push)
+                push.start()
+
+    async def _stop_metrics(self) -> None:
+        if self._metrics is not None:
+            await asyncio.to_thread(stop_all, self._pushes, LAST_PUSH)
+            await asyncio.to_thread(self._metrics.stop)
 
     async def _close_doors(self) -> None:
         self._side_doors.stopping()

@@ -55,6 +55,11 @@ class SideDoors:
         await self._open_health()
         await self._open_admin()
 
+    async def refresh_metrics(self) -> None:
+        """Bring up to date those metrics that are not counted but looked at."""
+        if self._metrics is not None:
+            await self._metrics.refresh()
+
     def stopping(self) -> None:
         """Tell whoever asks that no new request should come."""
         if self._health is not None:

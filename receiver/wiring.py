@@ -15,6 +15,7 @@ from receiver.core.settings import BUILTIN_TOOLS, SECOND, BuilderSettings
 from receiver.debug_exporter import DebugExporter
 from receiver.errors import ConfigError
 from receiver.model import Request, Signal
+from receiver.otlp.admission import OnRefused
 from receiver.otlp.auth import BasicAuth, BearerAuth
 from receiver.otlp.cors import Cors
 from receiver.otlp.grpc_receiver import GrpcReceiver, Keepalive
@@ -27,6 +28,7 @@ from receiver.pipeline import Limits
 from receiver.routes import Routes
 from receiver.sending import Exporter, RetryOnFailure
 from receiver.storage import SQLiteStore
+from receiver.telemetry.push import Push, PushTo
 
 Accept = Callable[[Request], Awaitable[None]]
 Observe = Callable[[str, str, str, int], None]
@@ -154,7 +156,13 @@ def apart(protocols: config.Protocols) -> str:
     return next((key for key in ("auth", "tls") if getattr(grpc, key) != getattr(http, key)), "")
 
 
-def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe, folder: str = "") -> GrpcReceiver:
+def grpc_receiver(
+    section: config.GRPCServer,
+    accept: Accept,
+    observe: Observe,
+    folder: str = "",
+    on_refused: OnRefused | None = None,
+) -> GrpcReceiver:
     """The gRPC door. With a private `folder`, its port is to be shared with HTTP."""
     keepalive = section.keepalive
     return GrpcReceiver(
@@ -175,6 +183,7 @@ def grpc_receiver(section: config.GRPCServer, accept: Accept, observe: Observe, 
         auth=_auth(section.auth),
         tls=_server_tls(section.tls),
         folder=folder,
+        on_refused=on_refused,
     )
 
 
@@ -184,7 +193,12 @@ def _seconds(duration: int) -> float | None:
 
 
 def http_receiver(
-    section: config.HTTPServer, accept: Accept, observe: Observe, grpc: GrpcReceiver | None = None, folder: str = ""
+    section: config.HTTPServer,
+    accept: Accept,
+    observe: Observe,
+    grpc: GrpcReceiver | None = None,
+    folder: str = "",
+    on_refused: OnRefused | None = None,
 ) -> HttpReceiver:
     """The HTTP door. gRPC that comes to it is handed to `grpc`, which asks for the same auth and TLS as it."""
     auth, tls = _auth(section.auth), _server_tls(section.tls)
@@ -201,6 +215,24 @@ def http_receiver(
         cors=Cors(tuple(cors.allowed_origins), tuple(cors.allowed_headers), max_age=cors.max_age) if cors else None,
         grpc=backend,
         inner=f"unix:{folder}/http" if folder else "",
+        on_refused=on_refused,
+    )
+
+
+def push(reader: config.MetricReader, refresh: Callable[[], None]) -> Push:
+    """Where the program's own metrics are pushed. Raises ConfigError."""
+    otlp = reader.periodic.exporter.otlp
+    grpc = otlp.protocol == "grpc"
+    return Push(
+        PushTo(
+            otlp.target,
+            grpc=grpc,
+            interval=reader.periodic.interval,
+            timeout=min(otlp.timeout, reader.periodic.timeout),
+            plaintext=grpc and otlp.plaintext,
+            headers=_headers(otlp.headers),
+        ),
+        refresh,
     )
 
 

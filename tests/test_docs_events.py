@@ -75,6 +75,13 @@ def test_the_plugin_sends_exactly_the_events_that_are_read() -> None:
     assert not events & hooks
 
 
+def test_the_plugin_sends_the_resource_that_the_page_names() -> None:
+    resource = PLUGIN.partition("resourceFromAttributes({")[2].partition("})")[0]
+    row = next(line for line in section("The record").splitlines() if line.startswith("| resource |"))
+    sent = re.findall(r'^ +"([a-z.]+)":', resource, re.MULTILINE)
+    assert set(re.findall(r"`([a-z.]+)`", row)) == set(sent) - {"opencode.plugin"}
+
+
 def test_the_plugin_says_the_version_of_its_package() -> None:
     package = (ROOT / "plugin" / "package.json").read_text(encoding="utf-8")
     version = re.search(r'const VERSION = "([^"]+)"', PLUGIN)

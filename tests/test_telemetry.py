@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import aiohttp
 import pytest
@@ -13,11 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receiver import semconv
 from receiver.core.leaving import Outcome
-from receiver.evidence import Evidence
+from receiver.events import Told
+from receiver.evidence import Evidence, Reading
 from receiver.store import Outgoing
 from receiver.telemetry.exposition import exposition
 from receiver.telemetry.instruments import INSTRUMENTS, NAMES, OWN
-from receiver.telemetry.metrics import Metrics, span_kind
+from receiver.telemetry.metrics import Metrics, event_kind, span_kind
 from tests.factories import NOON, a_session, at, logs_request, relay_record, spans_request
 from tests.operators import export, free_ports, relay, service, tree
 from tests.virtual import trees
@@ -75,6 +77,15 @@ def test_the_dashboard_shows_what_there_is():
 
 def test_a_counter_of_the_collectors_has_no_suffix():
     assert not [name for name in NAMES if name.endswith(("_total", "_bytes"))]
+
+
+EVENT_KINDS = {event_kind(event) for event in get_args(Told)} - {"discarded"}
+
+
+def test_every_kind_of_event_is_documented():
+    listed = re.search(r"^The kinds of events: (.*?)\.$", PAGE, re.MULTILINE | re.DOTALL)
+    assert listed
+    assert set(re.findall(r"`([a-z_]+)`", listed[1])) == EVENT_KINDS
 
 
 # the text
@@ -136,6 +147,23 @@ def test_what_the_pipeline_tells_is_counted(metrics):
     assert total(found, f"{OWN}records_discarded", signal="logs", reason="unknown_record") == 2
     assert total(found, f"{OWN}items_skipped", reason="already_left") == 3
     assert total(found, f"{OWN}items_queued", exporter="debug", signal="traces") == 7
+
+
+def test_events_are_counted_by_dialect_and_kind(metrics):
+    request = logs_request(*relay("read", "bash"))
+    evidence = Reading(frozenset()).read(request, arrival=0)
+    metrics.read(evidence)
+    found = samples(exposition(metrics.collect()))
+    assert total(found, f"{OWN}events", dialect="event_relay", kind="session") == 1
+    assert total(found, f"{OWN}events", dialect="event_relay", kind="call") == 2
+    assert total(found, f"{OWN}events") == len(evidence.told)
+
+
+def test_edges_are_counted_by_kind_and_confidence(metrics):
+    metrics.built(Outcome(edges=Counter({("parent_session", "decided"): 2, ("task_call", "ambiguous"): 1})))
+    found = samples(exposition(metrics.collect()))
+    assert total(found, f"{OWN}edges_inferred", kind="parent_session", confidence="decided") == 2
+    assert total(found, f"{OWN}edges_inferred", kind="task_call", confidence="ambiguous") == 1
 
 
 def test_spans_are_counted_by_kind_and_timed_from_their_end(metrics):
@@ -220,6 +248,16 @@ async def test_sizes_are_those_of_the_store(tmp_path):
     assert total(found, "otelcol_process_memory_rss") > 1 << 20
     assert total(found, "otelcol_process_uptime") > 0
     assert total(found, "otelcol_process_cpu_seconds") > 0
+
+
+async def test_a_refused_request_is_seen(tmp_path):
+    ports = free_ports()
+    async with service(tree(tmp_path, ports)), aiohttp.ClientSession() as session:
+        for place in ("grpc", "http"):  # either port takes HTTP
+            answer = await session.post(f"http://127.0.0.1:{ports[place]}/v1/logz")
+            assert answer.status == 404
+        found = await scrape(ports["metrics"])
+    assert total(found, f"{OWN}requests_refused", transport="http", reason="404") == 2
 
 
 async def test_at_level_none_nobody_listens(tmp_path):

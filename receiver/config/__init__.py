@@ -18,6 +18,7 @@ from receiver.config.extensions import Admin, Extension, FileStorage, HealthChec
 from receiver.config.graph import SIGNALS, Graph, Input, Signal
 from receiver.config.json_schema import schema
 from receiver.config.loading import load
+from receiver.config.metric_readers import MetricReader, OTLPMetricExporter
 from receiver.config.receivers import (
     CORS,
     Basic,
@@ -52,9 +53,11 @@ __all__ = [
     "Input",
     "KeepaliveServer",
     "LogsTelemetry",
+    "MetricReader",
     "MetricsTelemetry",
     "OTLPGRPCExporter",
     "OTLPHTTPExporter",
+    "OTLPMetricExporter",
     "OTLPReceiver",
     "Pipeline",
     "Protocols",

@@ -88,6 +88,18 @@ def notices(settings: Settings) -> Iterator[str]:
             yield f"{'::'.join(door.path)}: {door.endpoint} is open to the network without TLS or credentials; {remedy}"
 
 
+def pushed_to_itself(settings: Settings) -> Iterator[str]:
+    """Readers of the program's own metrics that push them to its own door. Harmless, and hardly meant."""
+    doors = list(receiving(settings))
+    metrics = settings.service.telemetry.metrics
+    for number, reader in enumerate(metrics.readers if metrics.level != "none" else ()):
+        otlp = reader.periodic.exporter.otlp
+        host, port = _host_and_port(otlp.target if otlp.protocol != "grpc" else f"//{otlp.target}")
+        if any(_reaches(host, port, door) for door in doors):
+            path = f"service::telemetry::metrics::readers::{number}::periodic::exporter::otlp::endpoint"
+            yield f"{path}: {host}:{port} is this program's own receiver, to which its own metrics are unknown records"
+
+
 def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, str]]:
     exporter = settings.exporters[name]
     if isinstance(exporter, OTLPGRPCExporter):
@@ -97,10 +109,14 @@ def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, str
         for signal in SIGNALS:
             url = exporter.url(signal)
             if url is not None:
-                parts = urlsplit(url)
-                host = (parts.hostname or "").lower()
                 key = f"{signal}_endpoint" if getattr(exporter, f"{signal}_endpoint") else "endpoint"
-                yield key, f"[{host}]" if ":" in host else host, str(parts.port or {"http": 80}.get(parts.scheme, 443))
+                yield key, *_host_and_port(url)
+
+
+def _host_and_port(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    return f"[{host}]" if ":" in host else host, str(parts.port or {"http": 80}.get(parts.scheme, 443))
 
 
 def _same(one: Door, other: Door) -> bool:

@@ -35,7 +35,8 @@ def _no_credentials(value: str) -> None:
         raise ValueError("credentials do not belong in an endpoint; send them in headers")
 
 
-def _grpc_target(value: str) -> str:
+def grpc_target(value: str) -> str:
+    """What gRPC can dial. Raises ValueError."""
     _no_credentials(value)
     if value.startswith("dns:"):
         return value
@@ -52,7 +53,8 @@ def _grpc_target(value: str) -> str:
     raise ValueError(f"{value!r} is not host:port; write for example localhost:4317 or https://host:4317")
 
 
-def _url(value: str) -> str:
+def http_url(value: str) -> str:
+    """A URL that can be posted to. Raises ValueError."""
     _no_credentials(value)
     try:
         parts = urlsplit(value)
@@ -71,8 +73,8 @@ def _header_names(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
     return headers
 
 
-Target: TypeAlias = Annotated[str, AfterValidator(_grpc_target), Shown("host:port or URL")]
-URL: TypeAlias = Annotated[str, AfterValidator(_url), Shown("URL")]
+Target: TypeAlias = Annotated[str, AfterValidator(grpc_target), Shown("host:port or URL")]
+URL: TypeAlias = Annotated[str, AfterValidator(http_url), Shown("URL")]
 Headers: TypeAlias = Annotated[Mapping[str, Secret], AfterValidator(_header_names), Shown("map of secret text")]
 
 

@@ -52,7 +52,7 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
         return _without_variables(tree, changes, environment, problems)
     problems.extend(loop)
     problems.extend(addresses.collisions(loaded))
-    return replace(loaded, notices=(*loaded.notices, *addresses.notices(loaded)))
+    return replace(loaded, notices=(*loaded.notices, *addresses.notices(loaded), *addresses.pushed_to_itself(loaded)))
 
 
 def _by_variable(problem: Problem, variable: str) -> Problem:

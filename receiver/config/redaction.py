@@ -15,13 +15,18 @@ REDACTED = "[REDACTED]"
 
 
 class _Dumper(yaml.SafeDumper):
-    """No anchors, and lists, which are all of scalars, in one line."""
+    """No anchors, and lists of scalars in one line."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
     def represent_list(self, data: Iterable[Any]) -> yaml.SequenceNode:
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+        held = list(data)
+        return self.represent_sequence("tag:yaml.org,2002:seq", held, flow_style=not _holds_maps(held))
+
+
+def _holds_maps(held: list[Any]) -> bool:
+    return any(isinstance(one, Mapping) for one in held)
 
 
 _Dumper.add_representer(list, _Dumper.represent_list)

@@ -55,7 +55,14 @@ def _rows(prefix: str, kind: type[Section]) -> Iterator[str]:
         yield f"| `{key}` | {_type(field)} | {_default(field)} | {field.description} |"
         block = section_in(field.annotation)
         if block is not None:
-            yield from _rows(f"{key}::<id>::" if block is Pipeline else f"{key}::", block)
+            yield from _rows(f"{key}::{_within(field, block)}", block)
+
+
+def _within(field: FieldInfo, block: type[Section]) -> str:
+    """What stands between a key and the keys of its block, where it holds several."""
+    if get_origin(field.annotation) is tuple:
+        return "<number>::"
+    return "<id>::" if block is Pipeline else ""
 
 
 def _type(field: FieldInfo) -> str:
@@ -71,7 +78,7 @@ def _name(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{_yaml(one)}`" for one in arguments)
     if origin is tuple:
-        return f"list of {_name(arguments[0])}"
+        return f"list of {_name(arguments[0])}{'s' if section_in(arguments[0]) else ''}"
     if section_in(annotation) is not None:
         return "map of blocks" if section_in(annotation) is Pipeline else "block"
     inner = [one for one in arguments if one is not type(None)]

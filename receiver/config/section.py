@@ -53,7 +53,7 @@ def _typed(section: type[Section], key: object, value: object) -> object:
         return value if value is not None else ""  # so that an unknown key without a value is still unknown
     if section_in(field.annotation) is not None:
         plain = value.value if isinstance(value, Expanded) else value
-        return {} if plain is None else plain
+        return {} if plain is None and get_origin(field.annotation) is not tuple else plain
     return _unwrap(value, field.annotation)
 
 

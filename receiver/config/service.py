@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from receiver.config.metric_readers import MetricReader
 from receiver.config.section import Listen, Section, Shown, Text
 
 
@@ -36,12 +37,15 @@ class LogsTelemetry(Section):
 
 
 class MetricsTelemetry(Section):
-    """The program's own metrics, for Prometheus to scrape at /metrics."""
+    """The program's own metrics, for Prometheus to scrape at /metrics, and pushed over OTLP."""
 
     level: Literal["none", "basic", "normal", "detailed"] = Field(
         default="normal", description="none: do not count and do not listen; the other levels count the same"
     )
     address: Listen = Field(default="localhost:8888", description="address to listen on")
+    readers: tuple[MetricReader, ...] = Field(
+        default=(), description="push them too; the address is served all the same"
+    )
 
 
 class Telemetry(Section):

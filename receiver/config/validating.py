@@ -30,7 +30,8 @@ _HINTS = {
     "ca_pem": "give a file: ca_file",
     "cert_pem": "give a file: cert_file",
     "key_pem": "give a file: key_file",
-    "readers": "metrics are served for Prometheus; write address: localhost:8888",
+    "pull": "metrics are served for Prometheus beside the readers; write address: localhost:8888",
+    "certificate": "the system's authorities are trusted here; take the key out",
 }
 _KINDS = {
     "string_type": "must be text; quote it",

@@ -16,7 +16,7 @@ from receiver.core.candidates import task_call
 from receiver.core.closing import Closing
 from receiver.core.facts import Item, Left, Session, Stretch, learn, merge_stretch
 from receiver.core.forest import Forest
-from receiver.core.leaving import Leaving, Outcome
+from receiver.core.leaving import AMBIGUOUS, DECIDED, TO_SESSION, Leaving, Outcome
 from receiver.core.lost import Lost
 from receiver.core.segments import TreeView, ended_at
 from receiver.core.settings import SECOND, BuilderSettings
@@ -133,6 +133,7 @@ class _Tree:
             self._add_call(parent, call)
         self.forest.adopt(self.root.id, parent.id, INFERRED)
         self.outcome.inferred["parent"] += 1
+        self.outcome.edges[TO_SESSION, DECIDED] += 1
         self.forest.dirty.add(parent.id)
         self.lost.changed(self.root, parent)
 
@@ -141,10 +142,16 @@ class _Tree:
         if self._is_decided() or not self.settings.infer:
             return
         self._find_quiet()
-        if self.root.id in self.closing and (found := self.lost.unplaced(self.root.producer).parent(self.root)):
+        if self.root.id not in self.closing:
+            return
+        unplaced = self.lost.unplaced(self.root.producer)
+        if found := unplaced.parent(self.root):
             self.outcome.inferred["parent"] += 1
+            self.outcome.edges[TO_SESSION, DECIDED] += 1
             self.forest.adopt(self.root.id, found, INFERRED)
             self.lost.placed(self.root)
+        elif unplaced.callers(self.root):
+            self.outcome.edges[TO_SESSION, AMBIGUOUS] += 1
 
     def run(self) -> None:
         """Let leave what is due, close what is quiet, and say when to look again."""

@@ -11,7 +11,7 @@ from receiver.core import links
 from receiver.core.candidates import task_calls
 from receiver.core.facts import Session
 from receiver.core.ids import item_span_id, session_span_id
-from receiver.core.leaving import Leaving
+from receiver.core.leaving import AMBIGUOUS, DECIDED, TO_CALL, Leaving
 from receiver.core.parts import Segment
 from receiver.core.segments import Seat
 from receiver.events import INFERRED
@@ -72,16 +72,19 @@ class Hanging:
         calls = [c for c in task_calls(self._forest, parent) if self._leaving.gets_span(parent, c.key)]
         child = links.Child(session.id, segment.start, segment.end)
         call = links.maker(child, calls)
+        guessed = call is not None and call.guessed
         candidates: list[str] = []
-        if call is not None and call.guessed:
-            inferred.append("parent")
         if call is None and self._settings.infer:
             candidates = self._candidates(parent, session, segment)
             if len(candidates) == 1:
                 call = next((c for c in calls if c.key == candidates[0]), None)
                 candidates = []
-            if call is not None:
-                inferred.append("parent")
+            guessed = call is not None
+        if guessed:
+            inferred.append("parent")
+            self._leaving.outcome.edges[TO_CALL, DECIDED] += 1
+        if candidates:
+            self._leaving.outcome.edges[TO_CALL, AMBIGUOUS] += 1
         return _Made(call, [c for c in calls if c.key in candidates], inferred)
 
     def _await(self, parent: Session, call: links.TaskCall, seat: Seat) -> None:

@@ -17,11 +17,13 @@ from receiver.codec.export_service import export_response
 from receiver.codec.validate import Validated
 from receiver.errors import RefusedError
 from receiver.model import Request, Signal
-from receiver.otlp.status import expected
+from receiver.otlp.status import expected, reason
 
 Accept: TypeAlias = Callable[[Request], Awaitable[None]]
 # observe(event, signal, transport, count): event is accepted, refused (by the rules) or failed (within).
 Observe: TypeAlias = Callable[[str, str, str, int], None]
+# on_refused(transport, reason): a request was refused before its records were known.
+OnRefused: TypeAlias = Callable[[str, str], None]
 
 _QUIET = 60.0  # s between two warnings of one kind: a client that is set up wrongly repeats itself with every batch
 
@@ -30,6 +32,10 @@ _log = logging.getLogger(__name__)
 
 def ignore(event: str, signal: str, transport: str, count: int) -> None:
     """An `Observe` for those who count nothing."""
+
+
+def ignore_refused(transport: str, reason: str) -> None:
+    """An `OnRefused` for those who count nothing."""
 
 
 class Admission:
@@ -41,10 +47,12 @@ class Admission:
         accept: Accept,
         observe: Observe | None,
         clock: Callable[[], float] = time.monotonic,
+        on_refused: OnRefused | None = None,
     ) -> None:
         self._transport = transport
         self._accept = accept
         self._observe = observe or ignore
+        self._on_refused = on_refused or ignore_refused
         self._clock = clock
         self._warned: dict[type[BaseException], float] = {}
 
@@ -65,6 +73,10 @@ class Admission:
             self._observe("accepted", signal, self._transport, request.items)
         return export_response(signal, validated.rejected, validated.message)
 
+    def refuse_unread(self, reason: str) -> None:
+        """Count a request that was refused before its records were known, by its answer's code."""
+        self._on_refused(self._transport, reason)
+
     def refuse(self, signal: Signal | None, error: BaseException, peer: str) -> None:
         """Note a request that ends in an error: a defect with its traceback, of the rest one of a kind a minute."""
         what = f"{self._transport} request for {signal}" if signal else f"{self._transport} request"
@@ -72,6 +84,8 @@ class Admission:
             _log.error("%s failed", what, exc_info=error)
             return
         verdict = "refused" if isinstance(error, RefusedError) else "turned away"
+        if isinstance(error, RefusedError):  # `accept` raises none of these: nobody has counted the records
+            self.refuse_unread(reason(self._transport, error))
         level = logging.WARNING if self._is_news(error) else logging.DEBUG
         _log.log(level, "%s from %s %s: %s", what, peer, verdict, error)
 

@@ -23,7 +23,7 @@ from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.codec.validate import validate
 from receiver.errors import ReceiverError, UnauthenticatedError
 from receiver.model import SIGNALS, Signal
-from receiver.otlp.admission import Accept, Admission, Observe
+from receiver.otlp.admission import Accept, Admission, Observe, OnRefused
 from receiver.otlp.auth import Auth
 from receiver.otlp.doors import FIRST_BYTES_TIMEOUT, Door
 from receiver.otlp.endpoint import bind
@@ -88,13 +88,14 @@ class GrpcReceiver:
         auth: Auth | None = None,
         tls: TLSSettings | None = None,
         folder: str = "",
+        on_refused: OnRefused | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._folder = folder
         self._sockets: list[socket.socket] = []
         self._door: Door | None = None
         self._splice: Splice | None = None
-        self._admission = Admission("grpc", accept, observe)
+        self._admission = Admission("grpc", accept, observe, on_refused=on_refused)
         self._auth = auth
         self._tls = tls
         self._options = _options(max_recv_msg_size, max_concurrent_streams, keepalive or Keepalive())
@@ -122,6 +123,7 @@ class GrpcReceiver:
         server.add_generic_rpc_handlers((_ExportHandlers(exports, self._auth, self._admission),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(_service_names(), server)
+        server.add_generic_rpc_handlers((_Unknown(self._admission),))  # asked when no other one knows the method
         self._bind(server, addresses, credentials)
         if self._folder and credentials is not None:
             self._bind(server, addresses := [self._inner("plain")], None)
@@ -217,6 +219,16 @@ class _ExportHandlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
         # A handler of a stream reads no message before it asks for one: nothing of the request is taken in.
         return grpc.stream_unary_rpc_method_handler(refuse)
+
+
+class _Unknown(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """Counts the calls of methods that are not served; gRPC answers them UNIMPLEMENTED."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def service(self, details: grpc.HandlerCallDetails) -> None:
+        self._admission.refuse_unread(grpc.StatusCode.UNIMPLEMENTED.name.lower())
 
 
 async def _abort(context: _Context, error: BaseException) -> bytes:

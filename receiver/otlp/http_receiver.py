@@ -20,7 +20,7 @@ from receiver.codec.otlp_json import response_json, to_protobuf
 from receiver.codec.validate import Validated, validate
 from receiver.errors import MalformedError, UnauthenticatedError
 from receiver.model import Signal
-from receiver.otlp.admission import Accept, Admission, Observe
+from receiver.otlp.admission import Accept, Admission, Observe, OnRefused
 from receiver.otlp.auth import Auth
 from receiver.otlp.content_encoding import ALGORITHMS, algorithm, decompress, too_large
 from receiver.otlp.cors import Cors
@@ -94,9 +94,10 @@ class HttpReceiver:
         grpc: GrpcBackend | None = None,
         inner: str = "",
         timeout: float = DEFAULT_TIMEOUT,
+        on_refused: OnRefused | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._admission = Admission("http", accept, observe)
+        self._admission = Admission("http", accept, observe, on_refused=on_refused)
         self._limit = max_request_body_size
         self._algorithms = compression_algorithms
         self._paths = dict(paths)
@@ -171,6 +172,7 @@ class HttpReceiver:
             validated = await self._decode(signal, request, body)
             return _response(request, 200, await self._admission.take(signal, validated))
         except _Refusal as refusal:
+            self._admission.refuse_unread(str(refusal.status))
             status = http_refusal(refusal.status, str(refusal))
             return _response(request, refusal.status, status, refusal.headers)
         except ConnectionError:

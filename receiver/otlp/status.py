@@ -80,6 +80,12 @@ def http_status(error: BaseException) -> tuple[int, dict[str, str], Status]:
     return answer.http, headers, _status(answer.code, _message(error), error)
 
 
+def reason(transport: str, error: BaseException) -> str:
+    """How an error is answered, as a label: `401` over HTTP, `unauthenticated` over gRPC."""
+    answer = _answer(error)
+    return str(answer.http) if transport == "http" else answer.code.name.lower()
+
+
 def http_refusal(http: int, message: str) -> Status:
     """The body for a request that HTTP itself refuses: 404, 405, 408, 415 or 417."""
     return Status(code=_number(_HTTP_REFUSALS[http]), message=message)

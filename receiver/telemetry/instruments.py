@@ -57,7 +57,15 @@ INSTRUMENTS = (
     Instrument("otelcol_process_cpu_seconds", "counter", "s", (), "processor time used"),
     Instrument("otelcol_process_memory_rss", "gauge", "By", (), "resident memory; its peak where /proc is missing"),
     # what becomes of records
+    Instrument(
+        f"{OWN}requests_refused",
+        "counter",
+        "{request}",
+        ("transport", "reason"),
+        "requests refused before their records were known, by the answer's code",
+    ),
     Instrument(f"{OWN}records_used", "counter", "{record}", ("signal", "dialect"), "records that told something"),
+    Instrument(f"{OWN}events", "counter", "{event}", ("dialect", "kind"), "what the records told, by what it is"),
     Instrument(f"{OWN}records_discarded", "counter", "{record}", ("signal", "reason"), "records that became nothing"),
     Instrument(
         f"{OWN}items_skipped", "counter", "{item}", ("reason",), "events, or parts of a tree, that became nothing"
@@ -69,6 +77,13 @@ INSTRUMENTS = (
     Instrument(f"{OWN}spans_handed_on", "counter", "{span}", (), "spans of others that no dialect knows"),
     Instrument(
         f"{OWN}facts_inferred", "counter", "{fact}", ("fact",), "facts that were reconstructed, by what they are"
+    ),
+    Instrument(
+        f"{OWN}edges_inferred",
+        "counter",
+        "{edge}",
+        ("kind", "confidence"),
+        "children that nobody states: to a parent_session or task_call, decided or ambiguous",
     ),
     Instrument(f"{OWN}span_latency", "histogram", "s", ("kind",), "from a span's end to its being queued"),
     Instrument(f"{OWN}sessions_closed", "counter", "{session}", (), "sessions whose span has left"),

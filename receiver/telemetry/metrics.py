@@ -5,13 +5,14 @@ Called from the loop's thread and from the pipeline's; OpenTelemetry's instrumen
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from receiver import __version__, semconv
@@ -22,6 +23,9 @@ from receiver.model import Span
 from receiver.store import Outgoing
 from receiver.telemetry.instruments import INSTRUMENTS, ITEMS, LATENCY_BUCKETS, OWN, Instrument
 
+SERVICE_NAME = "opencode-trace-receiver"
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
 
 class Metrics:
     """All instruments. Implements pipeline.Observer; `clock` is in ns."""
@@ -29,7 +33,8 @@ class Metrics:
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         # Nothing is read from the environment: its OTEL_* variables are the exporters' settings.
         self._reader = InMemoryMetricReader()
-        self._provider = MeterProvider([self._reader], resource=Resource({}), shutdown_on_exit=False)
+        about = Resource({"service.name": SERVICE_NAME, "service.version": __version__})
+        self._provider = MeterProvider([self._reader], resource=about, shutdown_on_exit=False)
         self._meter = self._provider.get_meter(semconv.SCOPE_NAME, __version__)
         self._instruments = {one.name: self._make(one) for one in INSTRUMENTS}
         self._clock = clock
@@ -55,6 +60,10 @@ class Metrics:
         """Everything, as it is now."""
         return self._reader.get_metrics_data()
 
+    def read_by(self, reader: MetricReader) -> None:
+        """Have another one read them too, until stop()."""
+        self._provider.add_metric_reader(reader)
+
     def stop(self) -> None:
         """Let go of what OpenTelemetry holds."""
         self._provider.shutdown()
@@ -70,6 +79,10 @@ class Metrics:
 
         return observe
 
+    def refused(self, transport: str, reason: str) -> None:
+        """A request was refused before its records were known."""
+        self.add(f"{OWN}requests_refused", 1, transport=transport, reason=reason)
+
     # the pipeline
 
     def read(self, evidence: Evidence) -> None:
@@ -78,6 +91,8 @@ class Metrics:
             self.add(f"{OWN}records_used", count, signal=evidence.signal, dialect=dialect)
         for reason, count in evidence.discarded.items():
             self.add(f"{OWN}records_discarded", count, signal=evidence.signal, reason=reason)
+        for (dialect, event), count in evidence.events.items():
+            self.add(f"{OWN}events", count, dialect=dialect, kind=event_kind(event))
         if evidence.untouched:
             self.add(f"{OWN}spans_handed_on", len(evidence.untouched))
 
@@ -101,6 +116,8 @@ class Metrics:
             self.add(f"{OWN}spans_built", count, kind=kind)
         for fact, count in inferred.items():
             self.add(f"{OWN}facts_inferred", count, fact=fact)
+        for (kind, confidence), count in outcome.edges.items():
+            self.add(f"{OWN}edges_inferred", count, kind=kind, confidence=confidence)
         if outcome.closed:
             self.add(f"{OWN}sessions_closed", len(outcome.closed))
 
@@ -121,6 +138,11 @@ class Metrics:
     def rejected(self, exporter: str, signal: str, items: int) -> None:
         """A backend took a batch, but for these."""
         self.add(f"{OWN}items_rejected", items, exporter=exporter, signal=signal)
+
+
+def event_kind(event: type) -> str:
+    """`session` of SessionTold, `unnamed_call` of UnnamedCallTold, `calls_counted` of CallsCounted."""
+    return _CAPITAL.sub("_", event.__name__.removesuffix("Told")).lower()
 
 
 def span_kind(span: Span) -> str:

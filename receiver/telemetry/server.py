@@ -1,4 +1,6 @@
-"""The metrics' door: GET /metrics for Prometheus, and nothing else. Its sockets are bound by whoever starts it."""
+"""The metrics' door: GET /metrics for Prometheus, and nothing else. Its sockets are bound by whoever starts it. Without
+any, it still brings the gauges up to date for those who push.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +48,17 @@ class MetricsServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        self._metrics.stop()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def refresh(self) -> None:
+        """Bring up to date what is not counted but looked at."""
         self._process.show(self._metrics)
         try:
             async with asyncio.timeout(_PATIENCE):
                 show_state(self._metrics, await self._look(), self._capacity)
         except Exception as error:
             _log.warning("the store's state is missing from the metrics", error=str(error) or type(error).__name__)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        await self.refresh()
         text = exposition(self._metrics.collect())
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})

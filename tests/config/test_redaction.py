@@ -24,7 +24,17 @@ exporters:
   otlp_http: {endpoint: "http://b", headers: {x-key: hunter2}}
   file: {path: "/tmp/${x}"}
 extensions: {admin: {endpoint: "localhost:1"}}
-service: {extensions: [admin], telemetry: {logs: {level: debug}}}
+service:
+  extensions: [admin]
+  telemetry:
+    logs: {level: debug}
+    metrics:
+      readers:
+        - periodic:
+            interval: 5000
+            exporter: {otlp: {protocol: grpc, endpoint: "m:4317", headers: {authorization: Bearer hunter2}}}
+        - periodic:
+            exporter: {otlp: {protocol: http/protobuf, endpoint: "http://m", headers: [{name: k, value: hunter2}]}}
 """.replace("${x}", "$${x}")
 
 
@@ -32,7 +42,7 @@ def test_secrets_are_nowhere(read: Read) -> None:
     settings = read(FULL)
     shown = effective(settings)
     assert "hunter2" not in shown + repr(settings) + str(settings)
-    assert shown.count("[REDACTED]") == 4
+    assert shown.count("[REDACTED]") == 6
 
 
 def test_it_loads_to_the_same_settings_but_for_the_secrets(read: Read) -> None:

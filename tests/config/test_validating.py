@@ -38,6 +38,9 @@ service: {extension: [], pipelines: {logs: {receivers: [otpl], processors: [batc
 
 GRPC = "receivers::otlp::protocols::grpc"
 OTLP = "exporters::otlp_grpc"
+READERS = "service::telemetry::metrics::readers"
+PUSH = "{periodic: {exporter: {otlp: {%s}}}}"
+PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,18 @@ OTLP = "exporters::otlp_grpc"
         ("extensions::file_storage/2", "{directory: /x}", "there is one of this type already"),
         ("service::extensions", "[pprof]", 'references extension "pprof" which is not configured'),
         ("service::telemetry::logs::level", "loud", "'loud' is not one of debug, info, warn or error"),
-        ("service::telemetry::metrics::readers", "[]", "write address: localhost:8888"),
+        (READERS, f"[{{pull: {{}}, {PUSH_TO_B[1:] % ''}]", "write address: localhost:8888"),
+        (READERS, "{periodic: {}}", "must be a list"),
+        (READERS, "[{periodic: {exporter: {otlp: {endpoint: 'b:4317'}}}}]", "is required"),
+        (READERS, f"[{PUSH % 'protocol: grpc, endpoint: b'}]", "is not host:port"),
+        (READERS, f"[{PUSH % 'protocol: http/protobuf, endpoint: b'}]", "is not a URL"),
+        (READERS, f"[{PUSH % 'protocol: http/json, endpoint: b'}]", "is not one of grpc or http/protobuf"),
+        (READERS, f"[{PUSH_TO_B % 'certificate: x'}]", "the system's authorities are trusted"),
+        (READERS, f"[{PUSH_TO_B % 'header: x'}]", "did you mean headers?"),
+        (READERS, f"[{PUSH_TO_B % 'headers: [{name: x}]'}]", "a list of {name: …, value: …}"),
+        (READERS, "[" + PUSH_TO_B % "headers: {x: ''}" + "]", "is empty"),
+        (READERS, f"[{PUSH_TO_B % 'timeout: 10s'}]", "must be a whole number"),
+        (READERS, f"[{PUSH % 'protocol: http/protobuf, endpoint: http://b, insecure: true'}]", "is for grpc"),
         ("exporter::debug", "{}", "did you mean exporters?"),
     ],
 )

@@ -1,0 +1,113 @@
+"""The readers of the program's own metrics, in the Collector's keys (`service::telemetry::metrics::readers`), which are
+those of OpenTelemetry's declarative configuration. Of these, OTLP push; times are whole milliseconds there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from receiver.config.expansion import Expanded
+from receiver.config.exporters import Headers, OTLPGRPCExporter, grpc_target, http_url
+from receiver.config.section import Count, Flag, Section, Shown, Text
+from receiver.config.tls import TLSClient
+
+_TEXTS = {"type": "string", "minLength": 1}
+_HEADERS_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"name": _TEXTS, "value": _TEXTS},
+                "required": ["name", "value"],
+            },
+        },
+    ]
+}
+
+
+def _pairs(value: object) -> object:
+    """The declarative configuration's list of names and values as a map; older Collectors take a map."""
+    if not isinstance(value, list | tuple):
+        return value
+    found: dict[object, object] = {}
+    for pair in value:
+        if not isinstance(pair, Mapping) or set(pair) != {"name", "value"}:
+            raise ValueError("must be a map of names and values, or a list of {name: …, value: …}")
+        name, text = (one.text if isinstance(one, Expanded) else one for one in (pair["name"], pair["value"]))
+        found[name] = text
+    return found
+
+
+HeaderPairs: TypeAlias = Annotated[
+    Headers, BeforeValidator(_pairs), WithJsonSchema(_HEADERS_SCHEMA), Shown("map of secret text")
+]
+
+
+class OTLPMetricExporter(Section):
+    """Pushes the program's own metrics over OTLP, cumulative and gzipped."""
+
+    protocol: Literal["grpc", "http/protobuf"] = Field(description="how to speak to the backend")
+    endpoint: Text = Field(
+        description="grpc: host:port, http://host:port (no TLS) or https://host:port; http/protobuf: URL, to which "
+        "/v1/metrics is added where it has no path"
+    )
+    headers: HeaderPairs = Field(
+        default={}, description="sent with every push, as a map or a list of `{name, value}`; values are never shown"
+    )
+    insecure: Flag = Field(default=False, description="grpc: no TLS where the endpoint has no scheme")
+    timeout: Count = Field(default=10_000, description="give a push up after so many milliseconds, with its retries")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.protocol == "grpc":
+            grpc_target(self.endpoint)
+            return self
+        http_url(self.endpoint)
+        if self.insecure:
+            raise ValueError("insecure is for grpc; with http/protobuf the endpoint's http:// or https:// says it")
+        return self
+
+    @property
+    def target(self) -> str:
+        """What is dialled or posted to."""
+        if self.protocol == "grpc":
+            return self._grpc().target
+        bare = not urlsplit(self.endpoint).path.strip("/")
+        return f"{self.endpoint.rstrip('/')}/v1/metrics" if bare else self.endpoint
+
+    @property
+    def plaintext(self) -> bool:
+        """Whether gRPC connects without TLS."""
+        return self._grpc().plaintext
+
+    def _grpc(self) -> OTLPGRPCExporter:
+        return OTLPGRPCExporter(endpoint=self.endpoint, tls=TLSClient(insecure=self.insecure))
+
+
+class MetricExporter(Section):
+    """Where a reader's metrics go."""
+
+    otlp: OTLPMetricExporter = Field(description="an OTLP backend")
+
+
+class Periodic(Section):
+    """Reads the metrics at an interval, and once more when the program stops."""
+
+    interval: Count = Field(default=60_000, description="milliseconds between two pushes")
+    timeout: Count = Field(
+        default=30_000, description="most milliseconds that a push may take, whatever its exporter says"
+    )
+    exporter: MetricExporter = Field(description="where they go")
+
+
+class MetricReader(Section):
+    """A reader of the program's own metrics."""
+
+    periodic: Periodic = Field(description="pushes them")

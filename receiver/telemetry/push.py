@@ -1,0 +1,132 @@
+"""The program's own metrics pushed over OTLP, by OpenTelemetry's reader and exporters: at an interval, and once more at
+the end. In a thread of each reader's own, so that a backend that is slow or gone holds up nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from grpc import Compression
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http import Compression as HttpCompression
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
+
+from receiver.errors import ConfigError
+
+_log = structlog.get_logger(__name__)
+# An exporter says that it failed; every retry on the way there would be lines each minute while a backend is away.
+logging.getLogger("opentelemetry.exporter.otlp").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class PushTo:
+    """Where to push. `endpoint` is host:port for gRPC, a URL for HTTP; `interval` and `timeout` are in ms."""
+
+    endpoint: str
+    grpc: bool
+    interval: int = 60_000
+    timeout: int = 10_000
+    plaintext: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Push:
+    """One reader. `refresh` brings the gauges up to date before each push: so the time is kept here, not by the reader.
+
+    Raises ConfigError where the exporter cannot be made.
+    """
+
+    def __init__(self, to: PushTo, refresh: Callable[[], None]) -> None:
+        self.reader = PeriodicExportingMetricReader(_exporter(to), math.inf, to.timeout)
+        self._interval = to.interval / 1000
+        self._refresh = refresh
+        self._stopping = threading.Event()
+        self._given_up = False
+        self._thread = threading.Thread(target=self._run, name="metrics-push", daemon=True)
+
+    def start(self) -> None:
+        """Begin, when something reads by the reader."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval):
+            self._push()
+        self._push()
+
+    def _push(self) -> None:
+        if self._given_up:
+            return
+        try:
+            self._refresh()
+            self.reader.force_flush()
+        except Exception as error:
+            _log.warning("the program's own metrics could not be pushed", error=str(error))
+
+    def ask_to_stop(self) -> None:
+        """Push once more, and no more."""
+        self._stopping.set()
+
+    def wait(self, patience: float) -> bool:
+        """Whether the last push is over, waited for so long (s) at most; then it is given up."""
+        self._thread.join(max(0.0, patience))
+        self._given_up = self._thread.is_alive()
+        return not self._given_up
+
+
+def stop_all(pushes: Sequence[Push], patience: float) -> None:
+    """Push once more, all at the same time, and wait for it so long (s) at most. Blocks."""
+    until = time.monotonic() + patience
+    for push in pushes:
+        push.ask_to_stop()
+    late = [push for push in pushes if not push.wait(until - time.monotonic())]
+    if late:
+        _log.warning("the program's own metrics could not be pushed at the end: their backend does not answer")
+
+
+def _exporter(to: PushTo) -> MetricExporter:
+    try:
+        with _without_variables():
+            return _grpc_exporter(to) if to.grpc else _http_exporter(to)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _grpc_exporter(to: PushTo) -> MetricExporter:
+    return GrpcExporter(
+        endpoint=to.endpoint,
+        insecure=to.plaintext,
+        headers={name.lower(): value for name, value in to.headers.items()},
+        timeout=to.timeout / 1000,
+        compression=Compression.Gzip,
+    )
+
+
+def _http_exporter(to: PushTo) -> MetricExporter:
+    return HttpExporter(
+        endpoint=to.endpoint,
+        headers=dict(to.headers),
+        timeout=to.timeout / 1000,
+        compression=HttpCompression.Gzip,
+    )
+
+
+@contextmanager
+def _without_variables() -> Iterator[None]:
+    """The exporters add what `OTEL_*` variables say to what they are given. Those are meant for the backend of traces:
+    its token must not go to another one."""
+    held = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    try:
+        for name in held:
+            del os.environ[name]
+        yield
+    finally:
+        os.environ.update(held)

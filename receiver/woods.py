@@ -12,7 +12,7 @@ from receiver.core.builder import Builder, has_open_content
 from receiver.core.facts import Left, Session
 from receiver.core.forest import Forest
 from receiver.core.lineage import MOST, Kin, Lineage
-from receiver.core.lost import has_free_task
+from receiver.core.lost import has_free_task, undecided
 from receiver.core.taking import Source
 from receiver.events import SpanTold, Told
 from receiver.store import SessionRow, SpanRow, Step, Store
@@ -105,9 +105,9 @@ class Woods:
             at = self.forest.open(up)
         return at
 
-    def _descend(self, root: str) -> None:
+    def _descend(self, *roots: str) -> None:
         """Whoever is at hand has told its parent; whoever is not is found by the parent that it was stored with."""
-        seen, level = {root}, [root]
+        seen, level = set(roots), list(roots)
         while level:
             for row in self._store.children(level):
                 if row.id not in self.forest.sessions:
@@ -121,8 +121,8 @@ class Woods:
 
     def _may_have_lost(self, root: Session) -> bool:
         """Whether a tree may turn out to hang below another one, or another one below it."""
-        undecided = not (root.is_stated_root or root.closed)
-        return undecided or any(has_free_task(self.forest, s) for s in self.forest.below(root.id))
+        stated = root.is_stated_root or root.closed
+        return not stated or any(has_free_task(self.forest, s) for s in self.forest.below(root.id))
 
     def _load_neighbours(self, session: Session) -> None:
         if session.producer in self._with_neighbours:
@@ -131,6 +131,8 @@ class Woods:
         for row in self._store.open_sessions(session.producer, SAME_PRODUCER):
             if row.id not in self.forest.sessions:
                 self._put(row)
+        # whole, since they may be looked at together with who waits for them
+        self._descend(*(s.id for s in undecided(self.forest, session.producer)))
 
     def _load_origins(self, session: Session) -> None:
         """The session that a fork says it was copied from, or those that its copied calls are known from; each with

@@ -43,16 +43,16 @@ def test_order_does_not_matter(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_streaming_finds_the_same_links(seed):
+def test_streaming_gives_the_same_spans(seed):
     """Told in batches every five seconds, as these plugins do, children before their parents."""
     schedule = Play(Random(seed), PROFILES[seed % len(PROFILES)]).run(roots=3)
     stream = Stream(stored=True)
     for record in sorted(schedule.records, key=lambda r: r.observed):
         stream.until(record.observed - record.observed % 5_000_000_000 + 5_000_000_000)
         stream.tell(*_first(told_of([record])))
-    offline = judge(schedule, batch(told_of(schedule.records)).spans)
-    assert judge(schedule, stream.drain().spans) == offline
-    assert offline["wrong"] <= 1
+    offline = batch(told_of(schedule.records)).spans
+    assert sorted(map(repr, stream.drain().spans)) == sorted(map(repr, offline))
+    assert judge(schedule, offline)["wrong"] <= 1
 
 
 def _first(told):

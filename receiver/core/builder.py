@@ -54,6 +54,9 @@ class Builder:
         final = flush or now is None
         known = [s for s in sessions if forest.get(s) is not None]
         lost = Lost(forest)
+        if not final and self.settings.infer:  # who sleeps because of others must be asked before these close
+            trees = [_Tree(self, forest, r, now, final, outcome, lost) for r in self._roots(forest, known)]
+            known.extend(sorted({other.id for tree in trees for other in tree.waits_for()}.difference(known)))
         for root in self._roots(forest, known):
             _Tree(self, forest, root, now, final, outcome, lost).meter()
         decided: set[str] = set()
@@ -113,6 +116,13 @@ class _Tree:
         self.closing: set[str] = set()
         self.quiet: dict[str, _Quiet] = {}
         self._waiting: dict[str, list[Session]] = {}
+
+    def waits_for(self) -> Iterable[Session]:
+        """The sessions of other trees that must be quiet before something in this one may close."""
+        if self._is_concerned():
+            unplaced = self.lost.unplaced(self.root.producer)
+            for session in self.members:
+                yield from unplaced.waits_for(session)
 
     def meter(self) -> None:
         """Give a session that only metrics tell of its times, and maybe the call that it shares them with."""

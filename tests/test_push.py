@@ -172,9 +172,9 @@ async def test_a_backend_that_is_gone_or_silent_holds_up_nothing(tmp_path, silen
             assert time.monotonic() - began < 2
             stopping = time.monotonic()
         assert time.monotonic() - stopping < LAST_PUSH + 2
-    assert [one["event"] for one in logs if "could not be pushed" in one["event"]] == [
-        "the program's own metrics could not be pushed at the end: their backend does not answer"
-    ]
+    told = [one["event"] for one in logs if "could not be pushed" in one["event"]]
+    given_up = ["the program's own metrics could not be pushed at the end: their backend does not answer"]
+    assert told == given_up or (gone and not told)  # one that is gone may refuse before anybody has to give up
     for push in running._pushes:
         assert await asyncio.to_thread(push.wait, 15), "its thread goes on"
 

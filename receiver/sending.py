@@ -137,6 +137,7 @@ class Sender:
         self._sleep = sleep
         self._random = random
         self._consumers: list[asyncio.Task[None]] = []
+        self._settling: set[asyncio.Task[None]] = set()
         self._log = _log.bind(exporter=exporter.name)
 
     async def start(self) -> None:
@@ -148,10 +149,11 @@ class Sender:
         ]
 
     async def stop(self) -> None:
-        """Stop at once. What is being sent stays in the queue."""
+        """Stop at once. What is being sent stays in the queue; what was sent is taken out of it and counted."""
         for consumer in self._consumers:
             consumer.cancel()
         await asyncio.gather(*self._consumers, return_exceptions=True)
+        await asyncio.gather(*self._settling, return_exceptions=True)
         self._consumers = []
         await self._exporter.stop()
 
@@ -176,8 +178,7 @@ class Sender:
         except RetryableExportError as error:
             await self._set_aside(chunk, str(error))
         else:
-            await self._insist(lambda: self._queue.done(chunk))
-            self._observe("sent", chunk.signal, self._exporter.name, chunk.items)
+            await self._settle("sent", chunk, lambda: self._queue.done(chunk))
 
     async def _deliver_rows(self, chunk: Chunk, reason: str) -> None:
         """Row by row, so that one bad row does not take its neighbours with it."""
@@ -187,8 +188,22 @@ class Sender:
 
     async def _set_aside(self, chunk: Chunk, reason: str) -> None:
         self._log.error("batch set aside", signal=chunk.signal, items=chunk.items, reason=reason)
-        await self._insist(lambda: self._queue.set_aside(chunk, reason))
-        self._observe("send_failed", chunk.signal, self._exporter.name, chunk.items)
+        await self._settle("send_failed", chunk, lambda: self._queue.set_aside(chunk, reason))
+
+    async def _settle(self, event: Event, chunk: Chunk, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a chunk out of the queue and count it: both or neither, also where stop() comes in between."""
+
+        async def both() -> None:
+            await step()
+            self._observe(event, chunk.signal, self._exporter.name, chunk.items)
+
+        async def attempt() -> None:
+            settling = asyncio.create_task(both())
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+            await asyncio.shield(settling)
+
+        await self._insist(attempt)
 
     async def _export(self, chunk: Chunk) -> None:
         """Return when the chunk was taken. Raises what the exporter raised when no attempt is left."""

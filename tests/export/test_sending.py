@@ -298,6 +298,28 @@ async def test_stopping_is_prompt_and_leaves_the_chunk_in_the_queue():
     assert not backend.running
 
 
+async def test_what_was_sent_is_counted_although_stopping_comes_before_the_queue_has_forgotten_it():
+    queue = MemoryQueue(b"a")
+    asked, go_on, counted = asyncio.Event(), asyncio.Event(), []
+    forget = queue.done
+
+    async def slowly(chunk):
+        asked.set()
+        await go_on.wait()
+        await forget(chunk)
+
+    queue.done = slowly
+    sender = Sender(queue, Backend(), observe=lambda *what: counted.append(what))
+    await sender.start()
+    await asked.wait()
+    stopping = asyncio.create_task(sender.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert not queue.rows
+    assert counted == [("sent", "traces", "otlp_grpc", 1)]
+
+
 async def test_stopping_does_not_wait_for_a_pause():
     queue = MemoryQueue(b"1")
     begun = asyncio.Event()

@@ -24,7 +24,8 @@ from receiver.model import STATUS_ERROR, LogRecord, SpanRecord, Value
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 SCOPE = "opencode"
 _OF_AGENT = "opencode.client"  # in the resource of what OpenCode itself sends, and of no plugin
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|\bundefined\b')
+# a text that is not closed reaches to the end; possessive, or each quote in it would be looked at to the end again
+_TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\bundefined\b')
 _UNDEFINED = "undefined"  # the lines print objects as JSON, but for this
 # between a child's first span or a call of its and Tool.execute(task): a new child's creation; its turn (also one that
 # was taken up again, or that runs in the background); a call of its turn; a task that a command made

@@ -27,7 +27,7 @@ from receiver.events import (
 from receiver.model import STATUS_ERROR, Attributes, SpanRecord
 
 SCOPE = "ai"
-_AGENT_VERSION = re.compile(r"\bopencode/(\d+)\.(\d+)(\.\S+)?")
+_AGENT_VERSION = re.compile(r"\bopencode/(\d{1,9})\.(\d{1,9})(\.\S+)?")
 # From this version on a child's requests carry x-parent-session-id, so that its absence states a root (1.1.65 and
 # 1.2.27 never send it; 1.18.33 always does).
 STATES_PARENTS = (1, 18)

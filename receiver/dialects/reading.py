@@ -52,9 +52,10 @@ def as_number(value: Value) -> float | int | None:
             value = int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else float(value)
         except ValueError:
             return None
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return value
-    return None
+    try:
+        return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+    except OverflowError:  # a JSON text's integer may have hundreds of digits
+        return None
 
 
 def as_count(value: Value) -> int | None:

@@ -84,6 +84,7 @@ def test_identifiers(value, found):
         (None, None),
         (math.inf, None),
         ("nan", None),
+        (10**400, None),
         ({}, None),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receiver.dialects.claude_tools import PLACEHOLDERS
-from receiver.dialects.reading import as_count, as_id, as_number, as_text, first
+from receiver.dialects.reading import as_cost, as_count, as_id, as_number, as_text, first
 from receiver.events import RequestTold
 from receiver.model import Attributes
 
@@ -65,4 +65,4 @@ def _cost(attributes: Attributes) -> float | None:
     cost = as_number(attributes.get("cost_usd"))
     if cost is None and (micros := as_number(attributes.get("cost_usd_micros"))) is not None:
         cost = micros / 1e6
-    return float(cost) if cost is not None and 0 <= cost < 1e12 else None
+    return as_cost(cost)

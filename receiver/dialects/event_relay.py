@@ -13,10 +13,10 @@ from receiver.dialects.commands import command_note
 from receiver.dialects.reading import (
     Wanted,
     as_bool,
+    as_cost,
     as_count,
     as_id,
     as_map,
-    as_number,
     as_text,
     event_name,
     ms_time,
@@ -196,15 +196,10 @@ def _assistant_message(
         cache_read_tokens=read,
         cache_creation_tokens=written,
         reasoning_tokens=as_count(tokens.get("reasoning")),
-        cost=_cost(info) if completed else None,
+        cost=as_cost(info.get("cost")) if completed else None,
         error_type=as_text(error.get("name")),
         error=as_text(as_map(error.get("data")).get("message")),
     )
-
-
-def _cost(info: Body) -> float | None:
-    cost = as_number(info.get("cost"))
-    return float(cost) if cost is not None and cost >= 0 else None
 
 
 def _part(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:

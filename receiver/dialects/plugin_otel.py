@@ -16,7 +16,9 @@ from receiver.dialects.reading import (
     SLACK,
     Wanted,
     as_bool,
+    as_cost,
     as_count,
+    as_duration,
     as_id,
     as_number,
     as_text,
@@ -79,8 +81,7 @@ class _Record:
 
     def interval(self) -> tuple[int, int]:
         """Start and end (ns) of what was completed."""
-        duration = as_number(self.attributes.get("duration_ms"))
-        length = int(duration * MS) if duration is not None and 0 < duration < 1e12 else 0
+        length = as_duration(self.attributes.get("duration_ms")) or 0
         lag = self.emitted - self.time
         if self.may_be_start and abs(lag - length) < abs(lag):
             return self.time, self.time + length
@@ -196,7 +197,6 @@ def _request(e: _Record) -> Iterator[Told]:
     provider, model = _model(e)
     fresh = as_count(e.attributes.get("input_tokens"))
     read, written = (as_count(e.attributes.get(f"cache_{x}_tokens")) for x in ("read", "creation"))
-    cost = as_number(e.attributes.get("cost_usd"))
     yield StateTold(session=e.session, time=start, state="busy")
     yield RequestTold(
         session=e.session,
@@ -213,7 +213,7 @@ def _request(e: _Record) -> Iterator[Told]:
         cache_read_tokens=read,
         cache_creation_tokens=written,
         reasoning_tokens=as_count(e.attributes.get("reasoning_tokens")),
-        cost=float(cost) if cost is not None and cost >= 0 else None,
+        cost=as_cost(e.attributes.get("cost_usd")),
     )
 
 

@@ -19,9 +19,9 @@ from receiver.dialects.reading import (
     SLACK,
     Wanted,
     as_bool,
+    as_cost,
     as_count,
     as_id,
-    as_number,
     as_text,
     first,
     from_json,
@@ -87,7 +87,6 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
     fresh = as_count(attributes.get("llm.token_count.prompt"))
     read = as_count(attributes.get("llm.token_count.prompt_details.cache_read"))
     written = as_count(attributes.get("llm.token_count.prompt_details.cache_write"))
-    cost = as_number(first(attributes, "llm.cost.total", "cost_usd"))
     message = span.status_message or None
     yield StateTold(session=session, time=span.start, state="busy")
     yield RequestTold(
@@ -106,7 +105,7 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
         cache_read_tokens=read,
         cache_creation_tokens=written,
         reasoning_tokens=as_count(attributes.get("llm.token_count.completion_details.reasoning")),
-        cost=float(cost) if cost is not None and cost >= 0 else None,
+        cost=as_cost(first(attributes, "llm.cost.total", "cost_usd")),
         error_type=error_class(message, "api_error") if failed else None,
         error=message if failed else None,
     )

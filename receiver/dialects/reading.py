@@ -21,6 +21,7 @@ Wanted: TypeAlias = frozenset[str]
 MS = 1_000_000
 MAX_ID = 512  # bytes; OpenCode's ids have 30 characters, providers' call ids up to some 100
 LATEST = 1 << 62  # ns: the year 2116
+_MOST = 1e12  # of dollars; of milliseconds it is 31 years
 SLACK = 1_000 * MS  # a record's time may be this much after its observed time: two clocks in one process
 
 
@@ -62,6 +63,18 @@ def as_count(value: Value) -> int | None:
     """A whole number that is not negative."""
     number = as_number(value)
     return int(number) if number is not None and 0 <= number < 1 << 53 else None
+
+
+def as_cost(value: Value) -> float | None:
+    """An amount of money that is neither negative nor absurd."""
+    number = as_number(value)
+    return float(number) if number is not None and 0 <= number < _MOST else None
+
+
+def as_duration(value: Value) -> int | None:
+    """A duration in milliseconds, as nanoseconds; None if it is negative or absurd."""
+    number = as_number(value)
+    return int(number * MS) if number is not None and 0 <= number < _MOST else None
 
 
 def as_bool(value: Value) -> bool | None:

@@ -16,8 +16,8 @@ from receiver.dialects.reading import (
     MS,
     Wanted,
     as_count,
+    as_duration,
     as_id,
-    as_number,
     as_text,
     from_json,
     iso_time,
@@ -66,8 +66,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
 
 def _duration(data: Data) -> int:
     """Nanoseconds; a missing or negative one counts as none."""
-    duration = as_number(data.get("duration_ms"))
-    return int(duration * MS) if duration is not None and 0 < duration < 1e12 else 0
+    return as_duration(data.get("duration_ms")) or 0
 
 
 def _command(data: Data, time: int) -> Iterator[Told]:

@@ -146,10 +146,10 @@ def test_a_body_of_more_objects_than_are_read_is_refused():
         to_protobuf("logs", b"[" + b"{}," * 500_001)
 
 
-@pytest.mark.parametrize("text", [b"{" * 500_001 + b'"', b'"' + b"{" * 500_001, b'"' + b"{" * 500_001 + b'\\"' * 2_000_000])
-def test_a_text_in_the_body_is_read_once_however_long_and_whether_or_not_it_is_closed(text):
-    with pytest.raises((MalformedError, TooLargeError)):
-        to_protobuf("logs", text)
+@pytest.mark.parametrize("end", [b'"', b"", b'\\"' * 2_000_000])
+def test_a_text_in_the_body_is_read_once_however_long_and_whether_or_not_it_is_closed(end):
+    with pytest.raises(MalformedError):
+        to_protobuf("logs", b'"' + b"{" * 500_001 + end)
 
 
 def test_nested_values_are_read_or_refused_but_never_crash():

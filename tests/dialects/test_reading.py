@@ -14,7 +14,9 @@ from receiver.dialects.reading import (
     MS,
     SLACK,
     as_bool,
+    as_cost,
     as_count,
+    as_duration,
     as_id,
     as_map,
     as_number,
@@ -40,7 +42,19 @@ def record(time: int = 0, observed: int = 0, name: str = "", **attributes: objec
 
 @given(VALUES)
 def test_nothing_that_is_sent_raises(value):
-    for read in (as_text, as_id, as_number, as_count, as_bool, as_map, from_json, ms_time, iso_time):
+    for read in (
+        as_text,
+        as_id,
+        as_number,
+        as_count,
+        as_cost,
+        as_duration,
+        as_bool,
+        as_map,
+        from_json,
+        ms_time,
+        iso_time,
+    ):
         read(value)
 
 
@@ -97,6 +111,20 @@ def test_numbers_may_be_text(value, number):
 )
 def test_counts(value, count):
     assert as_count(value) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "cost"), [(0, 0.0), (1.5, 1.5), ("2", 2.0), (-0.1, None), (1e308, None), (10**400, None), ("free", None)]
+)
+def test_costs(value, cost):
+    assert as_cost(value) == cost
+
+
+@pytest.mark.parametrize(
+    ("value", "time"), [(0, 0), (1.5, 1_500_000), ("2", 2 * MS), (-1, None), (1e12, None), (math.nan, None)]
+)
+def test_durations(value, time):
+    assert as_duration(value) == time
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from receiver.dialects.reading import (
     not_after,
     record_time,
     to_json,
+    with_cached,
 )
 from receiver.dialects.tool_errors import child_of_error, error_type
 from receiver.events import (
@@ -190,8 +191,7 @@ def _assistant_message(
         provider=as_text(info.get("providerID")),
         model=as_text(info.get("modelID")),
         finish=as_text(info.get("finish")),
-        # OpenCode counts cached tokens apart (session.ts getUsage); the convention includes them
-        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        input_tokens=with_cached(fresh, read, written),
         output_tokens=as_count(tokens.get("output")),
         cache_read_tokens=read,
         cache_creation_tokens=written,

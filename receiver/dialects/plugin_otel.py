@@ -27,6 +27,7 @@ from receiver.dialects.reading import (
     from_json,
     label,
     record_time,
+    with_cached,
 )
 from receiver.dialects.tool_errors import child_of_error, error_type
 from receiver.events import (
@@ -207,8 +208,7 @@ def _request(e: _Record) -> Iterator[Told]:
         agent=e.agent,
         provider=provider,
         model=model,
-        # OpenCode counts cached tokens apart; the convention includes them
-        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        input_tokens=with_cached(fresh, read, written),
         output_tokens=as_count(e.attributes.get("output_tokens")),
         cache_read_tokens=read,
         cache_creation_tokens=written,

@@ -25,6 +25,7 @@ from receiver.dialects.reading import (
     as_text,
     first,
     from_json,
+    with_cached,
 )
 from receiver.dialects.tool_errors import child_of_error, error_type
 from receiver.events import REPORTED, SPAN, CallTold, Discarded, RequestTold, SessionTold, StateTold, Told
@@ -99,8 +100,7 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
         provider=as_text(first(attributes, "llm.provider", "llm.system")),
         model=as_text(attributes.get("llm.model_name")),
         finish=None if failed else finish,
-        # OpenCode counts cached tokens apart; the convention includes them
-        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        input_tokens=with_cached(fresh, read, written),
         output_tokens=as_count(attributes.get("llm.token_count.completion")),
         cache_read_tokens=read,
         cache_creation_tokens=written,

@@ -77,6 +77,12 @@ def as_duration(value: Value) -> int | None:
     return int(number * MS) if number is not None and 0 <= number < _MOST else None
 
 
+def with_cached(fresh: int | None, read: int | None, written: int | None) -> int | None:
+    """Input tokens as the semantic conventions count them: with the cached ones, which OpenCode (session.ts, getUsage)
+    and Anthropic count apart."""
+    return fresh + (read or 0) + (written or 0) if fresh is not None else None
+
+
 def as_bool(value: Value) -> bool | None:
     """A truth value, also if it came as text."""
     if isinstance(value, bool):

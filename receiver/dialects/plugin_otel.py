@@ -42,7 +42,7 @@ from receiver.events import (
     Told,
     UnnamedCallTold,
 )
-from receiver.model import Attributes, LogRecord
+from receiver.model import Attributes, LogRecord, Value
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 SCOPES = ("com.opencode", "com.anthropic.claude_code")
@@ -50,7 +50,12 @@ _BOTH = "com.opencode"  # the scope whose completions are timed at the start by 
 _PREFIXES = ("opencode.", "claude_code.")
 _CHILD_TITLE = re.compile(r" \(@(\S+) subagent\)$")
 _ERROR_NAME = re.compile(r"^([A-Z][A-Za-z]*(?:Error|Exception))\b")
-UNNAMED_AGENTS = ("unknown", "")
+
+
+def agent_name(value: Value) -> str | None:
+    """An agent's name, where the plugin knew it."""
+    name = as_text(value)
+    return None if name == "unknown" else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,7 @@ class _Record:
     @property
     def agent(self) -> str | None:
         """The agent's name, where the plugin knew it."""
-        name = self.text("agent.name", "agent")
-        return None if name in UNNAMED_AGENTS else name
+        return agent_name(first(self.attributes, "agent.name", "agent"))
 
     @property
     def is_timed(self) -> bool:

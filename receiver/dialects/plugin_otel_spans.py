@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from receiver.dialects.plugin_otel import UNNAMED_AGENTS, error_class
+from receiver.dialects.plugin_otel import agent_name, error_class
 from receiver.dialects.reading import (
     LATEST,
     MS,
@@ -68,16 +68,13 @@ def _stated(span: SpanRecord, session: str) -> Iterator[Told]:
         yield CallTold(session=parent, call=call, rank=REPORTED, tool="task", child=session)
 
 
-def _agent(span: SpanRecord) -> str | None:
-    name = as_text(span.attributes.get("agent.name"))
-    return None if name in UNNAMED_AGENTS else name
-
-
 def _session(span: SpanRecord, session: str) -> Iterator[Told]:
     # after an error a plugin takes a child for a root (seen in a recording); it has counted no message of it then
     counted = as_count(span.attributes.get("session.total_messages"))
     root = as_bool(span.attributes.get("session.is_subagent")) is False and bool(counted)
-    yield SessionTold(session=session, time=span.start, rank=REPORTED, root=root, agent=_agent(span))
+    yield SessionTold(
+        session=session, time=span.start, rank=REPORTED, root=root, agent=agent_name(span.attributes.get("agent.name"))
+    )
     yield StateTold(session=session, time=span.start, state="busy")
 
 
@@ -96,7 +93,7 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
         rank=SPAN,
         start=span.start,
         end=max(span.end, span.start),
-        agent=_agent(span),
+        agent=agent_name(span.attributes.get("agent.name")),
         provider=as_text(first(attributes, "llm.provider", "llm.system")),
         model=as_text(attributes.get("llm.model_name")),
         finish=None if failed else finish,

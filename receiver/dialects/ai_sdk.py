@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from receiver.dialects.reading import LATEST, Wanted, as_count, as_id, as_map, as_text, first, from_json
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import (
     PARTIAL,
     REPORTED,
@@ -113,7 +113,7 @@ def _child(attributes: Attributes, error: str | None) -> str | None:
     if stated is None and raw and not result and (found := _CHILD_IN_RESULT.search(raw)):
         stated = found[1]  # a result that was cut is no JSON any more
     if stated is None:
-        stated = child_of_error(as_text(result.get("output")) or "") or child_of_error(error or "")
+        stated = child_in(as_text(result.get("output"))) or child_in(error)
     return stated or as_id(from_json(attributes.get("ai.toolCall.args")).get("task_id"))
 
 

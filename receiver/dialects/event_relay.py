@@ -25,7 +25,7 @@ from receiver.dialects.reading import (
     to_json,
     with_cached,
 )
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import (
     EXACT,
     GUESSED,
@@ -229,8 +229,8 @@ def _part_state(
     end = not_after(ms_time(times.get("end")), record) if ended else None
     error = as_text(state.get("error")) if status == "error" else None
     child = as_id(meta.get("sessionId")) or as_id(record.attributes.get("child.session.id"))
-    if child is None and tool == "task" and error:
-        child = child_of_error(error)
+    if child is None and tool == "task":
+        child = child_in(error)
     agent = as_text(given.get("subagent_type")) if tool == "task" else None
     yield CallTold(
         session=session,

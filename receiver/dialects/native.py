@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from receiver.dialects import ai_sdk, event_relay
 from receiver.dialects.reading import LATEST, MS, Wanted, as_id, as_text, from_json, record_time
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import SPAN, CallTold, Discarded, SessionTold, SpanTold, Told
 from receiver.model import STATUS_ERROR, LogRecord, SpanRecord, Value
 
@@ -137,7 +137,7 @@ def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
         status="error" if failed else "completed",
         error_type=error_type(error) if failed else None,
         error=error,
-        child=child_of_error(error) if error and tool == "task" else None,
+        child=child_in(error) if tool == "task" else None,
     )
     lineage = SpanTold(
         span=span.trace_id + span.span_id, parent=_parent(span), session=session, call=call if tool == "task" else ""

@@ -29,7 +29,7 @@ from receiver.dialects.reading import (
     record_time,
     with_cached,
 )
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import (
     REPORTED,
     CallTold,
@@ -247,7 +247,7 @@ def _tool(e: _Record) -> Iterator[Told]:
     succeeded = as_bool(e.attributes.get("success"))
     failed = succeeded is False
     given = from_json(e.attributes.get("tool_args"))
-    child = child_of_error(error) if error and tool == "task" else None
+    child = child_in(error) if tool == "task" else None
     call = as_id(e.attributes.get("tool_use_id"))
     agent = as_text(given.get("subagent_type")) if tool == "task" else None
     skill = as_text(given.get("name")) if tool == "skill" else None

@@ -9,7 +9,6 @@ spans say nothing of sessions. One fork (slipfre) states a child's parent and ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from receiver.dialects.plugin_otel import agent_name, error_class
@@ -27,13 +26,11 @@ from receiver.dialects.reading import (
     from_json,
     with_cached,
 )
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import REPORTED, SPAN, CallTold, Discarded, RequestTold, SessionTold, StateTold, Told
-from receiver.model import STATUS_ERROR, SpanRecord, Value
+from receiver.model import STATUS_ERROR, SpanRecord
 
 _SCOPE = "com.opencode"  # the plugin that has Claude Code's scopes sends no spans
-
-_CHILD = re.compile(r'<task id="(ses_[0-9A-Za-z]+)"|task_id: (ses_[0-9A-Za-z]+)')
 _SESSIONS, _REQUESTS = (".session", ".interaction", ".run"), (".llm", ".llm_request")
 _CUT = "session ended before"  # what the plugin says of what was open when the session was idle
 
@@ -116,8 +113,7 @@ def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
     given = from_json(first(attributes, "tool.parameters", "input.value"))
     failed = span.status_code == STATUS_ERROR or as_bool(attributes.get("tool.success")) is False
     error = as_text(attributes.get("tool.error")) or span.status_message or None
-    stated = as_id(attributes.get("subagent.session.id"))
-    child = stated or _child_in(attributes.get("output.value"), error) if tool == "task" else None
+    child = _child(span, error) if tool == "task" else None
     agent = as_text(given.get("subagent_type")) or as_text(attributes.get("subagent.agent.name"))
     yield CallTold(
         session=session,
@@ -138,8 +134,6 @@ def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
         yield SessionTold(session=child, rank=REPORTED, agent=agent)
 
 
-def _child_in(output: Value, error: str | None) -> str | None:
-    found = _CHILD.search(as_text(output) or "")
-    if found:
-        return found[1] or found[2]
-    return child_of_error(error) if error else None
+def _child(span: SpanRecord, error: str | None) -> str | None:
+    stated = as_id(span.attributes.get("subagent.session.id"))
+    return stated or child_in(as_text(span.attributes.get("output.value"))) or child_in(error)

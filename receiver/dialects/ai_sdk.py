@@ -118,8 +118,8 @@ def _child(attributes: Attributes, error: str | None) -> str | None:
 
 
 def _error_text(span: SpanRecord) -> str | None:
-    if span.status_message:
-        return span.status_message
+    if (stated := as_text(span.status_message)) is not None:
+        return stated
     texts = (as_text(e.attributes.get("exception.message")) for e in span.events if e.name == "exception")
     return next((t for t in texts if t), None)
 

@@ -262,7 +262,7 @@ class _Details(TypedDict, total=False):
 
 
 def _details(tool: str | None, given: Body, meta: Body, wanted: Wanted) -> _Details:
-    details: _Details = {"arguments": to_json(given) if given and "arguments" in wanted else None}
+    details: _Details = {"arguments": as_text(to_json(given)) if given and "arguments" in wanted else None}
     if tool == "task":
         details["agent"] = as_text(given.get("subagent_type"))
         details["description"] = as_text(given.get("description"))

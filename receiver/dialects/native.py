@@ -126,7 +126,7 @@ def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
         return None
     tool = as_text(span.attributes.get("tool.name"))
     failed = span.status_code == STATUS_ERROR
-    error = (span.status_message or None) if failed else None
+    error = as_text(span.status_message) if failed else None
     told = CallTold(
         session=session,
         call=call,

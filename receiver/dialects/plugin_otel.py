@@ -114,7 +114,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     body = record.body if isinstance(record.body, str) else ""
     # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
     capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")
-    context = record.trace_id.hex() or None
+    context = record.trace_id.hex() if len(record.trace_id) == 16 else None
     told = _Record(
         record.attributes, session, time, record.observed or time, capitalized, context, record.scope.name == _BOTH
     )

@@ -82,7 +82,7 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
     fresh = as_count(attributes.get("llm.token_count.prompt"))
     read = as_count(attributes.get("llm.token_count.prompt_details.cache_read"))
     written = as_count(attributes.get("llm.token_count.prompt_details.cache_write"))
-    message = span.status_message or None
+    message = as_text(span.status_message)
     yield StateTold(session=session, time=span.start, state="busy")
     yield RequestTold(
         session=session,
@@ -112,7 +112,7 @@ def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
     tool = as_text(first(attributes, "tool.name", "tool_name"))
     given = from_json(first(attributes, "tool.parameters", "input.value"))
     failed = span.status_code == STATUS_ERROR or as_bool(attributes.get("tool.success")) is False
-    error = as_text(attributes.get("tool.error")) or span.status_message or None
+    error = as_text(attributes.get("tool.error")) or as_text(span.status_message)
     child = _child(span, error) if tool == "task" else None
     agent = as_text(given.get("subagent_type")) or as_text(attributes.get("subagent.agent.name"))
     yield CallTold(

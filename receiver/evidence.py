@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from receiver.codec.decode import Envelope, log_records, metric_points, span_records
+from receiver.codec.decode import REMEMBERED, Envelope, log_records, metric_points, span_records
 from receiver.core.taking import Source
 from receiver.dialects import traceparent
 from receiver.dialects.table import DIALECTS, Dialect
@@ -44,15 +44,18 @@ class Evidence:
         return self.untouched if adopt_spans else self.untouched + self.known
 
 
-@lru_cache(maxsize=4096)
 def _names(raw: bytes, attributes: tuple[str, ...]) -> tuple[str, str]:
     producer = hashlib.blake2b("\x00".join(attributes).encode(), digest_size=8).hexdigest()
     return producer, hashlib.blake2b(raw, digest_size=6).hexdigest()
 
 
+_remembered_names = lru_cache(maxsize=1024)(_names)
+
+
 def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
     attributes = (*(str(resource.attributes.get(name) or "") for name in PRODUCER), *filter(None, (dialect.agent,)))
-    producer, key = _names(resource.raw, attributes)
+    names = _remembered_names if len(resource.raw) <= REMEMBERED else _names
+    producer, key = names(resource.raw, attributes)
     return Source(producer, key, resource.raw, dialect.wait, arrival)
 
 

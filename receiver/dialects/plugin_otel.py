@@ -20,6 +20,7 @@ from receiver.dialects.reading import (
     as_count,
     as_duration,
     as_id,
+    as_known_id,
     as_number,
     as_text,
     event_name,
@@ -103,8 +104,8 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     read = _EVENTS.get(name)
     if read is None:
         return (Discarded(reason="not_of_the_tree"),)
-    session = as_id(record.attributes.get("session.id"))
-    if session is None or session == "unknown":
+    session = as_known_id(record.attributes.get("session.id"))
+    if session is None:
         return (Discarded(reason="no_session"),)
     time = record_time(record)
     if time is None:

@@ -21,6 +21,7 @@ from receiver.dialects.reading import (
     as_cost,
     as_count,
     as_id,
+    as_known_id,
     as_text,
     first,
     from_json,
@@ -39,8 +40,8 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
     """What one of the plugins' own spans tells; None if it is none, or of a kind that is not read and is handed on."""
     if not span.scope.name.startswith(_SCOPE):
         return None
-    session = as_id(span.attributes.get("session.id"))
-    if session is None or session == "unknown":
+    session = as_known_id(span.attributes.get("session.id"))
+    if session is None:
         return (Discarded(reason="no_session"),)
     if not 0 < span.start < LATEST or not 0 < span.end < LATEST or span.start > span.end + SLACK:
         return (Discarded(reason="no_time"),)

@@ -44,6 +44,12 @@ def as_id(value: Value) -> str | None:
     return value if 0 < len(value) <= MAX_ID else None
 
 
+def as_known_id(value: Value) -> str | None:
+    """An identifier; `unknown` is what plugins send where they know none."""
+    known = as_id(value)
+    return None if known == "unknown" else known
+
+
 def as_number(value: Value) -> float | int | None:
     """A finite number, also if it came as text."""
     if isinstance(value, bool) or value is None:

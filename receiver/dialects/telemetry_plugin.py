@@ -18,6 +18,7 @@ from receiver.dialects.reading import (
     as_count,
     as_duration,
     as_id,
+    as_known_id,
     as_text,
     from_json,
     iso_time,
@@ -260,20 +261,19 @@ def _lines(point: MetricPoint) -> Iterator[Told]:
         yield Discarded(reason="no_session" if session is None else "malformed")
         return
     added = point.name.endswith(".added")
-    call = as_id(point.attributes.get("call.id"))
     yield LinesTold(
         session=session,
         key=_key(point),
         time=_begin(point),
         added=count if added else 0,
         removed=0 if added else count,
-        call=call if call != "unknown" else None,
+        call=as_known_id(point.attributes.get("call.id")),
     )
 
 
 def _permission(point: MetricPoint) -> Iterator[Told]:
-    session, call = session_of(point), as_id(point.attributes.get("call.id"))
-    if session is None or call is None or call == "unknown":
+    session, call = session_of(point), as_known_id(point.attributes.get("call.id"))
+    if session is None or call is None:
         yield Discarded(reason="no_session" if session is None else "no_call")
         return
     yield CallTold(

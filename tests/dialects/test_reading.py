@@ -18,6 +18,7 @@ from receiver.dialects.reading import (
     as_count,
     as_duration,
     as_id,
+    as_known_id,
     as_map,
     as_number,
     as_text,
@@ -84,6 +85,11 @@ def test_text_is_cut():
 )
 def test_identifiers(value, found):
     assert as_id(value) == found
+
+
+@pytest.mark.parametrize(("value", "found"), [("ses_a", "ses_a"), (" unknown ", None), ("", None), (None, None)])
+def test_identifiers_that_a_plugin_does_not_know(value, found):
+    assert as_known_id(value) == found
 
 
 @pytest.mark.parametrize(

@@ -303,5 +303,5 @@ def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
     """Totals of a session (tokens, cost, lines); the others are known and of no use."""
     if not is_ours(point.scope, point.attributes):
         return None
-    told = usage(point, point.name.removeprefix("claude_code."))
+    told = usage(point, point.name.removeprefix(_PREFIX))
     return (Discarded(reason="not_of_the_tree"),) if told is None else tuple(told)

@@ -8,6 +8,7 @@ Where the events flow, `tool.duration` only checks that none is missing, and the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from receiver.dialects.metric_points import SHARED, amount, calls, problem, session_of, usage
 from receiver.dialects.plugin_otel import SCOPES, agent_name
@@ -48,8 +49,10 @@ def _tool(point: MetricPoint, session: str) -> Iterator[Told]:
         yield Discarded(reason="malformed")
         return
     succeeded = as_bool(point.attributes.get("success"))
-    status: dict[bool | None, str | None] = {True: "completed", False: "error", None: None}
-    yield calls(point, session, tool, "tool.duration", status[succeeded])  # type: ignore[arg-type]
+    yield calls(point, session, tool, "tool.duration", _STATUS[succeeded])
+
+
+_STATUS: dict[bool | None, Literal["completed", "error"] | None] = {True: "completed", False: "error", None: None}
 
 
 def _idle(point: MetricPoint, session: str) -> Iterator[Told]:

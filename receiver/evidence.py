@@ -14,6 +14,7 @@ from typing import TypeAlias
 from receiver.codec.decode import REMEMBERED, Envelope, log_records, metric_points, span_records
 from receiver.core.taking import Source
 from receiver.dialects import traceparent
+from receiver.dialects.reading import to_json
 from receiver.dialects.table import DIALECTS, Dialect
 from receiver.events import Discarded, SpanTold, Told
 from receiver.model import LogRecord, MetricPoint, Request, Resource, Signal, SpanRecord
@@ -53,7 +54,8 @@ _remembered_names = lru_cache(maxsize=1024)(_names)
 
 
 def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
-    attributes = (*(str(resource.attributes.get(name) or "") for name in PRODUCER), *filter(None, (dialect.agent,)))
+    told = (resource.attributes.get(name) or "" for name in PRODUCER)
+    attributes = (*(v if isinstance(v, str) else to_json(v) for v in told), *filter(None, (dialect.agent,)))
     names = _remembered_names if len(resource.raw) <= REMEMBERED else _names
     producer, key = names(resource.raw, attributes)
     return Source(producer, key, resource.raw, dialect.wait, arrival)

@@ -173,13 +173,13 @@ def label(text: str | None) -> str | None:
 
 
 def to_json(value: Value) -> str:
-    """A value as JSON text."""
+    """A value as JSON text, the same in every process: protobuf's maps have an order of their own in each."""
     return msgspec.json.encode(_solid(value)).decode()
 
 
 def _solid(value: Value) -> Any:
     if isinstance(value, Mapping):
-        return {k: _solid(v) for k, v in value.items()}
+        return {k: _solid(value[k]) for k in sorted(value)}
     if isinstance(value, (list, tuple)):
         return [_solid(v) for v in value]
     return value

@@ -35,6 +35,13 @@ def test_large_resources_and_scopes_are_not_remembered():
     assert held < 5 * SIZE  # of thirty that were read: those of the last request at most
 
 
+def test_a_producer_is_the_same_in_every_process_also_where_its_name_is_no_text():
+    record = relay_record("session.idle", 1, session_id="ses_a")
+    names = [{"b": 1, "a": [True]}, '{"a":[true],"b":1}']
+    told = [Reading(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).told for n in names]
+    assert told[0][0][0].producer == told[1][0][0].producer
+
+
 def test_a_small_resource_is_read_once():
     record = relay_record("session.idle", 1, session_id="ses_a")
     reading = Reading(NOTHING)

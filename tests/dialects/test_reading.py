@@ -163,6 +163,10 @@ def test_json(value, found):
     assert from_json(value) == found
 
 
+def test_to_json_is_the_same_whatever_the_order():
+    assert to_json({"b": [{"d": 1, "c": 2}], "a": 3}) == '{"a":3,"b":[{"c":2,"d":1}]}'
+
+
 def test_to_json_reads_back():
     value = {"a": [1, {"b": None}], "c": "é"}
     assert from_json(to_json(value)) == value

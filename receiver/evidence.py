@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from receiver.codec.decode import Envelope, log_records, metric_points, span_records
+from receiver.codec.decode import REMEMBERED, Envelope, log_records, metric_points, span_records
 from receiver.core.taking import Source
 from receiver.dialects import traceparent
+from receiver.dialects.reading import to_json
 from receiver.dialects.table import DIALECTS, Dialect
 from receiver.events import Discarded, SpanTold, Told
 from receiver.model import LogRecord, MetricPoint, Request, Resource, Signal, SpanRecord
@@ -44,15 +45,19 @@ class Evidence:
         return self.untouched if adopt_spans else self.untouched + self.known
 
 
-@lru_cache(maxsize=4096)
 def _names(raw: bytes, attributes: tuple[str, ...]) -> tuple[str, str]:
     producer = hashlib.blake2b("\x00".join(attributes).encode(), digest_size=8).hexdigest()
     return producer, hashlib.blake2b(raw, digest_size=6).hexdigest()
 
 
+_remembered_names = lru_cache(maxsize=1024)(_names)
+
+
 def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
-    attributes = (*(str(resource.attributes.get(name) or "") for name in PRODUCER), *filter(None, (dialect.agent,)))
-    producer, key = _names(resource.raw, attributes)
+    told = (resource.attributes.get(name) or "" for name in PRODUCER)
+    attributes = (*(v if isinstance(v, str) else to_json(v) for v in told), *filter(None, (dialect.agent,)))
+    names = _remembered_names if len(resource.raw) <= REMEMBERED else _names
+    producer, key = names(resource.raw, attributes)
     return Source(producer, key, resource.raw, dialect.wait, arrival)
 
 

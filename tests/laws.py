@@ -9,8 +9,6 @@ from receiver.core.settings import SECOND
 from receiver.model import Span, Value
 from tests.factories import NOON
 
-ZERO = b""
-
 
 def attribute(span: Span, name: str) -> Value:
     """An attribute of a span, or None."""

@@ -104,6 +104,7 @@ def test_sessions_are_found_by_id_by_parent_by_producer_and_by_deadline(store):
     assert store.sessions(["child", "nobody", "root"]) == [rows[1], rows[0]]
     assert store.children(["root", "child"]) == [rows[1]]
     assert [row.id for row in store.open_sessions("p", 10)] == ["child", "root"]
+    assert [row.id for row in store.open_sessions("p", 1)] == [row.id for row in store.all_open(1)] == ["child"]
     assert store.due(20, 10) == ["child", "other"]
     assert store.due(20, 1) == ["child"]
     assert store.next_deadline() == 10

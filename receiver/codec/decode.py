@@ -15,17 +15,27 @@ from receiver.model import LogRecord, MetricPoint, Resource, Scope, SpanEvent, S
 _POINTS: dict[str, Literal["sum", "gauge", "histogram"]] = {"sum": "sum", "gauge": "gauge", "histogram": "histogram"}
 
 NO_RECORDED_VALUE = 1  # DataPointFlags, metrics.proto
+REMEMBERED = 16_384  # bytes of a resource or a scope; producers' have some hundred. The caches are bounded by this
 
 
-@lru_cache(maxsize=1024)
 def _resource(raw: bytes) -> Resource:
+    return _remembered_resource(raw) if len(raw) <= REMEMBERED else _read_resource(raw)
+
+
+def _read_resource(raw: bytes) -> Resource:
     return Resource(LazyMap(wire.Resource.FromString(raw).attributes), raw)
 
 
-@lru_cache(maxsize=1024)
 def _scope(raw: bytes) -> Scope:
+    return _remembered_scope(raw) if len(raw) <= REMEMBERED else _read_scope(raw)
+
+
+def _read_scope(raw: bytes) -> Scope:
     scope = wire.Scope.FromString(raw)
     return Scope(scope.name, scope.version)
+
+
+_remembered_resource, _remembered_scope = lru_cache(1024)(_read_resource), lru_cache(1024)(_read_scope)
 
 
 def log_records(body: bytes) -> Iterator[LogRecord]:

@@ -40,7 +40,8 @@ _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span
 # Of an object, protobuf's parser makes some 10 µs of work and some 200 bytes: these are five seconds and 100 MiB, and
 # more than twice what a Collector's batch of 8,192 log records has. Protobuf has no such limit.
 _MOST_OBJECTS = 500_000
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# One that is not closed reaches to the end; possessive, or each quote in it would be looked at to the end again.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _UPPER = re.compile("[A-Z]")
 
 # JavaScript cuts strings between the halves of a surrogate pair and then writes the half as an escape.

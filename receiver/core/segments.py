@@ -16,7 +16,7 @@ parent in which it began, and this one covers it however long it goes on, so tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from receiver.core import cuts, turns
@@ -34,6 +34,7 @@ from receiver.events import GUESSED
 class Seat:
     """The place of a moment of a session: its segment, and the trace that this is part of. `at` (ns) is when the
     segment began, `start` when its span can begin. `late` if the span above has left, or began later than this.
+    `above` is the place of the session above whose span this one hangs below.
     """
 
     session: Session
@@ -43,6 +44,7 @@ class Seat:
     at: int
     start: int
     late: bool
+    above: Seat | None = field(default=None, compare=False, repr=False)
 
     @property
     def number(self) -> int:
@@ -141,35 +143,45 @@ class TreeView:
         """A place, and those of the sessions above it that its span hangs below."""
         while seat is not None:
             yield seat
-            seat = self.seat_above(seat.session, seat.trace, seat.at)
+            seat = seat.above
 
     def seat_in(self, session: Session, segment: Segment | Closed | None, time: int) -> Seat:
-        """The place of a moment (ns) in a segment that is known."""
+        """The place of a moment (ns) in a segment that is known. Climbed in a loop: sessions may lie at any depth."""
         trace, root_segment = self._trace_of(session, segment, time)
         begun = time if segment is None else segment.start
-        above = self.seat_above(session, trace, begun)
-        start = begun
-        late = isinstance(segment, Closed)
-        if above is not None:
-            start = max(start, above.start)
-            late = late or above.late
-        return Seat(session, segment, trace, root_segment, begun, start, late or time < start)
+        line = [(session, segment, trace, root_segment, begun, time)]
+        while (above := self._above(session, trace, begun)) is not None:
+            session, here, time = above
+            trace, root_segment = self._trace_of(session, here, time)
+            begun = here.start
+            line.append((session, here, trace, root_segment, begun, time))
+        seat, start, late = None, 0, False
+        for session, segment, trace, root_segment, begun, time in reversed(line):
+            start = max(begun, start)
+            late = late or isinstance(segment, Closed) or time < start
+            seat = Seat(session, segment, trace, root_segment, begun, start, late, seat)
+        assert seat is not None
+        return seat
 
     def seat_above(self, session: Session, trace: bytes, time: int) -> Seat | None:
         """The place of the nearest session above that has a segment in a trace; None for the root's own."""
-        if session is self.top(session):
-            return None
-        parent = self._forest.get(session.parent) if session.parent else None
-        if parent is None:
-            return None
-        here = self.at(parent, time)
-        if here is None or self._trace_of(parent, here, time)[0] != trace:
-            inside: list[Segment | Closed] = [*parent.closed, *self.segments(parent)]
-            inside = [s for s in inside if self._trace_of(parent, s, s.start)[0] == trace]
-            here = min(inside, key=lambda s: (abs(s.start - time), s.number), default=None)
-        if here is None:
-            return self.seat_above(parent, trace, time)
-        return self.seat_in(parent, here, max(time, here.start))
+        above = self._above(session, trace, time)
+        return self.seat_in(*above) if above is not None else None
+
+    def _above(self, session: Session, trace: bytes, time: int) -> tuple[Session, Segment | Closed, int] | None:
+        while session is not self.top(session):
+            parent = self._forest.get(session.parent) if session.parent else None
+            if parent is None:
+                return None
+            here = self.at(parent, time)
+            if here is None or self._trace_of(parent, here, time)[0] != trace:
+                inside: list[Segment | Closed] = [*parent.closed, *self.segments(parent)]
+                inside = [s for s in inside if self._trace_of(parent, s, s.start)[0] == trace]
+                here = min(inside, key=lambda s: (abs(s.start - time), s.number), default=None)
+            if here is not None:
+                return parent, here, max(time, here.start)
+            session = parent
+        return None
 
     def _trace_of(self, session: Session, segment: Segment | Closed | None, time: int) -> tuple[bytes, int]:
         if isinstance(segment, Closed):

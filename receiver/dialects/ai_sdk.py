@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from receiver.dialects.reading import LATEST, Wanted, as_count, as_id, as_map, as_text, first, from_json
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import (
     PARTIAL,
     REPORTED,
@@ -27,7 +27,7 @@ from receiver.events import (
 from receiver.model import STATUS_ERROR, Attributes, SpanRecord
 
 SCOPE = "ai"
-_AGENT_VERSION = re.compile(r"\bopencode/(\d+)\.(\d+)(\.\S+)?")
+_AGENT_VERSION = re.compile(r"\bopencode/(\d{1,9})\.(\d{1,9})(\.\S+)?")
 # From this version on a child's requests carry x-parent-session-id, so that its absence states a root (1.1.65 and
 # 1.2.27 never send it; 1.18.33 always does).
 STATES_PARENTS = (1, 18)
@@ -113,13 +113,13 @@ def _child(attributes: Attributes, error: str | None) -> str | None:
     if stated is None and raw and not result and (found := _CHILD_IN_RESULT.search(raw)):
         stated = found[1]  # a result that was cut is no JSON any more
     if stated is None:
-        stated = child_of_error(as_text(result.get("output")) or "") or child_of_error(error or "")
+        stated = child_in(as_text(result.get("output"))) or child_in(error)
     return stated or as_id(from_json(attributes.get("ai.toolCall.args")).get("task_id"))
 
 
 def _error_text(span: SpanRecord) -> str | None:
-    if span.status_message:
-        return span.status_message
+    if (stated := as_text(span.status_message)) is not None:
+        return stated
     texts = (as_text(e.attributes.get("exception.message")) for e in span.events if e.name == "exception")
     return next((t for t in texts if t), None)
 

@@ -29,8 +29,8 @@ from receiver.dialects.reading import (
     Wanted,
     as_bool,
     as_count,
+    as_duration,
     as_id,
-    as_number,
     as_text,
     event_name,
     first,
@@ -84,8 +84,8 @@ class _Event:
     @property
     def start(self) -> int | None:
         """When what was completed began (ns), if its duration is told."""
-        duration = as_number(self.attributes.get("duration_ms"))
-        return max(self.time - int(duration * MS), 1) if duration is not None and 0 <= duration < 1e12 else None
+        duration = as_duration(self.attributes.get("duration_ms"))
+        return max(self.time - duration, 1) if duration is not None else None
 
 
 def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
@@ -303,5 +303,5 @@ def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
     """Totals of a session (tokens, cost, lines); the others are known and of no use."""
     if not is_ours(point.scope, point.attributes):
         return None
-    told = usage(point, point.name.removeprefix("claude_code."))
+    told = usage(point, point.name.removeprefix(_PREFIX))
     return (Discarded(reason="not_of_the_tree"),) if told is None else tuple(told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receiver.dialects.claude_tools import PLACEHOLDERS
-from receiver.dialects.reading import as_count, as_id, as_number, as_text, first
+from receiver.dialects.reading import as_cost, as_count, as_id, as_number, as_text, first, with_cached
 from receiver.events import RequestTold
 from receiver.model import Attributes
 
@@ -16,8 +16,7 @@ def request_id(attributes: Attributes) -> str | None:
 def request(
     attributes: Attributes, session: str, key: str, rank: int, start: int | None, end: int, error_type: str | None
 ) -> RequestTold:
-    """A finished request. Input tokens as the convention counts them: with the cached ones, which Anthropic counts
-    apart."""
+    """A finished request."""
     fresh = as_count(attributes.get("input_tokens"))
     read, written = (as_count(attributes.get(f"cache_{x}_tokens")) for x in ("read", "creation"))
     return RequestTold(
@@ -30,7 +29,7 @@ def request(
         model=as_text(first(attributes, "model", "gen_ai.request.model")),
         response_id=as_id(attributes.get("request_id")),
         finish=as_id(attributes.get("stop_reason")),
-        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        input_tokens=with_cached(fresh, read, written),
         output_tokens=as_count(attributes.get("output_tokens")),
         cache_read_tokens=read,
         cache_creation_tokens=written,
@@ -65,4 +64,4 @@ def _cost(attributes: Attributes) -> float | None:
     cost = as_number(attributes.get("cost_usd"))
     if cost is None and (micros := as_number(attributes.get("cost_usd_micros"))) is not None:
         cost = micros / 1e6
-    return float(cost) if cost is not None and 0 <= cost < 1e12 else None
+    return as_cost(cost)

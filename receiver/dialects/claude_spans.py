@@ -99,7 +99,7 @@ def _execution(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]
         end=span.end,
         status="error" if failed else "completed",
         error_type=(as_id(span.attributes.get("error_class")) or "tool_error") if failed else None,
-        error=as_text(span.attributes.get("error")) or span.status_message or None if failed else None,
+        error=as_text(span.attributes.get("error")) or as_text(span.status_message) if failed else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from receiver.dialects.reading import as_text
 from receiver.events import NoteTold
 
 
@@ -14,5 +15,5 @@ def command_note(session: str, time: int, name: str, arguments: str | None, key:
         name="command.executed",
         key=key,
         attributes=(("opencode.command.name", name), *count),
-        content=(("opencode.command.arguments", arguments, "arguments"),) if arguments else (),
+        content=(("opencode.command.arguments", told, "arguments"),) if (told := as_text(arguments)) else (),
     )

@@ -13,18 +13,19 @@ from receiver.dialects.commands import command_note
 from receiver.dialects.reading import (
     Wanted,
     as_bool,
+    as_cost,
     as_count,
     as_id,
     as_map,
-    as_number,
     as_text,
     event_name,
     ms_time,
     not_after,
     record_time,
     to_json,
+    with_cached,
 )
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import (
     EXACT,
     GUESSED,
@@ -190,21 +191,15 @@ def _assistant_message(
         provider=as_text(info.get("providerID")),
         model=as_text(info.get("modelID")),
         finish=as_text(info.get("finish")),
-        # OpenCode counts cached tokens apart (session.ts getUsage); the convention includes them
-        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        input_tokens=with_cached(fresh, read, written),
         output_tokens=as_count(tokens.get("output")),
         cache_read_tokens=read,
         cache_creation_tokens=written,
         reasoning_tokens=as_count(tokens.get("reasoning")),
-        cost=_cost(info) if completed else None,
+        cost=as_cost(info.get("cost")) if completed else None,
         error_type=as_text(error.get("name")),
         error=as_text(as_map(error.get("data")).get("message")),
     )
-
-
-def _cost(info: Body) -> float | None:
-    cost = as_number(info.get("cost"))
-    return float(cost) if cost is not None and cost >= 0 else None
 
 
 def _part(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
@@ -234,8 +229,8 @@ def _part_state(
     end = not_after(ms_time(times.get("end")), record) if ended else None
     error = as_text(state.get("error")) if status == "error" else None
     child = as_id(meta.get("sessionId")) or as_id(record.attributes.get("child.session.id"))
-    if child is None and tool == "task" and error:
-        child = child_of_error(error)
+    if child is None and tool == "task":
+        child = child_in(error)
     agent = as_text(given.get("subagent_type")) if tool == "task" else None
     yield CallTold(
         session=session,
@@ -267,7 +262,7 @@ class _Details(TypedDict, total=False):
 
 
 def _details(tool: str | None, given: Body, meta: Body, wanted: Wanted) -> _Details:
-    details: _Details = {"arguments": to_json(given) if given and "arguments" in wanted else None}
+    details: _Details = {"arguments": as_text(to_json(given)) if given and "arguments" in wanted else None}
     if tool == "task":
         details["agent"] = as_text(given.get("subagent_type"))
         details["description"] = as_text(given.get("description"))

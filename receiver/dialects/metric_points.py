@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from receiver.dialects.reading import LATEST, MS, as_id, as_text, to_json
+from receiver.dialects.reading import LATEST, MS, as_id, as_known_id, as_text, to_json
 from receiver.events import COUNTED, CallsCounted, Discarded, PointTold, SessionTold, Told
 from receiver.model import TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, MetricPoint
 
@@ -90,8 +90,7 @@ def form_of(point: MetricPoint) -> Literal["cumulative", "delta", "gauge"]:
 
 def session_of(point: MetricPoint) -> str | None:
     """The session that a point is about."""
-    session = as_id(point.attributes.get("session.id")) or as_id(point.attributes.get("sessionID"))
-    return None if session == "unknown" else session
+    return as_known_id(as_id(point.attributes.get("session.id")) or point.attributes.get("sessionID"))
 
 
 def amount(point: MetricPoint, session: str, what: str, source: str, agent: str | None = None) -> PointTold:

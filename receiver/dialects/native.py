@@ -17,14 +17,15 @@ from dataclasses import replace
 
 from receiver.dialects import ai_sdk, event_relay
 from receiver.dialects.reading import LATEST, MS, Wanted, as_id, as_text, from_json, record_time
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import SPAN, CallTold, Discarded, SessionTold, SpanTold, Told
 from receiver.model import STATUS_ERROR, LogRecord, SpanRecord, Value
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 SCOPE = "opencode"
 _OF_AGENT = "opencode.client"  # in the resource of what OpenCode itself sends, and of no plugin
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|\bundefined\b')
+# a text that is not closed reaches to the end; possessive, or each quote in it would be looked at to the end again
+_TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\bundefined\b')
 _UNDEFINED = "undefined"  # the lines print objects as JSON, but for this
 # between a child's first span or a call of its and Tool.execute(task): a new child's creation; its turn (also one that
 # was taken up again, or that runs in the background); a call of its turn; a task that a command made
@@ -125,7 +126,7 @@ def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
         return None
     tool = as_text(span.attributes.get("tool.name"))
     failed = span.status_code == STATUS_ERROR
-    error = (span.status_message or None) if failed else None
+    error = as_text(span.status_message) if failed else None
     told = CallTold(
         session=session,
         call=call,
@@ -136,7 +137,7 @@ def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
         status="error" if failed else "completed",
         error_type=error_type(error) if failed else None,
         error=error,
-        child=child_of_error(error) if error and tool == "task" else None,
+        child=child_in(error) if tool == "task" else None,
     )
     lineage = SpanTold(
         span=span.trace_id + span.span_id, parent=_parent(span), session=session, call=call if tool == "task" else ""

@@ -16,8 +16,11 @@ from receiver.dialects.reading import (
     SLACK,
     Wanted,
     as_bool,
+    as_cost,
     as_count,
+    as_duration,
     as_id,
+    as_known_id,
     as_number,
     as_text,
     event_name,
@@ -25,8 +28,9 @@ from receiver.dialects.reading import (
     from_json,
     label,
     record_time,
+    with_cached,
 )
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import (
     REPORTED,
     CallTold,
@@ -39,7 +43,7 @@ from receiver.events import (
     Told,
     UnnamedCallTold,
 )
-from receiver.model import Attributes, LogRecord
+from receiver.model import Attributes, LogRecord, Value
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 SCOPES = ("com.opencode", "com.anthropic.claude_code")
@@ -47,7 +51,12 @@ _BOTH = "com.opencode"  # the scope whose completions are timed at the start by 
 _PREFIXES = ("opencode.", "claude_code.")
 _CHILD_TITLE = re.compile(r" \(@(\S+) subagent\)$")
 _ERROR_NAME = re.compile(r"^([A-Z][A-Za-z]*(?:Error|Exception))\b")
-UNNAMED_AGENTS = ("unknown", "")
+
+
+def agent_name(value: Value) -> str | None:
+    """An agent's name, where the plugin knew it."""
+    name = as_text(value)
+    return None if name == "unknown" else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +78,7 @@ class _Record:
     @property
     def agent(self) -> str | None:
         """The agent's name, where the plugin knew it."""
-        name = self.text("agent.name", "agent")
-        return None if name in UNNAMED_AGENTS else name
+        return agent_name(first(self.attributes, "agent.name", "agent"))
 
     @property
     def is_timed(self) -> bool:
@@ -79,8 +87,7 @@ class _Record:
 
     def interval(self) -> tuple[int, int]:
         """Start and end (ns) of what was completed."""
-        duration = as_number(self.attributes.get("duration_ms"))
-        length = int(duration * MS) if duration is not None and 0 < duration < 1e12 else 0
+        length = as_duration(self.attributes.get("duration_ms")) or 0
         lag = self.emitted - self.time
         if self.may_be_start and abs(lag - length) < abs(lag):
             return self.time, self.time + length
@@ -97,8 +104,8 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     read = _EVENTS.get(name)
     if read is None:
         return (Discarded(reason="not_of_the_tree"),)
-    session = as_id(record.attributes.get("session.id"))
-    if session is None or session == "unknown":
+    session = as_known_id(record.attributes.get("session.id"))
+    if session is None:
         return (Discarded(reason="no_session"),)
     time = record_time(record)
     if time is None:
@@ -108,7 +115,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     body = record.body if isinstance(record.body, str) else ""
     # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
     capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")
-    context = record.trace_id.hex() or None
+    context = record.trace_id.hex() if len(record.trace_id) == 16 else None
     told = _Record(
         record.attributes, session, time, record.observed or time, capitalized, context, record.scope.name == _BOTH
     )
@@ -196,7 +203,6 @@ def _request(e: _Record) -> Iterator[Told]:
     provider, model = _model(e)
     fresh = as_count(e.attributes.get("input_tokens"))
     read, written = (as_count(e.attributes.get(f"cache_{x}_tokens")) for x in ("read", "creation"))
-    cost = as_number(e.attributes.get("cost_usd"))
     yield StateTold(session=e.session, time=start, state="busy")
     yield RequestTold(
         session=e.session,
@@ -207,13 +213,12 @@ def _request(e: _Record) -> Iterator[Told]:
         agent=e.agent,
         provider=provider,
         model=model,
-        # OpenCode counts cached tokens apart; the convention includes them
-        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        input_tokens=with_cached(fresh, read, written),
         output_tokens=as_count(e.attributes.get("output_tokens")),
         cache_read_tokens=read,
         cache_creation_tokens=written,
         reasoning_tokens=as_count(e.attributes.get("reasoning_tokens")),
-        cost=float(cost) if cost is not None and cost >= 0 else None,
+        cost=as_cost(e.attributes.get("cost_usd")),
     )
 
 
@@ -243,7 +248,7 @@ def _tool(e: _Record) -> Iterator[Told]:
     succeeded = as_bool(e.attributes.get("success"))
     failed = succeeded is False
     given = from_json(e.attributes.get("tool_args"))
-    child = child_of_error(error) if error and tool == "task" else None
+    child = child_in(error) if tool == "task" else None
     call = as_id(e.attributes.get("tool_use_id"))
     agent = as_text(given.get("subagent_type")) if tool == "task" else None
     skill = as_text(given.get("name")) if tool == "skill" else None

@@ -8,19 +8,18 @@ Where the events flow, `tool.duration` only checks that none is missing, and the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from receiver.dialects.metric_points import SHARED, amount, calls, problem, session_of, usage
+from receiver.dialects.plugin_otel import SCOPES, agent_name
 from receiver.dialects.reading import Wanted, as_bool, as_text
 from receiver.events import COUNTED, Discarded, SessionTold, Told
 from receiver.model import MetricPoint
 
-_SCOPES = ("com.opencode", "com.anthropic.claude_code")
-_NO_AGENT = ("unknown", "")
-
 
 def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
     """What a data point tells; None if it is none of these plugins'."""
-    if not point.scope.name.startswith(_SCOPES):
+    if not point.scope.name.startswith(SCOPES):
         return None
     name = next((n for n in _NAMES if point.name.endswith(n)), "")
     shared = usage(point, name)
@@ -39,8 +38,8 @@ def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
 
 def _agent(point: MetricPoint, name: str) -> Iterator[Told]:
     """The session's agent, where tokens are counted by agent: subagents have sessions of their own."""
-    session, agent = session_of(point), as_text(point.attributes.get("agent"))
-    if name == "token.usage" and session and agent not in (None, *_NO_AGENT) and problem(point) is None:
+    session, agent = session_of(point), agent_name(point.attributes.get("agent"))
+    if name == "token.usage" and session and agent and problem(point) is None:
         yield SessionTold(session=session, rank=COUNTED, agent=agent)
 
 
@@ -50,8 +49,10 @@ def _tool(point: MetricPoint, session: str) -> Iterator[Told]:
         yield Discarded(reason="malformed")
         return
     succeeded = as_bool(point.attributes.get("success"))
-    status: dict[bool | None, str | None] = {True: "completed", False: "error", None: None}
-    yield calls(point, session, tool, "tool.duration", status[succeeded])  # type: ignore[arg-type]
+    yield calls(point, session, tool, "tool.duration", _STATUS[succeeded])
+
+
+_STATUS: dict[bool | None, Literal["completed", "error"] | None] = {True: "completed", False: "error", None: None}
 
 
 def _idle(point: MetricPoint, session: str) -> Iterator[Told]:
@@ -61,11 +62,11 @@ def _idle(point: MetricPoint, session: str) -> Iterator[Told]:
 
 def _subtask(point: MetricPoint, session: str) -> Iterator[Told]:
     """Counted when a subtask of a command or an @agent begins: names the agent of the task call that does too."""
-    agent = as_text(point.attributes.get("agent"))
+    agent = agent_name(point.attributes.get("agent"))
     if point.kind != "sum" or not point.value:
         yield Discarded(reason="malformed" if point.kind != "sum" else "empty")
         return
-    yield amount(point, session, "begun", "subtask.count", agent=None if agent in _NO_AGENT else agent)
+    yield amount(point, session, "begun", "subtask.count", agent=agent)
 
 
 def _model(point: MetricPoint, session: str) -> Iterator[Told]:

@@ -9,30 +9,29 @@ spans say nothing of sessions. One fork (slipfre) states a child's parent and ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
-from receiver.dialects.plugin_otel import UNNAMED_AGENTS, error_class
+from receiver.dialects.plugin_otel import agent_name, error_class
 from receiver.dialects.reading import (
     LATEST,
     MS,
     SLACK,
     Wanted,
     as_bool,
+    as_cost,
     as_count,
     as_id,
-    as_number,
+    as_known_id,
     as_text,
     first,
     from_json,
+    with_cached,
 )
-from receiver.dialects.tool_errors import child_of_error, error_type
+from receiver.dialects.tool_errors import child_in, error_type
 from receiver.events import REPORTED, SPAN, CallTold, Discarded, RequestTold, SessionTold, StateTold, Told
-from receiver.model import STATUS_ERROR, SpanRecord, Value
+from receiver.model import STATUS_ERROR, SpanRecord
 
 _SCOPE = "com.opencode"  # the plugin that has Claude Code's scopes sends no spans
-
-_CHILD = re.compile(r'<task id="(ses_[0-9A-Za-z]+)"|task_id: (ses_[0-9A-Za-z]+)')
 _SESSIONS, _REQUESTS = (".session", ".interaction", ".run"), (".llm", ".llm_request")
 _CUT = "session ended before"  # what the plugin says of what was open when the session was idle
 
@@ -41,8 +40,8 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
     """What one of the plugins' own spans tells; None if it is none, or of a kind that is not read and is handed on."""
     if not span.scope.name.startswith(_SCOPE):
         return None
-    session = as_id(span.attributes.get("session.id"))
-    if session is None or session == "unknown":
+    session = as_known_id(span.attributes.get("session.id"))
+    if session is None:
         return (Discarded(reason="no_session"),)
     if not 0 < span.start < LATEST or not 0 < span.end < LATEST or span.start > span.end + SLACK:
         return (Discarded(reason="no_time"),)
@@ -67,16 +66,13 @@ def _stated(span: SpanRecord, session: str) -> Iterator[Told]:
         yield CallTold(session=parent, call=call, rank=REPORTED, tool="task", child=session)
 
 
-def _agent(span: SpanRecord) -> str | None:
-    name = as_text(span.attributes.get("agent.name"))
-    return None if name in UNNAMED_AGENTS else name
-
-
 def _session(span: SpanRecord, session: str) -> Iterator[Told]:
     # after an error a plugin takes a child for a root (seen in a recording); it has counted no message of it then
     counted = as_count(span.attributes.get("session.total_messages"))
     root = as_bool(span.attributes.get("session.is_subagent")) is False and bool(counted)
-    yield SessionTold(session=session, time=span.start, rank=REPORTED, root=root, agent=_agent(span))
+    yield SessionTold(
+        session=session, time=span.start, rank=REPORTED, root=root, agent=agent_name(span.attributes.get("agent.name"))
+    )
     yield StateTold(session=session, time=span.start, state="busy")
 
 
@@ -87,8 +83,7 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
     fresh = as_count(attributes.get("llm.token_count.prompt"))
     read = as_count(attributes.get("llm.token_count.prompt_details.cache_read"))
     written = as_count(attributes.get("llm.token_count.prompt_details.cache_write"))
-    cost = as_number(first(attributes, "llm.cost.total", "cost_usd"))
-    message = span.status_message or None
+    message = as_text(span.status_message)
     yield StateTold(session=session, time=span.start, state="busy")
     yield RequestTold(
         session=session,
@@ -96,17 +91,16 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
         rank=SPAN,
         start=span.start,
         end=max(span.end, span.start),
-        agent=_agent(span),
+        agent=agent_name(span.attributes.get("agent.name")),
         provider=as_text(first(attributes, "llm.provider", "llm.system")),
         model=as_text(attributes.get("llm.model_name")),
         finish=None if failed else finish,
-        # OpenCode counts cached tokens apart; the convention includes them
-        input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
+        input_tokens=with_cached(fresh, read, written),
         output_tokens=as_count(attributes.get("llm.token_count.completion")),
         cache_read_tokens=read,
         cache_creation_tokens=written,
         reasoning_tokens=as_count(attributes.get("llm.token_count.completion_details.reasoning")),
-        cost=float(cost) if cost is not None and cost >= 0 else None,
+        cost=as_cost(first(attributes, "llm.cost.total", "cost_usd")),
         error_type=error_class(message, "api_error") if failed else None,
         error=message if failed else None,
     )
@@ -119,9 +113,8 @@ def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
     tool = as_text(first(attributes, "tool.name", "tool_name"))
     given = from_json(first(attributes, "tool.parameters", "input.value"))
     failed = span.status_code == STATUS_ERROR or as_bool(attributes.get("tool.success")) is False
-    error = as_text(attributes.get("tool.error")) or span.status_message or None
-    stated = as_id(attributes.get("subagent.session.id"))
-    child = stated or _child_in(attributes.get("output.value"), error) if tool == "task" else None
+    error = as_text(attributes.get("tool.error")) or as_text(span.status_message)
+    child = _child(span, error) if tool == "task" else None
     agent = as_text(given.get("subagent_type")) or as_text(attributes.get("subagent.agent.name"))
     yield CallTold(
         session=session,
@@ -142,8 +135,6 @@ def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
         yield SessionTold(session=child, rank=REPORTED, agent=agent)
 
 
-def _child_in(output: Value, error: str | None) -> str | None:
-    found = _CHILD.search(as_text(output) or "")
-    if found:
-        return found[1] or found[2]
-    return child_of_error(error) if error else None
+def _child(span: SpanRecord, error: str | None) -> str | None:
+    stated = as_id(span.attributes.get("subagent.session.id"))
+    return stated or child_in(as_text(span.attributes.get("output.value"))) or child_in(error)

@@ -21,6 +21,7 @@ Wanted: TypeAlias = frozenset[str]
 MS = 1_000_000
 MAX_ID = 512  # bytes; OpenCode's ids have 30 characters, providers' call ids up to some 100
 LATEST = 1 << 62  # ns: the year 2116
+_MOST = 1e12  # of dollars; of milliseconds it is 31 years
 SLACK = 1_000 * MS  # a record's time may be this much after its observed time: two clocks in one process
 
 
@@ -43,6 +44,12 @@ def as_id(value: Value) -> str | None:
     return value if 0 < len(value) <= MAX_ID else None
 
 
+def as_known_id(value: Value) -> str | None:
+    """An identifier; `unknown` is what plugins send where they know none."""
+    known = as_id(value)
+    return None if known == "unknown" else known
+
+
 def as_number(value: Value) -> float | int | None:
     """A finite number, also if it came as text."""
     if isinstance(value, bool) or value is None:
@@ -52,15 +59,34 @@ def as_number(value: Value) -> float | int | None:
             value = int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else float(value)
         except ValueError:
             return None
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return value
-    return None
+    try:
+        return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+    except OverflowError:  # a JSON text's integer may have hundreds of digits
+        return None
 
 
 def as_count(value: Value) -> int | None:
     """A whole number that is not negative."""
     number = as_number(value)
     return int(number) if number is not None and 0 <= number < 1 << 53 else None
+
+
+def as_cost(value: Value) -> float | None:
+    """An amount of money that is neither negative nor absurd."""
+    number = as_number(value)
+    return float(number) if number is not None and 0 <= number < _MOST else None
+
+
+def as_duration(value: Value) -> int | None:
+    """A duration in milliseconds, as nanoseconds; None if it is negative or absurd."""
+    number = as_number(value)
+    return int(number * MS) if number is not None and 0 <= number < _MOST else None
+
+
+def with_cached(fresh: int | None, read: int | None, written: int | None) -> int | None:
+    """Input tokens as the semantic conventions count them: with the cached ones, which OpenCode (session.ts, getUsage)
+    and Anthropic count apart."""
+    return fresh + (read or 0) + (written or 0) if fresh is not None else None
 
 
 def as_bool(value: Value) -> bool | None:
@@ -147,13 +173,13 @@ def label(text: str | None) -> str | None:
 
 
 def to_json(value: Value) -> str:
-    """A value as JSON text."""
+    """A value as JSON text, the same in every process: protobuf's maps have an order of their own in each."""
     return msgspec.json.encode(_solid(value)).decode()
 
 
 def _solid(value: Value) -> Any:
     if isinstance(value, Mapping):
-        return {k: _solid(v) for k, v in value.items()}
+        return {k: _solid(value[k]) for k in sorted(value)}
     if isinstance(value, (list, tuple)):
         return [_solid(v) for v in value]
     return value

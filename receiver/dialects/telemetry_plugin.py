@@ -16,8 +16,9 @@ from receiver.dialects.reading import (
     MS,
     Wanted,
     as_count,
+    as_duration,
     as_id,
-    as_number,
+    as_known_id,
     as_text,
     from_json,
     iso_time,
@@ -66,8 +67,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
 
 def _duration(data: Data) -> int:
     """Nanoseconds; a missing or negative one counts as none."""
-    duration = as_number(data.get("duration_ms"))
-    return int(duration * MS) if duration is not None and 0 < duration < 1e12 else 0
+    return as_duration(data.get("duration_ms")) or 0
 
 
 def _command(data: Data, time: int) -> Iterator[Told]:
@@ -261,20 +261,19 @@ def _lines(point: MetricPoint) -> Iterator[Told]:
         yield Discarded(reason="no_session" if session is None else "malformed")
         return
     added = point.name.endswith(".added")
-    call = as_id(point.attributes.get("call.id"))
     yield LinesTold(
         session=session,
         key=_key(point),
         time=_begin(point),
         added=count if added else 0,
         removed=0 if added else count,
-        call=call if call != "unknown" else None,
+        call=as_known_id(point.attributes.get("call.id")),
     )
 
 
 def _permission(point: MetricPoint) -> Iterator[Told]:
-    session, call = session_of(point), as_id(point.attributes.get("call.id"))
-    if session is None or call is None or call == "unknown":
+    session, call = session_of(point), as_known_id(point.attributes.get("call.id"))
+    if session is None or call is None:
         yield Discarded(reason="no_session" if session is None else "no_call")
         return
     yield CallTold(

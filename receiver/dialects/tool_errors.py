@@ -1,5 +1,5 @@
 """What OpenCode's error texts of tool calls tell: a class for `error.type` (never free text), and the child session
-that a failed task names. Texts seen in 1.1.65, 1.2.27 and 1.18.33.
+that a task names in its error or its output. Texts seen in 1.1.65, 1.2.27 and 1.18.33.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def error_type(text: str | None, interrupted: bool = False) -> str:
     return "tool_error"
 
 
-def child_of_error(text: str) -> str | None:
-    """The session that a task's error or output text names."""
-    found = _TASK_ID.search(text)
+def child_in(text: str | None) -> str | None:
+    """The session that the error or the output of a task names."""
+    found = _TASK_ID.search(text or "")
     return (found[1] or found[2]) if found else None

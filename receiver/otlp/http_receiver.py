@@ -35,9 +35,9 @@ DEFAULT_TIMEOUT = 60.0  # s; confighttp's read_header_timeout and idle_timeout; 
 DEFAULT_PATHS: Mapping[str, Signal] = {"/v1/logs": "logs", "/v1/metrics": "metrics", "/v1/traces": "traces"}
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
-# Decoding more than this would hold the loop for tens of milliseconds; a compressed body grows many times.
 _LINGERING = 10.0  # s in which what is left of a refused body is read, so that the client sees the answer
 _DECODING = 2  # at the same time; Python would not be faster with more
+# Decoding more than this would hold the loop for tens of milliseconds; a compressed body grows many times.
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 256 << 10, 32 << 10
 
 

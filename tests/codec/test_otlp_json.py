@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from receiver.codec.export_service import export_response
 from receiver.codec.otlp_json import from_protobuf, response_json, to_protobuf
 from receiver.codec.validate import validate
-from receiver.errors import MalformedError
+from receiver.errors import MalformedError, TooLargeError
 
 TRACE_HEX, SPAN_HEX = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 TRACE, SPAN = bytes.fromhex(TRACE_HEX), bytes.fromhex(SPAN_HEX)
@@ -139,6 +139,17 @@ def test_what_is_not_an_export_request_is_malformed_in_one_line(body):
         to_protobuf("logs", body)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 500
+
+
+def test_a_body_of_more_objects_than_are_read_is_refused():
+    with pytest.raises(TooLargeError, match="500000 objects"):
+        to_protobuf("logs", b"[" + b"{}," * 500_001)
+
+
+@pytest.mark.parametrize("end", [b'"', b"", b'\\"' * 2_000_000])
+def test_a_text_in_the_body_is_read_once_however_long_and_whether_or_not_it_is_closed(end):
+    with pytest.raises(MalformedError):
+        to_protobuf("logs", b'"' + b"{" * 500_001 + end)
 
 
 def test_nested_values_are_read_or_refused_but_never_crash():

@@ -101,6 +101,14 @@ class TestTrees:
         traces = [seen.seat_in(member, s, s.start).trace for s in seen.segments(member)]
         assert traces == [trace_id("ses_a", 1), trace_id("ses_a", 2)]
 
+    def test_a_session_has_a_place_however_deep_it_lies(self):
+        depth = 500  # with a frame for each, Python would stop at some 480
+        line = [a_session(f"ses_{n}").created(n, parent=f"ses_{n - 1}" if n else None) for n in range(depth)]
+        seen = view(*line)
+        seat = seen.seat(seen.members[-1], at(depth - 1))
+        assert [s.session.id for s in seen.line(seat)] == [f"ses_{n}" for n in reversed(range(depth))]
+        assert not seat.late
+
     def test_a_moment_has_the_trace_of_its_roots_segment(self):
         seen = view(a_session().created(0).idle(1).call("read", 100, 101).idle(102))
         assert seen.trace(at(1)) == (trace_id("ses_a", 1), 1)

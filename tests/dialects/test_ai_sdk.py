@@ -282,7 +282,9 @@ class TestTheParentSession:
     def test_is_stated_to_be_none_by_versions_that_would_tell(self):
         assert told("ai.streamText", self.HEADERS)[0].root is True
 
-    @pytest.mark.parametrize("agent", ["opencode/1.2.27", "opencode/1.1.65", "ai-sdk", ""])
+    @pytest.mark.parametrize(
+        "agent", ["opencode/1.2.27", "opencode/1.1.65", "ai-sdk", "", f"opencode/{'1' * 5_000}.18"]
+    )
     def test_is_not_stated_by_versions_that_never_tell(self, agent):
         session = told("ai.streamText", {**self.HEADERS, "ai.request.headers.User-Agent": agent})[0]
         assert (session.parent, session.root) == (None, False)

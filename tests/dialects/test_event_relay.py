@@ -298,6 +298,11 @@ class TestParts:
         event = one("message.part.updated", body, wanted=frozenset({"arguments", "results"}))
         assert (event.arguments, event.result) == ('{"filePath":"/a"}', "text")
 
+    def test_arguments_and_results_are_cut_where_they_are_too_long_to_be_kept(self):
+        body = part("write", "completed", time=span_of(10, 35), input={"text": "x" * 1_000_000}, output="y" * 1_000_000)
+        event = one("message.part.updated", body, wanted=frozenset({"arguments", "results"}))
+        assert (len(event.arguments), len(event.result)) == (65_536, 65_536)
+
     def test_a_running_call_has_a_start_that_may_be_reset(self):
         event = one("message.part.updated", part("read", "running", time={"start": NOON_MS}))
         assert (event.rank, event.start, event.end, event.status) == (PARTIAL, NOON, None, None)
@@ -473,6 +478,11 @@ class TestTheRest:
             attributes=(("opencode.command.name", "greet"), ("opencode.command.argument_count", 2)),
             content=(("opencode.command.arguments", "big  world", "arguments"),),
         )
+
+    def test_a_commands_arguments_are_all_counted_and_cut(self):
+        note = one("command.executed", {"name": "greet", "sessionID": "ses_a", "arguments": "big " * 1_000_000})
+        assert note.attributes[1] == ("opencode.command.argument_count", 1_000_000)
+        assert len(note.content[0][1]) == 65_536
 
     def test_a_changed_server_needs_no_session(self):
         assert one("mcp.tools.changed", {"server": "my_db"}) == ServerTold(server="my_db", time=at(1))

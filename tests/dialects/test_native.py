@@ -69,6 +69,10 @@ class TestLines:
         assert (told.created, told.version, told.model) == (at(1), "1.18.33", None)
         assert told.title == 'is "undefined": undefined (@explore subagent)'
 
+    @pytest.mark.parametrize("broken", ['"', '"' + '\\"' * 2_000_000, '"undefined' * 500_001])
+    def test_a_line_that_breaks_off_is_read_once_however_long(self, broken):
+        assert line("created", broken) == (Discarded(reason="not_of_the_tree"),)
+
     def test_a_session_without_a_parent_is_a_root(self):
         (told,) = line("created", '{"id":"ses_a","parentID":undefined,"time":{"created":1760000001000}}')
         assert (told.parent, told.root) == (None, True)

@@ -14,8 +14,11 @@ from receiver.dialects.reading import (
     MS,
     SLACK,
     as_bool,
+    as_cost,
     as_count,
+    as_duration,
     as_id,
+    as_known_id,
     as_map,
     as_number,
     as_text,
@@ -40,7 +43,19 @@ def record(time: int = 0, observed: int = 0, name: str = "", **attributes: objec
 
 @given(VALUES)
 def test_nothing_that_is_sent_raises(value):
-    for read in (as_text, as_id, as_number, as_count, as_bool, as_map, from_json, ms_time, iso_time):
+    for read in (
+        as_text,
+        as_id,
+        as_number,
+        as_count,
+        as_cost,
+        as_duration,
+        as_bool,
+        as_map,
+        from_json,
+        ms_time,
+        iso_time,
+    ):
         read(value)
 
 
@@ -72,6 +87,11 @@ def test_identifiers(value, found):
     assert as_id(value) == found
 
 
+@pytest.mark.parametrize(("value", "found"), [("ses_a", "ses_a"), (" unknown ", None), ("", None), (None, None)])
+def test_identifiers_that_a_plugin_does_not_know(value, found):
+    assert as_known_id(value) == found
+
+
 @pytest.mark.parametrize(
     ("value", "number"),
     [
@@ -84,6 +104,7 @@ def test_identifiers(value, found):
         (None, None),
         (math.inf, None),
         ("nan", None),
+        (10**400, None),
         ({}, None),
     ],
 )
@@ -96,6 +117,20 @@ def test_numbers_may_be_text(value, number):
 )
 def test_counts(value, count):
     assert as_count(value) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "cost"), [(0, 0.0), (1.5, 1.5), ("2", 2.0), (-0.1, None), (1e308, None), (10**400, None), ("free", None)]
+)
+def test_costs(value, cost):
+    assert as_cost(value) == cost
+
+
+@pytest.mark.parametrize(
+    ("value", "time"), [(0, 0), (1.5, 1_500_000), ("2", 2 * MS), (-1, None), (1e12, None), (math.nan, None)]
+)
+def test_durations(value, time):
+    assert as_duration(value) == time
 
 
 @pytest.mark.parametrize(
@@ -126,6 +161,10 @@ def test_maps():
 )
 def test_json(value, found):
     assert from_json(value) == found
+
+
+def test_to_json_is_the_same_whatever_the_order():
+    assert to_json({"b": [{"d": 1, "c": 2}], "a": 3}) == '{"a":3,"b":[{"c":2,"d":1}]}'
 
 
 def test_to_json_reads_back():

@@ -1,0 +1,49 @@
+"""Decoding: what it keeps in memory between requests is bounded, whatever a client's resources hold."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+from receiver.evidence import Reading
+from tests.factories import logs_request, relay_record
+
+NOTHING: frozenset[str] = frozenset()
+SIZE = 1_000_000
+
+
+def test_large_resources_and_scopes_are_not_remembered():
+    record = relay_record("session.idle", 1, session_id="ses_a")
+    reading = Reading(NOTHING)
+
+    def read(number: int) -> None:
+        large = f"{number}{'x' * SIZE}"
+        request = logs_request(record, scope=f"opencode.event-relay.{large}", resource={"service.name": large})
+        reading.read(request, 0)
+        reading.read(logs_request(record, resource={"service.name": large}), 0)
+
+    read(0)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1, 11):
+            read(number)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 5 * SIZE  # of thirty that were read: those of the last request at most
+
+
+def test_a_producer_is_the_same_in_every_process_also_where_its_name_is_no_text():
+    record = relay_record("session.idle", 1, session_id="ses_a")
+    names = [{"b": 1, "a": [True]}, '{"a":[true],"b":1}']
+    told = [Reading(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).told for n in names]
+    assert told[0][0][0].producer == told[1][0][0].producer
+
+
+def test_a_small_resource_is_read_once():
+    record = relay_record("session.idle", 1, session_id="ses_a")
+    reading = Reading(NOTHING)
+    one, other = (reading.read(logs_request(record, resource={"service.name": "once"}), 0) for _ in range(2))
+    assert one.told[0][0].resource is other.told[0][0].resource

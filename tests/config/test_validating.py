@@ -131,6 +131,11 @@ def test_a_section_of_the_wrong_form_is_one_problem(refused: Refused, section: s
     assert line.startswith(f"{section}: must be a")
 
 
+@pytest.mark.parametrize("body", ["", "{}"])
+def test_an_unknown_section_is_told_even_where_it_says_nothing(refused: Refused, body: str) -> None:
+    assert refused(f"exporter: {body}") == ["exporter: unknown section; did you mean exporters?"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -93,6 +93,8 @@ def pushed_to_itself(settings: Settings) -> Iterator[str]:
     doors = list(receiving(settings))
     metrics = settings.service.telemetry.metrics
     for number, reader in enumerate(metrics.readers if metrics.level != "none" else ()):
+        if reader.periodic is None:
+            continue
         otlp = reader.periodic.exporter.otlp
         host, port = _host_and_port(otlp.target if otlp.protocol != "grpc" else f"//{otlp.target}")
         if any(_reaches(host, port, door) for door in doors):

@@ -42,7 +42,7 @@ def default_exporter(environment: Mapping[str, str], problems: list[Problem]) ->
     """One exporter by its id: OTLP where an endpoint is set, otherwise `debug`."""
     variables = _Variables(environment, problems)
     if not variables.get("ENDPOINT"):
-        return {"debug": None}
+        return {"debug": {"verbosity": "normal"}}
     protocol = _protocol(variables)
     shared = _shared(variables)
     if protocol == "grpc":

@@ -1,10 +1,10 @@
-"""`${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${yaml:text}` and `$$` in a tree that was read from YAML. Pure:
-the environment, and what reads a file, are given.
+"""`${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${yaml:text}` and `$$` in a tree that was read from YAML.
+Pure: the environment, and what reads a file, are given.
 
-A value that is nothing but one reference takes the type that YAML sees in the text that it stands for; a reference inside
-a longer text is text. As in the Collector, the default is for a variable that is not set (an empty one is set), a default
-may hold references, and a variable that is neither set nor has a default is empty, which is told. Unlike there, what a
-variable holds is not expanded again and keeps its `$$`: it may be a password.
+A value that is nothing but one reference takes the type that YAML sees in the text that it stands for; a reference
+inside a longer text is text. As in the Collector, the default is for a variable that is not set (an empty one is set),
+a default may hold references, and a variable that is neither set nor has a default is empty, which is told. Unlike
+there, what a variable holds is not expanded again and keeps its `$$`: it may be a password.
 """
 
 from __future__ import annotations

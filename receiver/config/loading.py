@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from receiver.config import addresses, yaml_text
+from receiver.config import addresses, fitting, yaml_text
 from receiver.config.defaults import complete, uses_default_exporter
 from receiver.config.environment import PREFIX, default_exporter, endpoint_variable
 from receiver.config.expansion import Expander, ReadFile
@@ -31,8 +31,8 @@ def load(
 ) -> Settings:
     """The settings of (name, text) files, later over earlier, and of `key::path=value` texts over them.
 
-    `read_file` gives what `${file:path}` stands for, or raises ValueError. Raises ConfigError with a line for each thing
-    that is wrong, each beginning with its key path.
+    `read_file` gives what `${file:path}` stands for, or raises ValueError. Raises ConfigError with a line for each
+    thing that is wrong, each beginning with its key path.
     """
     problems: list[Problem] = []
     written = _read(files, problems)
@@ -48,7 +48,7 @@ def load(
 
 
 def _explained(problems: Sequence[Problem], expander: Expander) -> Iterator[Problem]:
-    """Without what follows from a reference that could not be replaced, and with the variable that was not set for it."""
+    """Without what follows from a reference that could not be replaced; with the variables that were not set."""
     failed = expander.failed
     problems = [one for one in problems if not any(_near(one.path, path) for path in failed)]
     for unset in expander.unset:
@@ -71,6 +71,7 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
         problems[before:] = [_by_variable(problem, variable) for problem in problems[before:]]
     if loaded is None:
         return None
+    problems.extend(fitting.misfits(loaded))
     loop = list(addresses.loops(loaded))
     if loop and from_variables:
         return _without_variables(tree, changes, environment, problems)

@@ -1,5 +1,5 @@
-"""Trees laid over one another as the Collector does: maps merge deeply, all else is replaced. Also `--set`, and the keys
-`a::b` that stand for a map in a map. Pure.
+"""Trees laid over one another as the Collector does: maps merge deeply, all else is replaced. Also `--set`, and keys
+such as `a::b` that stand for a map in a map. Pure.
 """
 
 from __future__ import annotations

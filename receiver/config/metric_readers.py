@@ -1,5 +1,5 @@
 """The readers of the program's own metrics, in the Collector's keys (`service::telemetry::metrics::readers`), which are
-those of OpenTelemetry's declarative configuration. Of these, OTLP push; times are whole milliseconds there.
+those of OpenTelemetry's declarative configuration. Of these, Prometheus and OTLP push; times are whole milliseconds.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from annotated_types import Ge, Le
+from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from receiver.config.expansion import Expanded
 from receiver.config.exporters import Headers, OTLPGRPCExporter, grpc_target, http_url
@@ -45,6 +46,7 @@ def _pairs(value: object) -> object:
     return found
 
 
+Port: TypeAlias = Annotated[int, Strict(), Ge(0), Le(65535), Shown("port")]
 HeaderPairs: TypeAlias = Annotated[
     Headers, BeforeValidator(_pairs), WithJsonSchema(_HEADERS_SCHEMA), Shown("map of secret text")
 ]
@@ -107,7 +109,39 @@ class Periodic(Section):
     exporter: MetricExporter = Field(description="where they go")
 
 
+class Prometheus(Section):
+    """Metrics to be scraped at /metrics."""
+
+    host: Text = Field(default="localhost", description="host to listen on")
+    port: Port = Field(default=8888, description="port to listen on")
+
+    @property
+    def address(self) -> str:
+        """What `address` would say."""
+        bare = ":" in self.host and not self.host.startswith("[")
+        return f"[{self.host}]:{self.port}" if bare else f"{self.host}:{self.port}"
+
+
+class PullExporter(Section):
+    """How they are fetched."""
+
+    prometheus: Prometheus = Field(description="by Prometheus")
+
+
+class Pull(Section):
+    """Lets others fetch the metrics."""
+
+    exporter: PullExporter = Field(description="how they are fetched")
+
+
 class MetricReader(Section):
     """A reader of the program's own metrics."""
 
-    periodic: Periodic = Field(description="pushes them")
+    periodic: Periodic | None = Field(default=None, description="pushes them")
+    pull: Pull | None = Field(default=None, description="lets others fetch them; says the same as `address`")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.periodic is None) == (self.pull is None):
+            raise ValueError("set either periodic or pull")
+        return self

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from receiver.config.section import Count, Duration, Flag, Listen, Secret, Section, Size, Text, lasting
+from receiver.config.section import Count, Duration, Flag, Listen, Secret, Section, Shown, Size, Text, lasting
 from receiver.config.tls import TLSServer
 
+Transport = Literal["tcp"]
 Algorithm = Literal["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"]
+
+
+def _rooted(value: str) -> str:
+    """As the Collector does, with a slash in front where that is missing."""
+    return value if value.startswith("/") else f"/{value}"
+
+
+URLPath = Annotated[str, Field(min_length=1), AfterValidator(_rooted), Shown("path")]
 
 
 class Basic(Section):
@@ -64,6 +73,7 @@ class GRPCServer(Section):
     """OTLP over gRPC."""
 
     endpoint: Listen = Field(default="localhost:4317", description="address to listen on; port 0 draws a free one")
+    transport: Transport = Field(default="tcp", description="always tcp")
     max_recv_msg_size_mib: Count = Field(default=64, description="largest request in MiB, counted after decompression")
     max_concurrent_streams: Size = Field(
         default=0, description="requests under way on one connection; 0: without limit"
@@ -82,6 +92,7 @@ class CORS(Section):
     allowed_headers: tuple[Text, ...] = Field(
         default=(), description="headers beyond the usual ones that pages may send"
     )
+    exposed_headers: tuple[Text, ...] = Field(default=(), description="headers of an answer that pages may read")
     max_age: Size = Field(default=0, description="seconds that a browser may remember the answer; 0: its default")
 
 
@@ -89,6 +100,10 @@ class HTTPServer(Section):
     """OTLP over HTTP, protobuf and JSON."""
 
     endpoint: Listen = Field(default="localhost:4318", description="address to listen on; port 0 draws a free one")
+    transport: Transport = Field(default="tcp", description="always tcp")
+    traces_url_path: URLPath = Field(default="/v1/traces", description="path that takes spans")
+    metrics_url_path: URLPath = Field(default="/v1/metrics", description="path that takes metrics")
+    logs_url_path: URLPath = Field(default="/v1/logs", description="path that takes log records")
     max_request_body_size: Count = Field(
         default=20_971_520, description="largest request in bytes, counted after decompression"
     )
@@ -99,6 +114,12 @@ class HTTPServer(Section):
     cors: CORS | None = Field(default=None, description="let web pages send")
     tls: TLSServer | None = Field(default=None, description="serve TLS")
     auth: ServerAuth | None = Field(default=None, description="ask clients for credentials")
+
+    @model_validator(mode="after")
+    def _paths_differ(self) -> Self:
+        if len({self.traces_url_path, self.metrics_url_path, self.logs_url_path}) < 3:
+            raise ValueError("two signals have the same path; each needs its own")
+        return self
 
 
 class Protocols(Section):

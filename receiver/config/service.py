@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from receiver.config.metric_readers import MetricReader
 from receiver.config.section import Listen, Section, Shown, Text
@@ -44,8 +44,18 @@ class MetricsTelemetry(Section):
     )
     address: Listen = Field(default="localhost:8888", description="address to listen on")
     readers: tuple[MetricReader, ...] = Field(
-        default=(), description="push them too; the address is served all the same"
+        default=(), description="push them too, or the address in the Collector's words; one is served in any case"
     )
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        pulls = [reader.pull for reader in self.readers if reader.pull is not None]
+        if not pulls:
+            return self
+        address = pulls[0].exporter.prometheus.address
+        if len(pulls) > 1 or ("address" in self.model_fields_set and self.address != address):
+            raise ValueError("metrics are served at one address; keep one pull reader, or address")
+        return self.model_copy(update={"address": address})
 
 
 class Telemetry(Section):

@@ -1,7 +1,7 @@
 """YAML as the Collector reads it: the 1.2 scalars (`yes` and `1:30` are text), and no key twice. Text in, tree out.
 
-Nothing but maps, lists, text, numbers, booleans and null can come out: other tags are refused, and so is what would take
-the memory of a machine to lay out (aliases of aliases), since the text may come from an environment or a pipeline.
+Nothing but maps, lists, text, numbers, booleans and null can come out: other tags are refused, and so is what would
+take a machine's memory to lay out (aliases of aliases), since the text may come from a variable that others set.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ processors: {batch: }
 service: {extension: [], pipelines: {logs: {receivers: [otpl], processors: [batch]}}}
 """)
     assert lines == [
-        "processors::batch: there are no processors here: requests are batched by sending_queue::batch of each exporter; "
-        "take it out",
+        "processors::batch: there are no processors here: requests are batched by sending_queue::batch of each "
+        "exporter; take it out",
         "receivers::otlp::protocols::grpc::endpont: unknown key; did you mean endpoint?",
         "receivers::otlp::protocols::http::tls::cert_file: is required; set it",
         "receivers::otlp::protocols::http::tls::key_file: is required; set it",
@@ -30,8 +30,8 @@ service: {extension: [], pipelines: {logs: {receivers: [otpl], processors: [batc
         "or errors",
         "connectors::agenttrace::infer: must be true or false, not 'yes'",
         "exporters::jeager: unknown type 'jeager' in exporters; known here: otlp_grpc, otlp_http, debug, file",
-        "service::pipelines::logs::processors: is not taken here: there are no processors here, and what they did is "
-        "batched and bounded without them; take the key out",
+        "service::pipelines::logs::processors: is not taken here: there are no processors here; batching and bounds "
+        "need none; take the key out",
         "service::extension: unknown key; did you mean extensions?",
     ]
 

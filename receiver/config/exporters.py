@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, Field, Strict, WithJsonSchema, model_validator
 
 from receiver.config.section import (
+    ALWAYS,
     Count,
     Duration,
     Factor,
@@ -77,7 +78,9 @@ def _header_names(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
 
 
 Target: TypeAlias = Annotated[str, AfterValidator(grpc_target), Shown("host:port or URL")]
-URL: TypeAlias = Annotated[str, AfterValidator(http_url), Shown("URL")]
+URL: TypeAlias = Annotated[
+    str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"}), Shown("URL")
+]
 Headers: TypeAlias = Annotated[Mapping[str, Secret], AfterValidator(_header_names), Shown("map of secret text")]
 
 
@@ -87,7 +90,7 @@ def _queued(value: bool) -> bool:
     return value
 
 
-Queued: TypeAlias = Annotated[bool, Strict(), AfterValidator(_queued), Shown("`true`")]
+Queued: TypeAlias = Annotated[bool, Strict(), AfterValidator(_queued), ALWAYS, Shown("`true`")]
 
 
 class Retry(Section):
@@ -121,7 +124,7 @@ def _waits(value: bool) -> bool:
     return value
 
 
-Waiting: TypeAlias = Annotated[bool, Strict(), AfterValidator(_waits), Shown("`true`")]
+Waiting: TypeAlias = Annotated[bool, Strict(), AfterValidator(_waits), ALWAYS, Shown("`true`")]
 
 
 class SendingQueue(Section):
@@ -236,7 +239,7 @@ def _appended(value: bool) -> bool:
     return value
 
 
-Appending: TypeAlias = Annotated[bool, Strict(), AfterValidator(_appended), Shown("`true`")]
+Appending: TypeAlias = Annotated[bool, Strict(), AfterValidator(_appended), ALWAYS, Shown("`true`")]
 
 
 class FileExporter(Section):

@@ -116,7 +116,11 @@ def _listening(value: str) -> str:
     return value
 
 
-_DURATION_SCHEMA = WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\+?(0|([0-9.]+[a-zµμ]+)+)$"})
+_DURATION_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": r"^\s*[-+]?(0|([0-9.]+(ns|us|µs|μs|ms|s|m|h))+)\s*$"}, {"const": 0}]}
+)
+_LISTEN_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^[^/]*:[0-9]+$"})
+ALWAYS = WithJsonSchema({"const": True})
 
 Flag: TypeAlias = Annotated[bool, Strict(), Shown("boolean")]
 Number: TypeAlias = Annotated[float, Strict(), Ge(0), Shown("number")]
@@ -126,7 +130,7 @@ Share: TypeAlias = Annotated[float, Strict(), Ge(0), Le(1), Shown("number from 0
 Factor: TypeAlias = Annotated[float, Strict(), Ge(1), Shown("number, 1 or more")]
 Text: TypeAlias = Annotated[str, Field(min_length=1), Shown("text")]
 Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_filled), Shown("secret text")]
-Listen: TypeAlias = Annotated[str, AfterValidator(_listening), Shown("host:port")]
+Listen: TypeAlias = Annotated[str, AfterValidator(_listening), _LISTEN_SCHEMA, Shown("host:port")]
 Duration: TypeAlias = Annotated[
     int,
     BeforeValidator(duration.parse),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from receiver.config.metric_readers import MetricReader
 from receiver.config.section import Listen, Section, Shown, Text
@@ -15,9 +15,11 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+_LEVELS = ("debug", "info", "warn", "error")
 Level = Annotated[
     Literal["debug", "info", "warn", "error"],
     BeforeValidator(_lower),
+    WithJsonSchema({"enum": [form(level) for level in _LEVELS for form in (str, str.upper, str.capitalize)]}),
     Shown("`debug`, `info`, `warn` or `error`"),
 ]
 
@@ -27,6 +29,9 @@ class Pipeline(Section):
 
     receivers: tuple[Text, ...] = Field(default=(), description="receivers, or connectors that give the signal")
     exporters: tuple[Text, ...] = Field(default=(), description="exporters, or connectors that take the signal")
+
+
+_SIGNAL = {"pattern": "^(logs|metrics|traces)(/.+)?$"}
 
 
 class LogsTelemetry(Section):
@@ -76,6 +81,9 @@ class Service(Section):
     pipelines: Mapping[str, Pipeline] = Field(
         default={},
         description="by `logs`, `metrics` or `traces`, with a `/name` where there are several",
-        json_schema_extra={"default": "every receiver into the connector, and what it builds to every exporter"},
+        json_schema_extra={
+            "propertyNames": _SIGNAL,
+            "default": "every receiver into the connector, and what it builds to every exporter",
+        },
     )
     telemetry: Telemetry = Field(default=Telemetry(), description="the program's own log and metrics")

@@ -70,10 +70,13 @@ def http_url(value: str) -> str:
     return value
 
 
-def _header_names(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
-    for name in headers:
+def _fit_to_send(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+    for name, value in headers.items():
         if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise ValueError(f"{name!r} is not a header's name; use letters, digits, hyphens, dots and underscores")
+        text = value.get_secret_value()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError(f"the value of {name} must be printable ASCII, without line breaks")
     return headers
 
 
@@ -81,7 +84,7 @@ Target: TypeAlias = Annotated[str, AfterValidator(grpc_target), Shown("host:port
 URL: TypeAlias = Annotated[
     str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"}), Shown("URL")
 ]
-Headers: TypeAlias = Annotated[Mapping[str, Secret], AfterValidator(_header_names), Shown("map of secret text")]
+Headers: TypeAlias = Annotated[Mapping[str, Secret], AfterValidator(_fit_to_send), Shown("map of secret text")]
 
 
 def _queued(value: bool) -> bool:

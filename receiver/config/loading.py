@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from receiver.config import addresses, fitting, yaml_text
 from receiver.config.defaults import complete, uses_default_exporter
-from receiver.config.environment import PREFIX, default_exporter, endpoint_variable
+from receiver.config.environment import PREFIX, default_exporter, endpoint_variable, variable_of
 from receiver.config.expansion import Expander, ReadFile
 from receiver.config.merging import Tree, assignments, mapping, merge, unfolded
 from receiver.config.problem import Path, Problem, refuse
@@ -67,8 +67,7 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
     before = len(problems)
     loaded = settings(complete(tree, changes, exporter, environment), problems)
     if from_variables:
-        variable = endpoint_variable(environment)
-        problems[before:] = [_by_variable(problem, variable) for problem in problems[before:]]
+        problems[before:] = [_by_variable(problem, environment) for problem in problems[before:]]
     if loaded is None:
         return None
     problems.extend(fitting.misfits(loaded))
@@ -80,11 +79,10 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
     return replace(loaded, notices=(*loaded.notices, *addresses.notices(loaded), *addresses.pushed_to_itself(loaded)))
 
 
-def _by_variable(problem: Problem, variable: str) -> Problem:
-    """No file holds the default exporter's endpoint: name what does."""
-    if problem.path[:1] == ("exporters",) and problem.path[-1].endswith("endpoint"):
-        return replace(problem, path=(variable,))
-    return problem
+def _by_variable(problem: Problem, environment: Mapping[str, str]) -> Problem:
+    """No file holds what the default exporter is made of: name what does."""
+    variable = variable_of(problem.path[-1], environment) if problem.path[:1] == ("exporters",) else ""
+    return replace(problem, path=(variable,)) if variable else problem
 
 
 def _without_variables(

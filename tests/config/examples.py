@@ -41,9 +41,9 @@ GOOD = {
     "builtin_tools: [x_y], infer: false, conventions: [gen_ai, openinference], adopt_spans: false, live_markers: true",
     "a named connector": "connectors: {agenttrace/mine: {settle: 1s}}",
     "old names": "exporters: {otlp: {endpoint: 'b:4317'}, otlphttp: {endpoint: 'http://b'}}",
-    "old and new names": "exporters: {otlp: {endpoint: 'a:1'}, otlp_grpc: {endpoint: 'b:1'}, otlp/2: {endpoint: 'c:1'}}",
+    "old and new names": "exporters: {otlp: {endpoint: 'a:1'}, otlp_grpc: {endpoint: 'b:1'}}",
     "plaintext by scheme": "exporters: {otlp_grpc: {endpoint: 'http://b:4317'}}",
-    "dns and unix": "exporters: {otlp_grpc: {endpoint: 'dns:///b:4317'}, otlp_grpc/2: {endpoint: 'unix:///run/b.sock'}}",
+    "dns and unix": "exporters: {otlp_grpc: {endpoint: 'dns:///b:1'}, otlp_grpc/2: {endpoint: 'unix:///b.sock'}}",
     "client tls": TO
     % "tls: {ca_file: /ca, cert_file: /c, key_file: /k, server_name_override: x, insecure_skip_verify: false}",
     "insecure": TO % "tls: {insecure: true, insecure_skip_verify: true}",
@@ -83,7 +83,7 @@ GOOD = {
     "a pull reader": OWN % "metrics: {readers: [{pull: {exporter: {prometheus: {host: 0.0.0.0, port: 8889}}}}]}",
     "a pull reader on IPv6": OWN % "metrics: {readers: [{pull: {exporter: {prometheus: {host: '::1', port: 1}}}}]}",
     "a push reader": OWN
-    % "metrics: {readers: [{periodic: {interval: 5000, exporter: {otlp: {protocol: grpc, endpoint: 'http://m:4317'}}}}]}",
+    % "metrics: {readers: [{periodic: {interval: 5000, exporter: {otlp: {protocol: grpc, endpoint: 'm:4317'}}}}]}",
     "a list out of a variable": AGENT % "mcp_servers: '${env:SERVERS:-[a, b]}', infer: '${env:INFER:-false}'",
     "a block out of a variable": "connectors: {agenttrace: '${env:AGENT:-}'}",
     "anchors": "exporters:\n  otlp_grpc: &b {endpoint: 'x:1', timeout: 9s}\n  otlp_grpc/2: {<<: *b, endpoint: 'y:1'}",
@@ -199,8 +199,8 @@ BAD = {
         "not used in any pipeline as exporter",
     ),
     "a connector that gives logs": (
-        PIPES
-        % "logs: {receivers: [agenttrace], exporters: [otlp_grpc]}, metrics: {receivers: [otlp], exporters: [agenttrace]}",
+        PIPES % "logs: {receivers: [agenttrace], exporters: [otlp_grpc]}, "
+        "logs/2: {receivers: [otlp], exporters: [agenttrace]}",
         "service::pipelines",
         "gives traces, not logs",
     ),

@@ -75,6 +75,8 @@ PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
         (f"{OTLP}::endpoint", "b", "is not host:port"),
         (f"{OTLP}::endpoint", "http://b:4318/v1/traces", "use the otlp_http exporter"),
         (f"{OTLP}::endpoint", "ftp://b:1", "unknown scheme"),
+        (f"{OTLP}::headers", '{a: "b\\nc"}', "the value of a must be printable ASCII"),
+        (f"{OTLP}::headers", "{a: ü}", "the value of a must be printable ASCII"),
         (f"{OTLP}::headers", "[a]", "must be a map"),
         (f"{OTLP}::headers", "{'a b': c}", "is not a header's name"),
         (f"{OTLP}::tls::cert_file", "x", "belong together"),

@@ -157,7 +157,7 @@ ABSENT: Mapping[type[Section], Mapping[str, str]] = {
     Service: {},
     Telemetry: {
         "traces": f"no spans are made of the program itself; {_OUT}",
-        "resource": f"its own metrics carry service.name and service.version, as docs/operations.md says; {_OUT}",
+        "resource": f"its own metrics carry service.name and service.version; {_OUT}",
     },
     LogsTelemetry: {
         "development": _ZAP,
@@ -179,9 +179,6 @@ ABSENT: Mapping[type[Section], Mapping[str, str]] = {
         "cardinality_limits": _SERVED,
     },
     Prometheus: {
-        "without_scope_info": _SERVED,
-        "without_units": _SERVED,
-        "without_type_suffix": _SERVED,
         "with_resource_constant_labels": _SERVED,
         "translation_strategy": _SERVED,
     },

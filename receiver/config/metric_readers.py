@@ -9,11 +9,11 @@ from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from receiver.config.expansion import Expanded
 from receiver.config.exporters import Headers, OTLPGRPCExporter, grpc_target, http_url
-from receiver.config.section import Count, Flag, Section, Shown, Text
+from receiver.config.section import ALWAYS, Count, Flag, Section, Shown, Text
 from receiver.config.tls import TLSClient
 
 _TEXTS = {"type": "string", "minLength": 1}
@@ -46,6 +46,13 @@ def _pairs(value: object) -> object:
     return found
 
 
+def _bare(value: bool) -> bool:
+    if not value:
+        raise ValueError("names and labels are those that docs/operations.md lists; take the key out")
+    return value
+
+
+Without: TypeAlias = Annotated[bool, Strict(), AfterValidator(_bare), ALWAYS, Shown("`true`")]
 Port: TypeAlias = Annotated[int, Strict(), Ge(0), Le(65535), Shown("port")]
 HeaderPairs: TypeAlias = Annotated[
     Headers, BeforeValidator(_pairs), WithJsonSchema(_HEADERS_SCHEMA), Shown("map of secret text")
@@ -114,6 +121,9 @@ class Prometheus(Section):
 
     host: Text = Field(default="localhost", description="host to listen on")
     port: Port = Field(default=8888, description="port to listen on")
+    without_scope_info: Without = Field(default=True, description="always true: one scope gives them all")
+    without_units: Without = Field(default=True, description="always true: as the Collector names its own")
+    without_type_suffix: Without = Field(default=True, description="always true: as the Collector names its own")
 
     @property
     def address(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_validator
 
 from receiver.config.metric_readers import MetricReader
 from receiver.config.section import Listen, Section, Shown, Text
@@ -31,7 +31,7 @@ class Pipeline(Section):
     exporters: tuple[Text, ...] = Field(default=(), description="exporters, or connectors that take the signal")
 
 
-_SIGNAL = {"pattern": "^(logs|metrics|traces)(/.+)?$"}
+_SIGNAL: dict[str, JsonValue] = {"pattern": "^(logs|metrics|traces)(/.+)?$"}
 
 
 class LogsTelemetry(Section):

@@ -80,7 +80,8 @@ GOOD = {
     "log level": OWN % "logs: {level: DEBUG, encoding: json}",
     "no metrics": OWN % "metrics: {level: none}",
     "metrics address": OWN % "metrics: {level: detailed, address: '0.0.0.0:8889'}",
-    "a pull reader": OWN % "metrics: {readers: [{pull: {exporter: {prometheus: {host: 0.0.0.0, port: 8889}}}}]}",
+    "a pull reader": OWN
+    % "metrics: {readers: [{pull: {exporter: {prometheus: {host: h, port: 1, without_units: true}}}}]}",
     "a pull reader on IPv6": OWN % "metrics: {readers: [{pull: {exporter: {prometheus: {host: '::1', port: 1}}}}]}",
     "a push reader": OWN
     % "metrics: {readers: [{periodic: {interval: 5000, exporter: {otlp: {protocol: grpc, endpoint: 'm:4317'}}}}]}",

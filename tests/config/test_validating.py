@@ -121,7 +121,7 @@ PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
         (READERS, f"[{{pull: {PULL % 1}, {PUSH_TO_B[1:] % ''}]", "set either periodic or pull"),
         (READERS, f"[{{pull: {PULL % 1}}}, {{pull: {PULL % 2}}}]", "metrics are served at one address"),
         (READERS, f"[{{pull: {PULL % 70000}}}]", "must be at most 65535"),
-        (READERS, "[{pull: {exporter: {prometheus: {without_units: true}}}}]", "docs/operations.md lists"),
+        (READERS, "[{pull: {exporter: {prometheus: {without_units: false}}}}]", "docs/operations.md lists"),
         (READERS, "[{}]", "set either periodic or pull"),
         (READERS, "{periodic: {}}", "must be a list"),
         (READERS, "[{periodic: {exporter: {otlp: {endpoint: 'b:4317'}}}}]", "is required"),

@@ -12,7 +12,7 @@ from rich.console import Console
 from receiver import config
 from receiver.core.settings import BUILTIN_TOOLS, SECOND, BuilderSettings
 from receiver.debug_exporter import DebugExporter
-from receiver.errors import ConfigError
+from receiver.errors import ConfigError, ReceiverError
 from receiver.model import Request, Signal
 from receiver.otlp.admission import OnRefused
 from receiver.otlp.auth import BasicAuth, BearerAuth
@@ -98,6 +98,8 @@ def under(path: str) -> Iterator[None]:
     except ConfigError as error:
         path += "::"
         raise ConfigError(path + str(error).removeprefix(path)) from error
+    except ReceiverError as error:
+        raise ReceiverError(f"{path}: {error}") from error
 
 
 def _exporter(name: str, section: config.Exporter, console: Console, on_rejected: OnRejected) -> Exporter:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, Strict, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
+from receiver.config.expansion import Expanded
 from receiver.config.section import (
     ALWAYS,
     Count,
@@ -23,6 +24,7 @@ from receiver.config.section import (
     Shown,
     Span,
     Text,
+    in_any_case,
     lasting,
 )
 from receiver.config.tls import TLSClient
@@ -84,7 +86,43 @@ Target: TypeAlias = Annotated[str, AfterValidator(grpc_target), Shown("host:port
 URL: TypeAlias = Annotated[
     str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"}), Shown("URL")
 ]
-Headers: TypeAlias = Annotated[Mapping[str, Secret], AfterValidator(_fit_to_send), Shown("map of secret text")]
+_TEXTS = {"type": "string", "minLength": 1}
+_HEADERS_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"name": _TEXTS, "value": _TEXTS},
+                "required": ["name", "value"],
+            },
+        },
+    ]
+}
+
+
+def _pairs(value: object) -> object:
+    """A list of names and values, which the Collector takes too and prints, as a map."""
+    if not isinstance(value, list | tuple):
+        return value
+    found: dict[object, object] = {}
+    for pair in value:
+        if not isinstance(pair, Mapping) or set(pair) != {"name", "value"}:
+            raise ValueError("must be a map of names and values, or a list of {name: …, value: …}")
+        name, text = (one.text if isinstance(one, Expanded) else one for one in (pair["name"], pair["value"]))
+        found[name] = text
+    return found
+
+
+Headers: TypeAlias = Annotated[
+    Mapping[str, Secret],
+    BeforeValidator(_pairs),
+    AfterValidator(_fit_to_send),
+    WithJsonSchema(_HEADERS_SCHEMA),
+    Shown("map of secret text"),
+]
 
 
 def _queued(value: bool) -> bool:
@@ -147,7 +185,9 @@ class SendingQueue(Section):
 class Sending(Section):
     """What both OTLP exporters share."""
 
-    headers: Headers = Field(default={}, description="sent with every request; values are never shown")
+    headers: Headers = Field(
+        default={}, description="sent with every request, as a map or a list of `{name, value}`; values are never shown"
+    )
     compression: Literal["gzip", "none"] = Field(default="gzip", description="how requests are compressed")
     tls: TLSClient = Field(default=TLSClient(), description="TLS on the way out")
     retry_on_failure: Retry = Field(default=Retry(), description="retrying")
@@ -226,10 +266,13 @@ class OTLPHTTPExporter(Sending):
         return f"{self.endpoint.rstrip('/')}/v1/{signal}"
 
 
+Verbosity: TypeAlias = Annotated[Literal["basic", "normal", "detailed"], *in_any_case("basic", "normal", "detailed")]
+
+
 class DebugExporter(Section):
     """Shows what was built on the terminal."""
 
-    verbosity: Literal["basic", "normal", "detailed"] = Field(
+    verbosity: Verbosity = Field(
         default="basic",
         description="basic: a line for each batch; normal: the trees (so the default exporter); detailed: with all "
         "attributes",

@@ -4,46 +4,15 @@ those of OpenTelemetry's declarative configuration. Of these, Prometheus and OTL
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, Strict, model_validator
 
-from receiver.config.expansion import Expanded
 from receiver.config.exporters import Headers, OTLPGRPCExporter, grpc_target, http_url
 from receiver.config.section import ALWAYS, Count, Flag, Section, Shown, Text
 from receiver.config.tls import TLSClient
-
-_TEXTS = {"type": "string", "minLength": 1}
-_HEADERS_SCHEMA = {
-    "anyOf": [
-        {"type": "object", "additionalProperties": {"type": "string"}},
-        {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"name": _TEXTS, "value": _TEXTS},
-                "required": ["name", "value"],
-            },
-        },
-    ]
-}
-
-
-def _pairs(value: object) -> object:
-    """The declarative configuration's list of names and values as a map; older Collectors take a map."""
-    if not isinstance(value, list | tuple):
-        return value
-    found: dict[object, object] = {}
-    for pair in value:
-        if not isinstance(pair, Mapping) or set(pair) != {"name", "value"}:
-            raise ValueError("must be a map of names and values, or a list of {name: …, value: …}")
-        name, text = (one.text if isinstance(one, Expanded) else one for one in (pair["name"], pair["value"]))
-        found[name] = text
-    return found
 
 
 def _bare(value: bool) -> bool:
@@ -54,9 +23,6 @@ def _bare(value: bool) -> bool:
 
 Without: TypeAlias = Annotated[bool, Strict(), AfterValidator(_bare), ALWAYS, Shown("`true`")]
 Port: TypeAlias = Annotated[int, Strict(), Ge(0), Le(65535), Shown("port")]
-HeaderPairs: TypeAlias = Annotated[
-    Headers, BeforeValidator(_pairs), WithJsonSchema(_HEADERS_SCHEMA), Shown("map of secret text")
-]
 
 
 class OTLPMetricExporter(Section):
@@ -67,7 +33,7 @@ class OTLPMetricExporter(Section):
         description="grpc: host:port, http://host:port (no TLS) or https://host:port; http/protobuf: URL, to which "
         "/v1/metrics is added where it has no path"
     )
-    headers: HeaderPairs = Field(
+    headers: Headers = Field(
         default={}, description="sent with every push, as a map or a list of `{name, value}`; values are never shown"
     )
     insecure: Flag = Field(default=False, description="grpc: no TLS where the endpoint has no scheme")

@@ -148,6 +148,14 @@ Span: TypeAlias = Annotated[
 ]
 
 
+def in_any_case(*words: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """For a choice of words that the Collector takes in upper case too, and prints with a capital."""
+    return (
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+        WithJsonSchema({"enum": [form(word) for word in words for form in (str, str.upper, str.capitalize)]}),
+    )
+
+
 def lasting(default: str, description: str) -> Any:
     """A field that holds a Duration or a Span, its default in Go's syntax."""
     return Field(default=duration.parse(default), description=description, json_schema_extra={"default": default})

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from receiver.config.metric_readers import MetricReader
-from receiver.config.section import Listen, Section, Shown, Text
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
+from receiver.config.section import Listen, Section, Shown, Text, in_any_case
 
 _LEVELS = ("debug", "info", "warn", "error")
 Level = Annotated[
-    Literal["debug", "info", "warn", "error"],
-    BeforeValidator(_lower),
-    WithJsonSchema({"enum": [form(level) for level in _LEVELS for form in (str, str.upper, str.capitalize)]}),
-    Shown("`debug`, `info`, `warn` or `error`"),
+    Literal["debug", "info", "warn", "error"], *in_any_case(*_LEVELS), Shown("`debug`, `info`, `warn` or `error`")
 ]
+
+_METRICS_LEVELS = ("none", "basic", "normal", "detailed")
+MetricsLevel = Annotated[Literal["none", "basic", "normal", "detailed"], *in_any_case(*_METRICS_LEVELS)]
 
 
 class Pipeline(Section):
@@ -44,7 +39,7 @@ class LogsTelemetry(Section):
 class MetricsTelemetry(Section):
     """The program's own metrics, for Prometheus to scrape at /metrics, and pushed over OTLP."""
 
-    level: Literal["none", "basic", "normal", "detailed"] = Field(
+    level: MetricsLevel = Field(
         default="normal", description="none: do not count and do not listen; the other levels count the same"
     )
     address: Listen = Field(default="localhost:8888", description="address to listen on")

@@ -49,6 +49,9 @@ GOOD = {
     "insecure": TO % "tls: {insecure: true, insecure_skip_verify: true}",
     "insecure_skip_verify over HTTP": POST % "tls: {insecure_skip_verify: true, min_version: '1.3'}",
     "headers": TO % "headers: {authorization: 'Bearer ${env:TOKEN:-x}', X-Scope-OrgID: dev}",
+    "a list of headers": TO % "headers: [{name: authorization, value: '${env:TOKEN:-x}'}, {name: x-a, value: b}]",
+    "levels as the Collector prints them": "exporters: {debug: {verbosity: Detailed}}\n"
+    + OWN % "metrics: {level: Normal}",
     "no compression": TO % "compression: none, timeout: 12s, wait_for_ready: true, balancer_name: round_robin",
     "client keepalive": TO
     % "keepalive: {time: 30s, timeout: 10s, permit_without_stream: true}, user_agent: me, authority: x",

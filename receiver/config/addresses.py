@@ -47,7 +47,7 @@ def receiving(settings: Settings) -> Iterator[Door]:
 
 def _all(settings: Settings) -> Iterator[Door]:
     yield from receiving(settings)
-    for name in settings.service.extensions:
+    for name in dict.fromkeys(settings.service.extensions):
         extension = settings.extensions[name]
         if extension is settings.health_check:
             yield Door(("extensions", name, "endpoint"), extension.endpoint, private=False)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
+from annotated_types import Gt, Le
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from receiver.config.expansion import Expanded
@@ -168,6 +169,9 @@ def _waits(value: bool) -> bool:
 Waiting: TypeAlias = Annotated[bool, Strict(), AfterValidator(_waits), ALWAYS, Shown("`true`")]
 
 
+Consumers: TypeAlias = Annotated[int, Strict(), Gt(0), Le(1000), Shown("integer, 1 to 1000")]
+
+
 class SendingQueue(Section):
     """The persistent queue in front of an exporter. It lies in the store (`file_storage`)."""
 
@@ -178,7 +182,7 @@ class SendingQueue(Section):
         default=100_000, description="most spans, log records or data points that may wait; then building waits"
     )
     block_on_overflow: Waiting = Field(default=True, description="always true: building waits, and nothing is dropped")
-    num_consumers: Count = Field(default=1, description="requests under way at once; 1 keeps the order")
+    num_consumers: Consumers = Field(default=1, description="requests under way at once; 1 keeps the order")
     batch: Batch = Field(default=Batch(), description="limits of a request")
 
 

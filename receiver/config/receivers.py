@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from annotated_types import Ge, Gt, Le
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from receiver.config.section import Count, Duration, Flag, Listen, Secret, Section, Shown, Size, Text, lasting
 from receiver.config.tls import TLSServer
 
+MiB = Annotated[int, Strict(), Gt(0), Le(2047), Shown("integer, 1 to 2047")]  # gRPC counts bytes in 32 bits
+Streams = Annotated[int, Strict(), Ge(0), Le(2**31 - 1), Shown("integer, 0 or more")]
 Transport = Literal["tcp"]
 Algorithm = Literal["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"]
 
@@ -74,8 +77,8 @@ class GRPCServer(Section):
 
     endpoint: Listen = Field(default="localhost:4317", description="address to listen on; port 0 draws a free one")
     transport: Transport = Field(default="tcp", description="always tcp")
-    max_recv_msg_size_mib: Count = Field(default=64, description="largest request in MiB, counted after decompression")
-    max_concurrent_streams: Size = Field(
+    max_recv_msg_size_mib: MiB = Field(default=64, description="largest request in MiB, counted after decompression")
+    max_concurrent_streams: Streams = Field(
         default=0, description="requests under way on one connection; 0: without limit"
     )
     keepalive: KeepaliveServer = Field(default=KeepaliveServer(), description="gRPC keepalive")

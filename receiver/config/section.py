@@ -101,6 +101,16 @@ def _positive(value: int) -> int:
     return value
 
 
+_CENTURY = 100 * 365 * 24 * 3600 * 10**9
+
+
+def _within_a_century(value: int) -> int:
+    """A moment plus a few of them has to fit into 64 bits of nanoseconds."""
+    if value > _CENTURY:
+        raise ValueError("is longer than 100 years; write 876000h for as good as never")
+    return value
+
+
 def _filled(value: SecretStr) -> SecretStr:
     if not value.get_secret_value():
         raise ValueError("is empty; set it, or leave the key out")
@@ -134,6 +144,7 @@ Listen: TypeAlias = Annotated[str, AfterValidator(_listening), _LISTEN_SCHEMA, S
 Duration: TypeAlias = Annotated[
     int,
     BeforeValidator(duration.parse),
+    AfterValidator(_within_a_century),
     PlainSerializer(duration.render, return_type=str),
     _DURATION_SCHEMA,
     Shown("duration"),
@@ -142,6 +153,7 @@ Span: TypeAlias = Annotated[
     int,
     BeforeValidator(duration.parse),
     AfterValidator(_positive),
+    AfterValidator(_within_a_century),
     PlainSerializer(duration.render, return_type=str),
     _DURATION_SCHEMA,
     Shown("duration above 0"),

@@ -49,12 +49,16 @@ class ChannelSettings:
             options.append(("grpc.default_authority", self.authority))
         if self.keepalive is not None:
             options += [
-                ("grpc.keepalive_time_ms", round(self.keepalive.time * 1000)),
-                ("grpc.keepalive_timeout_ms", round(self.keepalive.timeout * 1000)),
+                ("grpc.keepalive_time_ms", _milliseconds(self.keepalive.time)),
+                ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive.timeout)),
                 ("grpc.keepalive_permit_without_calls", int(self.keepalive.permit_without_stream)),
                 ("grpc.http2.max_pings_without_data", 0),  # or gRPC stops after two
             ]
         return options
+
+
+def _milliseconds(seconds: float) -> int:
+    return min(round(seconds * 1000), 2**31 - 1)  # more is never, in gRPC's 32 bits
 
 
 class GrpcExporter:

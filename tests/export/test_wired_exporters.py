@@ -76,6 +76,16 @@ def test_authority_and_keepalive_in_grpcs_terms():
     assert options["grpc.keepalive_permit_without_calls"] == 1
 
 
+async def test_durations_beyond_grpcs_32_bits_are_never(started):
+    ping = "{server_parameters: {time: 100000h, max_connection_age: 100000h}, enforcement_policy: {min_time: 100000h}}"
+    text = f"receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 'localhost:0', keepalive: {ping}}}}}}}}}"
+    protocols = config.load([("a.yaml", text)], [], {"HOME": "/h"}).receivers["otlp"].protocols
+    door = wiring.grpc_receiver(protocols.grpc, None, lambda *_: None)
+    await door.start()
+    await door.stop(0)
+    await started(exporter("otlp_grpc", "{endpoint: 'b.invalid:1', keepalive: {time: 100000h}}"))
+
+
 async def test_a_proxy_is_asked_for_the_backends_url(http_backend, started):
     proxy = await http_backend()
     text = f"{{endpoint: 'http://backend.invalid:4318', proxy_url: '{proxy.endpoint}'}}"

@@ -20,6 +20,15 @@ def misfits(settings: Settings) -> Iterator[Problem]:
     yield from _tls(settings)
 
 
+def notices(settings: Settings) -> Iterator[str]:
+    """What works, and is hardly meant."""
+    if settings.graph.connector is None:
+        yield (
+            "service::pipelines: no pipeline has the connector, so no trace is built; name agenttrace among the "
+            "exporters of logs, metrics and traces/in, and as the receiver of traces"
+        )
+
+
 def _storages(settings: Settings) -> Iterator[Problem]:
     """Queues lie in the one store, so that is all that they can name."""
     stores = [name for name, one in settings.extensions.items() if isinstance(one, FileStorage)]

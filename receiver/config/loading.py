@@ -76,7 +76,8 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
         return _without_variables(tree, changes, environment, problems)
     problems.extend(loop)
     problems.extend(addresses.collisions(loaded))
-    return replace(loaded, notices=(*loaded.notices, *addresses.notices(loaded), *addresses.pushed_to_itself(loaded)))
+    notices = (*fitting.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
+    return replace(loaded, notices=(*loaded.notices, *notices))
 
 
 def _by_variable(problem: Problem, environment: Mapping[str, str]) -> Problem:

@@ -21,6 +21,12 @@ from receiver.config.settings import Settings
 
 _S = TypeVar("_S", bound=Section)
 
+_BEYOND = {
+    "receivers": "a Collector in front takes the others, and sends OTLP here",
+    "exporters": "a Collector behind sends to the others",
+    "connectors": "a Collector in front or behind has the others",
+    "extensions": "take it out",
+}
 _KINDS = {
     "string_type": "must be text; quote it",
     "bool_type": "must be true or false",
@@ -131,7 +137,9 @@ def _block(kind: type[Section], at: tuple[Any, ...]) -> type[Section] | None:
 
 
 def _unknown_type(section: str, name: str) -> str:
-    return f"unknown type {name!r} in {section}; {instead(section, name) or nearest(name, COMPONENTS[section])}"
+    hint = instead(section, name) or nearest(name, COMPONENTS[section])
+    beyond = f"; {_BEYOND[section]}" if hint.startswith("known here") else ""
+    return f"unknown type {name!r} in {section}; {hint}{beyond}"
 
 
 def _absent(why: str) -> str:

@@ -29,7 +29,8 @@ service: {extension: [], pipelines: {logs: {receivers: [otpl], processors: [batc
         "connectors::agenttrace::capture_content::0: 'erors' is not one of prompts, arguments, results, paths, titles "
         "or errors",
         "connectors::agenttrace::infer: must be true or false, not 'yes'",
-        "exporters::jeager: unknown type 'jeager' in exporters; known here: otlp_grpc, otlp_http, debug, file",
+        "exporters::jeager: unknown type 'jeager' in exporters; known here: otlp_grpc, otlp_http, debug, file; a "
+        "Collector behind sends to the others",
         "service::pipelines::logs::processors: is not taken here: there are no processors here; batching and bounds "
         "need none; take the key out",
         "service::extension: unknown key; did you mean extensions?",

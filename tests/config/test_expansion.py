@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from receiver.config import OTLPGRPCExporter, Settings
 from receiver.config.expansion import Expanded, Expander
@@ -172,3 +174,15 @@ def test_numbers_booleans_and_lists_come_typed(read: Read) -> None:
         L="[a, b]",
     ).connector
     assert (connector.max_spans_per_trace, connector.infer, connector.mcp_servers) == (7, False, ("a", "b"))
+
+
+@given(st.text("ab${}:-/ \n"))
+def test_any_text_can_be_escaped(text: str) -> None:
+    assert expanded(text.replace("$", "$$")) == text
+
+
+@given(st.text("ab${}:-/ \n", min_size=1))
+def test_any_text_is_replaced_or_refused_and_what_a_variable_holds_comes_whole(text: str) -> None:
+    expander = Expander({"A": text}, FILES.__getitem__, [])
+    assert expander.expand(["<${env:A}>"]) == [f"<{text}>"]
+    assert isinstance(expander.expand([f"<{text}"]), list)

@@ -102,3 +102,14 @@ exporters:
 """
     limits = wiring.limits(config.load([("a.yaml", text)], [], {"HOME": "/h"}))
     assert [limits.queue(name) for name in ("otlp_grpc", "otlp_http", "debug")] == [7, 90, 100_000]
+
+
+async def test_a_key_in_a_urls_query_is_sent_and_not_told(http_backend, started):
+    backend = await http_backend()
+    backend.answers.append({"status": 503})
+    sender = await started(exporter("otlp_http", f"{{traces_endpoint: '{backend.endpoint}/t?key=hunter2'}}"))
+    with pytest.raises(RetryableExportError) as refused:
+        await sender.export("traces", b"", 0)
+    assert str(refused.value) == f"{backend.endpoint}/t: HTTP 503"
+    await sender.export("traces", b"", 0)
+    assert backend.received[0].path == "/t"

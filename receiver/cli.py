@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "run", _run, "serve until SIGTERM or SIGINT; a second signal forces", _add_config)
-    _add(commands, "validate", _validate, "check a configuration", _add_config)
+    _add(commands, "validate", _validate, "check a configuration", _add_configs)
     _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_config)
     _add(commands, "build", _build, "offline: recorded OTLP requests in, finished traces out", _add_build)
     _add(commands, "replay", _replay, "send recorded OTLP requests to a running receiver", _add_replay)
@@ -93,8 +93,20 @@ def _add(
     arguments(parser)
 
 
+_CONFIG = "a YAML file, env:NAME or yaml:TEXT; later ones win"
+
+
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="a YAML file; later ones win")
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help=_CONFIG)
+    _add_set(parser)
+
+
+def _add_configs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", action="extend", nargs="+", default=[], metavar="FILE", help=_CONFIG)
+    _add_set(parser)
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY::PATH=VALUE", help="one setting; wins")
 
 
@@ -148,16 +160,43 @@ def _rate(text: str) -> float:
 
 
 def _settings(options: argparse.Namespace) -> config.Settings:
-    files = [(name, _read_text(name)) for name in options.config]
-    return config.load(files, options.set, os.environ)
+    files = [_source(name) for name in options.config]
+    return config.load(files, options.set, os.environ, _referred)
+
+
+def _source(name: str) -> tuple[str, str]:
+    """What to call it, and its text: the Collector's `file:`, `env:` and `yaml:`, and a path."""
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme == "yaml":
+        return "--config yaml:…", rest  # it may hold a secret
+    if colon and scheme == "env":
+        if rest not in os.environ:
+            raise ConfigError(f"--config {name}: the environment variable {rest} is not set")
+        return f"--config {name}", os.environ[rest]
+    if colon and scheme in ("http", "https"):
+        raise ConfigError(f"--config {name}: is not fetched here; download it, and name the file")
+    return name, _read_text(rest if colon and scheme == "file" else name)
 
 
 def _read_text(name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"--config {name}: cannot be read ({reason}); name a YAML file") from error
+        return Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--config {name}: cannot be read ({_reason(error)}); name a YAML file") from error
+
+
+def _referred(name: str) -> str:
+    """What `${file:name}` stands for."""
+    try:
+        return Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the file {name} cannot be read ({_reason(error)})") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8"
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
 
 
 # run
@@ -197,6 +236,8 @@ def _validate(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     builder_settings(settings.connector)
+    for notice in settings.notices:
+        print(f"opencode-trace-receiver: warning: {notice}", file=sys.stderr)
     print("the configuration is valid")
     return WELL
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -47,10 +47,15 @@ class Limits:
 
     sessions_in_memory: int = 2_000
     backlog_items: int = 1_000_000  # accepted and not built; beyond it requests are refused as unavailable
-    queue_items: int = 100_000  # built and not sent, for each exporter; beyond it building waits
+    queue_items: int = 100_000  # built and not sent, for an exporter that is not in `queues`; beyond it building waits
+    queues: Mapping[str, int] = field(default_factory=dict)  # the same, by exporter
     step_items: int = 1_024  # records that one step reads, so that acknowledging never waits long
     step_sessions: int = 256  # overdue sessions that one step looks at
     retention: int = 7 * DAY  # ns that closed sessions are remembered
+
+    def queue(self, exporter: str) -> int:
+        """The bound of an exporter's queue, in items."""
+        return self.queues.get(exporter, self.queue_items)
 
 
 ATTEMPTS = 3  # then a request is set aside, and a session is left alone for a while
@@ -256,8 +261,7 @@ class Pipeline:
         self._unobserved.clear()
 
     def _is_full(self) -> bool:
-        limit = self._limits.queue_items
-        return any(self._store.queue_size(name).items >= limit for name in self._routes.exporters)
+        return any(self._store.queue_size(name).items >= self._limits.queue(name) for name in self._routes.exporters)
 
     def _take_waiting(self) -> list[Waiting]:
         taken: list[Waiting] = []

@@ -51,7 +51,7 @@ class Service:
             limits=limits,
             observer=observer or self._metrics or NoObserver(),
         )
-        self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue_items)
+        self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue)
         self._pushes: list[Push] = []
         self._doors: list[GrpcReceiver | HttpReceiver] = []
         self._stack = AsyncExitStack()
@@ -149,9 +149,9 @@ class Service:
             asyncio.run_coroutine_threadsafe(self._side_doors.refresh_metrics(), loop).result()
 
         for number, reader in enumerate(self._settings.service.telemetry.metrics.readers):
-            if self._metrics is not None:
+            if self._metrics is not None and reader.periodic is not None:
                 with wiring.under(f"service::telemetry::metrics::readers::{number}::periodic::exporter::otlp"):
-                    push = wiring.push(reader, refresh)
+                    push = wiring.push(reader.periodic, refresh)
                 self._metrics.read_by(push.reader)
                 self._pushes.append(push)
                 push.start()

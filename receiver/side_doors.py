@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -30,7 +30,9 @@ _log = structlog.get_logger(__name__)
 
 
 class SideDoors:
-    """Those that the settings ask for. `metrics` is None where nothing is counted; `capacity` (items) is a queue's."""
+    """Those that the settings ask for. `metrics` is None where nothing is counted; `capacity` gives the bound of an
+    exporter's queue, in items.
+    """
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class SideDoors:
         builder: BuilderSettings,
         pipeline: Pipeline,
         metrics: Metrics | None,
-        capacity: int,
+        capacity: Callable[[str], int],
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline

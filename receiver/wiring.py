@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -13,7 +12,7 @@ from rich.console import Console
 from receiver import config
 from receiver.core.settings import BUILTIN_TOOLS, SECOND, BuilderSettings
 from receiver.debug_exporter import DebugExporter
-from receiver.errors import ConfigError
+from receiver.errors import ConfigError, ReceiverError
 from receiver.model import Request, Signal
 from receiver.otlp.admission import OnRefused
 from receiver.otlp.auth import BasicAuth, BearerAuth
@@ -22,7 +21,7 @@ from receiver.otlp.grpc_receiver import GrpcReceiver, Keepalive
 from receiver.otlp.http_receiver import GrpcBackend, HttpReceiver
 from receiver.otlp.tls import TLSSettings
 from receiver.otlp_export.file_exporter import FileExporter
-from receiver.otlp_export.grpc_exporter import GrpcExporter
+from receiver.otlp_export.grpc_exporter import ChannelSettings, ClientKeepalive, GrpcExporter
 from receiver.otlp_export.http_exporter import HttpExporter
 from receiver.pipeline import Limits
 from receiver.routes import Routes
@@ -68,14 +67,12 @@ def routes(settings: config.Settings) -> Routes:
 
 def limits(settings: config.Settings) -> Limits:
     """The bounds of the pipeline."""
-    queues = [e.sending_queue.queue_size for e in _otlp_exporters(settings)]
-    defaults = Limits(retention=settings.storage.retention)
-    return replace(defaults, queue_items=min(queues)) if queues else defaults
-
-
-def _otlp_exporters(settings: config.Settings) -> list[config.OTLPGRPCExporter | config.OTLPHTTPExporter]:
-    used = (settings.exporters[name] for name in settings.graph.exporters)
-    return [e for e in used if isinstance(e, config.OTLPGRPCExporter | config.OTLPHTTPExporter)]
+    queues = {
+        name: exporter.sending_queue.queue_size
+        for name, exporter in settings.exporters.items()
+        if isinstance(exporter, config.OTLPGRPCExporter | config.OTLPHTTPExporter)
+    }
+    return Limits(retention=settings.storage.retention, queues=queues)
 
 
 def store(settings: config.Settings) -> SQLiteStore:
@@ -101,6 +98,8 @@ def under(path: str) -> Iterator[None]:
     except ConfigError as error:
         path += "::"
         raise ConfigError(path + str(error).removeprefix(path)) from error
+    except ReceiverError as error:
+        raise ReceiverError(f"{path}: {error}") from error
 
 
 def _exporter(name: str, section: config.Exporter, console: Console, on_rejected: OnRejected) -> Exporter:
@@ -116,6 +115,8 @@ def _exporter(name: str, section: config.Exporter, console: Console, on_rejected
             headers=_headers(section.headers),
             compression=section.compression,
             timeout=section.timeout / SECOND,
+            wait_for_ready=section.wait_for_ready,
+            channel=_channel(section),
             on_rejected=on_rejected,
         )
     return HttpExporter(
@@ -128,8 +129,21 @@ def _exporter(name: str, section: config.Exporter, console: Console, on_rejected
         compression=section.compression,
         headers=_headers(section.headers),
         timeout=section.timeout / SECOND,
+        proxy_url=section.proxy_url or "",
         tls=_client_tls(section.tls),
         on_rejected=on_rejected,
+    )
+
+
+def _channel(section: config.OTLPGRPCExporter) -> ChannelSettings:
+    ping = section.keepalive
+    return ChannelSettings(
+        balancer_name=section.balancer_name,
+        authority=section.authority or "",
+        user_agent=section.user_agent or "",
+        keepalive=ClientKeepalive(ping.time / SECOND, ping.timeout / SECOND, ping.permit_without_stream)
+        if ping
+        else None,
     )
 
 
@@ -203,7 +217,6 @@ def http_receiver(
     """The HTTP door. gRPC that comes to it is handed to `grpc`, which asks for the same auth and TLS as it."""
     auth, tls = _auth(section.auth), _server_tls(section.tls)
     backend = GrpcBackend(grpc.address, auth, tls) if grpc is not None else None
-    cors = section.cors
     return HttpReceiver(
         accept,
         endpoint=section.endpoint,
@@ -212,23 +225,34 @@ def http_receiver(
         compression_algorithms=section.compression_algorithms,
         auth=auth,
         tls=tls,
-        cors=Cors(tuple(cors.allowed_origins), tuple(cors.allowed_headers), max_age=cors.max_age) if cors else None,
+        paths={
+            section.logs_url_path: "logs",
+            section.metrics_url_path: "metrics",
+            section.traces_url_path: "traces",
+        },
+        cors=_cors(section.cors),
         grpc=backend,
         inner=f"unix:{folder}/http" if folder else "",
         on_refused=on_refused,
     )
 
 
-def push(reader: config.MetricReader, refresh: Callable[[], None]) -> Push:
+def _cors(section: config.CORS | None) -> Cors | None:
+    if section is None:
+        return None
+    return Cors(section.allowed_origins, section.allowed_headers, section.exposed_headers, section.max_age)
+
+
+def push(reader: config.Periodic, refresh: Callable[[], None]) -> Push:
     """Where the program's own metrics are pushed. Raises ConfigError."""
-    otlp = reader.periodic.exporter.otlp
+    otlp = reader.exporter.otlp
     grpc = otlp.protocol == "grpc"
     return Push(
         PushTo(
             otlp.target,
             grpc=grpc,
-            interval=reader.periodic.interval,
-            timeout=min(otlp.timeout, reader.periodic.timeout),
+            interval=reader.interval,
+            timeout=min(otlp.timeout, reader.timeout),
             plaintext=grpc and otlp.plaintext,
             headers=_headers(otlp.headers),
         ),

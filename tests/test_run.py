@@ -244,4 +244,4 @@ def test_a_port_that_is_taken_is_named(receiver, tmp_path, backend):
     other.settings["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = receiver.grpc
     second = another(other)
     assert second.returncode == 1
-    assert receiver.grpc in second.stderr.splitlines()[-1]
+    assert f"receivers::otlp::protocols::grpc: cannot listen on {receiver.grpc}" in second.stderr.splitlines()[-1]

@@ -18,7 +18,7 @@ from receiver.config.extensions import Admin, Extension, FileStorage, HealthChec
 from receiver.config.graph import SIGNALS, Graph, Input, Signal
 from receiver.config.json_schema import schema
 from receiver.config.loading import load
-from receiver.config.metric_readers import MetricReader, OTLPMetricExporter
+from receiver.config.metric_readers import MetricReader, OTLPMetricExporter, Periodic
 from receiver.config.receivers import (
     CORS,
     Basic,
@@ -59,6 +59,7 @@ __all__ = [
     "OTLPHTTPExporter",
     "OTLPMetricExporter",
     "OTLPReceiver",
+    "Periodic",
     "Pipeline",
     "Protocols",
     "Retry",

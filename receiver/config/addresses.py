@@ -47,7 +47,7 @@ def receiving(settings: Settings) -> Iterator[Door]:
 
 def _all(settings: Settings) -> Iterator[Door]:
     yield from receiving(settings)
-    for name in settings.service.extensions:
+    for name in dict.fromkeys(settings.service.extensions):
         extension = settings.extensions[name]
         if extension is settings.health_check:
             yield Door(("extensions", name, "endpoint"), extension.endpoint, private=False)
@@ -93,6 +93,8 @@ def pushed_to_itself(settings: Settings) -> Iterator[str]:
     doors = list(receiving(settings))
     metrics = settings.service.telemetry.metrics
     for number, reader in enumerate(metrics.readers if metrics.level != "none" else ()):
+        if reader.periodic is None:
+            continue
         otlp = reader.periodic.exporter.otlp
         host, port = _host_and_port(otlp.target if otlp.protocol != "grpc" else f"//{otlp.target}")
         if any(_reaches(host, port, door) for door in doors):

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from receiver.config.connector import AgentTrace
 from receiver.config.exporters import DebugExporter, FileExporter, OTLPGRPCExporter, OTLPHTTPExporter
 from receiver.config.extensions import Admin, FileStorage, HealthCheck
-from receiver.config.problem import nearest
 from receiver.config.receivers import OTLPReceiver
 from receiver.config.section import Section
 
@@ -35,13 +34,9 @@ def type_of(component: str) -> str:
     return component.partition("/")[0]
 
 
-def kind_of(section: str, component: str) -> type[Section]:
-    """The settings of a component of a section. Raises ValueError where there are none of that name."""
-    known = COMPONENTS[section]
+def kind_of(section: str, component: str) -> type[Section] | None:
+    """The settings of a component of a section; None for an unknown type. Raises ValueError for what is no id."""
     if not _ID.fullmatch(component):
         raise ValueError("is not a component's id; write type or type/name")
     name = type_of(component)
-    kind = known.get(ALIASES.get(section, {}).get(name, name))
-    if kind is None:
-        raise ValueError(f"unknown type {name!r} in {section}; {nearest(name, known)}")
-    return kind
+    return COMPONENTS[section].get(ALIASES.get(section, {}).get(name, name))

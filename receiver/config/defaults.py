@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from receiver.config.components import type_of
+from receiver.config.components import SECTIONS, type_of
 from receiver.config.merging import Tree, mapping, merge
 
 _DIRECTORY = "opencode-trace-receiver"
@@ -35,8 +35,8 @@ def uses_default_exporter(files: Tree, sets: Tree, exporter: Tree) -> bool:
 
 
 def _told(tree: Tree) -> Tree:
-    """Without the sections that have no value: they say nothing."""
-    return {section: body for section, body in tree.items() if mapping(body) != {}}
+    """Without the sections that have no value: they say nothing. What is no section is left for validation to tell."""
+    return {section: body for section, body in tree.items() if mapping(body) != {} or section not in SECTIONS}
 
 
 def _components(files: Tree, sets: Tree, exporter: Tree) -> Tree:

@@ -14,6 +14,7 @@ from receiver.config.merging import Tree
 from receiver.config.problem import Problem
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
+_PARTS = {"headers": ("HEADERS",), "tls": ("CLIENT_KEY", "CLIENT_CERTIFICATE"), "timeout": ("TIMEOUT",)}
 _PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 
 
@@ -42,7 +43,7 @@ def default_exporter(environment: Mapping[str, str], problems: list[Problem]) ->
     """One exporter by its id: OTLP where an endpoint is set, otherwise `debug`."""
     variables = _Variables(environment, problems)
     if not variables.get("ENDPOINT"):
-        return {"debug": None}
+        return {"debug": {"verbosity": "normal"}}
     protocol = _protocol(variables)
     shared = _shared(variables)
     if protocol == "grpc":
@@ -54,6 +55,13 @@ def default_exporter(environment: Mapping[str, str], problems: list[Problem]) ->
 def endpoint_variable(environment: Mapping[str, str]) -> str:
     """The variable that the default exporter's endpoint came from, or an empty text."""
     return _Variables(environment, []).name("ENDPOINT")
+
+
+def variable_of(key: str, environment: Mapping[str, str]) -> str:
+    """The variable that a key of the default exporter came from, or an empty text."""
+    variables = _Variables(environment, [])
+    parts = _PARTS.get(key, ("ENDPOINT",) if key.endswith("endpoint") else ())
+    return next((name for name in map(variables.name, parts) if name), "")
 
 
 def _protocol(variables: _Variables) -> str:

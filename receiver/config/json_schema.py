@@ -14,7 +14,7 @@ from receiver.config.service import Service
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of a whole file. Values with `${env:…}` are beyond it where they are not text."""
+    """JSON Schema 2020-12 of a whole file. Keys that are paths (`a::b`), and what only fits together, are beyond it."""
     kinds = {kind for known in COMPONENTS.values() for kind in known.values()} | {Service}
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, definitions = models_json_schema([(kind, "validation") for kind in ordered])
@@ -25,18 +25,50 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {**properties, "service": _block(Service)},
-        "$defs": definitions["$defs"],
+        "$defs": {**{name: _written(block) for name, block in definitions["$defs"].items()}, "Reference": _REFERENCE},
     }
+
+
+_REFERENCE = {"type": "string", "pattern": r"\$\{[^}]*\}", "description": "what ${env:NAME} or the like stands for"}
+_REFER = {"$ref": "#/$defs/Reference"}
+_NULL = {"type": "null"}
+_ABOUT = ("title", "description", "default")
+
+
+def _written(block: dict[str, Any]) -> dict[str, Any]:
+    """A block as people write it: any value may be a reference, and a key without a value has its default."""
+    required = [key for key in block.get("required", ()) if "default" not in block["properties"][key]]
+    properties = {key: _value(value, required=key in required) for key, value in block["properties"].items()}
+    rest = {key: value for key, value in block.items() if key != "required"}
+    return {**rest, "properties": properties, **({"required": required} if required else {})}
+
+
+def _value(value: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    about = {key: value[key] for key in _ABOUT if key in value}
+    form = {key: part for key, part in value.items() if key not in _ABOUT}
+    forms = list(form["anyOf"]) if set(form) == {"anyOf"} else [form]
+    if not required and _NULL not in forms:
+        forms.append(_NULL)
+    return {**about, "anyOf": [*map(_inside, forms), _REFER]}
+
+
+def _inside(form: dict[str, Any]) -> dict[str, Any]:
+    """A list or map whose values may be references."""
+    inner = {key: {"anyOf": [form[key], _REFER]} for key in ("items", "additionalProperties") if form.get(key)}
+    return {**form, **inner}
 
 
 def _section(section: str, known: Mapping[str, type[Section]]) -> dict[str, Any]:
     names = {**{name: name for name in known}, **ALIASES.get(section, {})}
     patterns = {f"^{name}(/.+)?$": _block(known[kind]) for name, kind in names.items()}
-    return {"type": ["object", "null"], "additionalProperties": False, "patternProperties": patterns}
+    whole = {"type": ["object", "null"], "additionalProperties": False, "patternProperties": patterns}
+    return {"anyOf": [whole, _REFER]}
 
 
 def _block(kind: type[Section]) -> dict[str, Any]:
-    return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"}, {"type": "null"}]}
+    fields = kind.model_fields.values()
+    bare = not any(field.is_required() and field.json_schema_extra is None for field in fields)
+    return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"}, *([_NULL] if bare else ()), _REFER]}
 
 
 def text() -> str:

@@ -5,34 +5,58 @@ Reading files and the process's environment is the caller's. Every problem is fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from receiver.config import addresses, yaml_text
+from receiver.config import addresses, fitting, yaml_text
 from receiver.config.defaults import complete, uses_default_exporter
-from receiver.config.environment import PREFIX, default_exporter, endpoint_variable
-from receiver.config.expansion import expand
-from receiver.config.merging import Tree, assignments, mapping, merge
+from receiver.config.environment import PREFIX, default_exporter, endpoint_variable, variable_of
+from receiver.config.expansion import Expander, ReadFile
+from receiver.config.merging import Tree, assignments, mapping, merge, unfolded
 from receiver.config.problem import Path, Problem, refuse
 from receiver.config.settings import Settings
 from receiver.config.validating import settings
 
 
-def load(files: Sequence[tuple[str, str]], sets: Sequence[str], environment: Mapping[str, str]) -> Settings:
+def no_files(path: str) -> str:
+    """For those who read none."""
+    raise ValueError(f"the file {path} is not read here")
+
+
+def load(
+    files: Sequence[tuple[str, str]],
+    sets: Sequence[str],
+    environment: Mapping[str, str],
+    read_file: ReadFile = no_files,
+) -> Settings:
     """The settings of (name, text) files, later over earlier, and of `key::path=value` texts over them.
 
-    Raises ConfigError with a line for each thing that is wrong, each beginning with its key path.
+    `read_file` gives what `${file:path}` stands for, or raises ValueError. Raises ConfigError with a line for each
+    thing that is wrong, each beginning with its key path.
     """
     problems: list[Problem] = []
     written = _read(files, problems)
     assigned = assignments(list(sets), problems)
     refuse(problems)  # half a configuration would give problems of its own
-    tree, changes = (_expanded(one, environment, problems) for one in (written, assigned))
-    unset = [problem.path for problem in problems]
+    expander = Expander(environment, read_file, problems)
+    tree, changes = (mapping(expander.expand(one)) or {} for one in (written, assigned))
+    wrong = len(problems)
     loaded = _build(tree, changes, environment, problems)
-    refuse(problem for at, problem in enumerate(problems) if at < len(unset) or not _within(problem.path, unset))
+    refuse([*problems[:wrong], *_explained(problems[wrong:], expander)])
     assert loaded is not None
-    return loaded
+    return replace(loaded, notices=(*dict.fromkeys(one.notice() for one in expander.unset), *loaded.notices))
+
+
+def _explained(problems: Sequence[Problem], expander: Expander) -> Iterator[Problem]:
+    """Without what follows from a reference that could not be replaced; with the variables that were not set."""
+    failed = expander.failed
+    problems = [one for one in problems if not any(_near(one.path, path) for path in failed)]
+    for unset in expander.unset:
+        if any(_near(problem.path, unset.path) for problem in problems):
+            yield unset.problem()
+    for problem in problems:
+        if not any(_within(problem.path, unset.path) for unset in expander.unset):
+            yield problem
 
 
 def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Settings | None:
@@ -43,23 +67,23 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
     before = len(problems)
     loaded = settings(complete(tree, changes, exporter, environment), problems)
     if from_variables:
-        variable = endpoint_variable(environment)
-        problems[before:] = [_by_variable(problem, variable) for problem in problems[before:]]
+        problems[before:] = [_by_variable(problem, environment) for problem in problems[before:]]
     if loaded is None:
         return None
+    problems.extend(fitting.misfits(loaded))
     loop = list(addresses.loops(loaded))
     if loop and from_variables:
         return _without_variables(tree, changes, environment, problems)
     problems.extend(loop)
     problems.extend(addresses.collisions(loaded))
-    return replace(loaded, notices=(*loaded.notices, *addresses.notices(loaded), *addresses.pushed_to_itself(loaded)))
+    notices = (*fitting.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
+    return replace(loaded, notices=(*loaded.notices, *notices))
 
 
-def _by_variable(problem: Problem, variable: str) -> Problem:
-    """No file holds the default exporter's endpoint: name what does."""
-    if problem.path[:1] == ("exporters",) and problem.path[-1].endswith("endpoint"):
-        return replace(problem, path=(variable,))
-    return problem
+def _by_variable(problem: Problem, environment: Mapping[str, str]) -> Problem:
+    """No file holds what the default exporter is made of: name what does."""
+    variable = variable_of(problem.path[-1], environment) if problem.path[:1] == ("exporters",) else ""
+    return replace(problem, path=(variable,)) if variable else problem
 
 
 def _without_variables(
@@ -81,7 +105,7 @@ def _read(files: Sequence[tuple[str, str]], problems: list[Problem]) -> Tree:
         except ValueError as error:
             problems.append(Problem((name,), str(error)))
             continue
-        sections = mapping(tree)
+        sections = mapping(unfolded(tree))
         if sections is None:
             problems.append(Problem((name,), "must be a map of sections, such as `receivers: {…}`"))
             continue
@@ -89,10 +113,9 @@ def _read(files: Sequence[tuple[str, str]], problems: list[Problem]) -> Tree:
     return merged
 
 
-def _expanded(tree: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Tree:
-    return mapping(expand(tree, environment, problems)) or {}
+def _within(path: Path, block: Path) -> bool:
+    return path[: len(block)] == block
 
 
-def _within(path: Path, unset: Sequence[Path]) -> bool:
-    """Whether a problem follows from a variable that is not set, which is told already."""
-    return any(path[: len(one)] == one or one[: len(path)] == path for one in unset)
+def _near(path: Path, other: Path) -> bool:
+    return _within(path, other) or _within(other, path)

@@ -1,4 +1,6 @@
-"""Trees laid over one another as the Collector does: maps merge deeply, all else is replaced. Also `--set`. Pure."""
+"""Trees laid over one another as the Collector does: maps merge deeply, all else is replaced. Also `--set`, and keys
+such as `a::b` that stand for a map in a map. Pure.
+"""
 
 from __future__ import annotations
 
@@ -38,19 +40,38 @@ def _over(below: object, above: object) -> object:
     return merge(under, over)
 
 
+def unfolded(value: object) -> object:
+    """The value with a map in a map wherever a key is a path, such as `exporters::debug::verbosity`."""
+    if isinstance(value, list):
+        return [unfolded(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    merged: Tree = {}
+    for key, inner in value.items():
+        merged = merge(merged, _at(str(key).split("::"), unfolded(inner)))
+    return merged
+
+
+def _at(path: list[str], value: object) -> Tree:
+    if not all(path):
+        return {"::".join(path): value}  # which is no key that anybody knows
+    for key in reversed(path[1:]):
+        value = {key: value}
+    return {path[0]: value}
+
+
 def assignment(text: str) -> Tree:
     """The tree of one `key::path=value`; the value is YAML. Raises ValueError that says how to write it."""
     keys, equals, value = text.partition("=")
-    path = [key.strip() for key in keys.split("::")]
+    delimiter = "::" if "::" in keys else "."  # the Collector takes either
+    path = [key.strip() for key in keys.split(delimiter)]
     if not equals or not all(path):
         raise ValueError(f"--set {keys!r} is not key::path=value, such as connectors::agenttrace::settle=5s")
     try:
-        tree: object = yaml_text.parse(value)
+        tree: object = unfolded(yaml_text.parse(value))
     except ValueError as error:
         raise ValueError(f"--set {keys}: {error}") from None
-    for key in reversed(path):
-        tree = {key: tree}
-    return mapping(tree) or {}
+    return _at(path, tree)
 
 
 def assignments(texts: list[str], problems: list[Problem]) -> Tree:

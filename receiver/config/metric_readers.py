@@ -1,53 +1,28 @@
 """The readers of the program's own metrics, in the Collector's keys (`service::telemetry::metrics::readers`), which are
-those of OpenTelemetry's declarative configuration. Of these, OTLP push; times are whole milliseconds there.
+those of OpenTelemetry's declarative configuration. Of these, Prometheus and OTLP push; times are whole milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, Field, Strict, model_validator
 
-from receiver.config.expansion import Expanded
 from receiver.config.exporters import Headers, OTLPGRPCExporter, grpc_target, http_url
-from receiver.config.section import Count, Flag, Section, Shown, Text
+from receiver.config.section import ALWAYS, Count, Flag, Section, Shown, Text
 from receiver.config.tls import TLSClient
 
-_TEXTS = {"type": "string", "minLength": 1}
-_HEADERS_SCHEMA = {
-    "anyOf": [
-        {"type": "object", "additionalProperties": {"type": "string"}},
-        {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"name": _TEXTS, "value": _TEXTS},
-                "required": ["name", "value"],
-            },
-        },
-    ]
-}
+
+def _bare(value: bool) -> bool:
+    if not value:
+        raise ValueError("names and labels are those that docs/operations.md lists; take the key out")
+    return value
 
 
-def _pairs(value: object) -> object:
-    """The declarative configuration's list of names and values as a map; older Collectors take a map."""
-    if not isinstance(value, list | tuple):
-        return value
-    found: dict[object, object] = {}
-    for pair in value:
-        if not isinstance(pair, Mapping) or set(pair) != {"name", "value"}:
-            raise ValueError("must be a map of names and values, or a list of {name: …, value: …}")
-        name, text = (one.text if isinstance(one, Expanded) else one for one in (pair["name"], pair["value"]))
-        found[name] = text
-    return found
-
-
-HeaderPairs: TypeAlias = Annotated[
-    Headers, BeforeValidator(_pairs), WithJsonSchema(_HEADERS_SCHEMA), Shown("map of secret text")
-]
+Without: TypeAlias = Annotated[bool, Strict(), AfterValidator(_bare), ALWAYS, Shown("`true`")]
+Port: TypeAlias = Annotated[int, Strict(), Ge(0), Le(65535), Shown("port")]
 
 
 class OTLPMetricExporter(Section):
@@ -58,7 +33,7 @@ class OTLPMetricExporter(Section):
         description="grpc: host:port, http://host:port (no TLS) or https://host:port; http/protobuf: URL, to which "
         "/v1/metrics is added where it has no path"
     )
-    headers: HeaderPairs = Field(
+    headers: Headers = Field(
         default={}, description="sent with every push, as a map or a list of `{name, value}`; values are never shown"
     )
     insecure: Flag = Field(default=False, description="grpc: no TLS where the endpoint has no scheme")
@@ -107,7 +82,42 @@ class Periodic(Section):
     exporter: MetricExporter = Field(description="where they go")
 
 
+class Prometheus(Section):
+    """Metrics to be scraped at /metrics."""
+
+    host: Text = Field(default="localhost", description="host to listen on")
+    port: Port = Field(default=8888, description="port to listen on")
+    without_scope_info: Without = Field(default=True, description="always true: one scope gives them all")
+    without_units: Without = Field(default=True, description="always true: as the Collector names its own")
+    without_type_suffix: Without = Field(default=True, description="always true: as the Collector names its own")
+
+    @property
+    def address(self) -> str:
+        """What `address` would say."""
+        bare = ":" in self.host and not self.host.startswith("[")
+        return f"[{self.host}]:{self.port}" if bare else f"{self.host}:{self.port}"
+
+
+class PullExporter(Section):
+    """How they are fetched."""
+
+    prometheus: Prometheus = Field(description="by Prometheus")
+
+
+class Pull(Section):
+    """Lets others fetch the metrics."""
+
+    exporter: PullExporter = Field(description="how they are fetched")
+
+
 class MetricReader(Section):
     """A reader of the program's own metrics."""
 
-    periodic: Periodic = Field(description="pushes them")
+    periodic: Periodic | None = Field(default=None, description="pushes them")
+    pull: Pull | None = Field(default=None, description="lets others fetch them; says the same as `address`")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.periodic is None) == (self.pull is None):
+            raise ValueError("set either periodic or pull")
+        return self

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from annotated_types import Ge, Gt, Le
+from pydantic import AfterValidator, Field, Strict, model_validator
 
-from receiver.config.section import Count, Duration, Flag, Listen, Secret, Section, Size, Text, lasting
+from receiver.config.section import Count, Duration, Flag, Listen, Secret, Section, Shown, Size, Text, lasting
 from receiver.config.tls import TLSServer
 
+MiB = Annotated[int, Strict(), Gt(0), Le(2047), Shown("integer, 1 to 2047")]  # gRPC counts bytes in 32 bits
+Streams = Annotated[int, Strict(), Ge(0), Le(2**31 - 1), Shown("integer, 0 or more")]
+Transport = Literal["tcp"]
 Algorithm = Literal["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"]
+
+
+def _rooted(value: str) -> str:
+    """As the Collector does, with a slash in front where that is missing."""
+    return value if value.startswith("/") else f"/{value}"
+
+
+URLPath = Annotated[str, Field(min_length=1), AfterValidator(_rooted), Shown("path")]
 
 
 class Basic(Section):
@@ -64,8 +76,9 @@ class GRPCServer(Section):
     """OTLP over gRPC."""
 
     endpoint: Listen = Field(default="localhost:4317", description="address to listen on; port 0 draws a free one")
-    max_recv_msg_size_mib: Count = Field(default=64, description="largest request in MiB, counted after decompression")
-    max_concurrent_streams: Size = Field(
+    transport: Transport = Field(default="tcp", description="always tcp")
+    max_recv_msg_size_mib: MiB = Field(default=64, description="largest request in MiB, counted after decompression")
+    max_concurrent_streams: Streams = Field(
         default=0, description="requests under way on one connection; 0: without limit"
     )
     keepalive: KeepaliveServer = Field(default=KeepaliveServer(), description="gRPC keepalive")
@@ -82,6 +95,7 @@ class CORS(Section):
     allowed_headers: tuple[Text, ...] = Field(
         default=(), description="headers beyond the usual ones that pages may send"
     )
+    exposed_headers: tuple[Text, ...] = Field(default=(), description="headers of an answer that pages may read")
     max_age: Size = Field(default=0, description="seconds that a browser may remember the answer; 0: its default")
 
 
@@ -89,6 +103,10 @@ class HTTPServer(Section):
     """OTLP over HTTP, protobuf and JSON."""
 
     endpoint: Listen = Field(default="localhost:4318", description="address to listen on; port 0 draws a free one")
+    transport: Transport = Field(default="tcp", description="always tcp")
+    traces_url_path: URLPath = Field(default="/v1/traces", description="path that takes spans")
+    metrics_url_path: URLPath = Field(default="/v1/metrics", description="path that takes metrics")
+    logs_url_path: URLPath = Field(default="/v1/logs", description="path that takes log records")
     max_request_body_size: Count = Field(
         default=20_971_520, description="largest request in bytes, counted after decompression"
     )
@@ -99,6 +117,12 @@ class HTTPServer(Section):
     cors: CORS | None = Field(default=None, description="let web pages send")
     tls: TLSServer | None = Field(default=None, description="serve TLS")
     auth: ServerAuth | None = Field(default=None, description="ask clients for credentials")
+
+    @model_validator(mode="after")
+    def _paths_differ(self) -> Self:
+        if len({self.traces_url_path, self.metrics_url_path, self.logs_url_path}) < 3:
+            raise ValueError("two signals have the same path; each needs its own")
+        return self
 
 
 class Protocols(Section):

@@ -53,4 +53,12 @@ def _plain(value: object) -> object:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value.replace("$", "$$") if isinstance(value, str) else value
+    return _shown(value) if isinstance(value, str) else value
+
+
+def _shown(text: str) -> str:
+    """What reads back as the text; of a URL all but its query, in which some backends take their key."""
+    url, question, _ = text.partition("?")
+    if question and url.startswith(("http://", "https://")):
+        text = f"{url}?{REDACTED}"
+    return text.replace("$", "$$")

@@ -7,19 +7,21 @@ that ends in .json gets the JSON Schema.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic.fields import FieldInfo
 
+from receiver.config.absent import ABSENT
 from receiver.config.components import COMPONENTS
 from receiver.config.json_schema import text
 from receiver.config.section import Section, Shown, section_in
 from receiver.config.service import Pipeline, Service
 
 BEGIN = "<!-- reference: written by `python -m receiver.config.reference docs/configuration.md` -->"
+REFUSED = "Keys of the Collector that are refused"
 END = "<!-- end of reference -->"
 _HEAD = "| key | type | default | |\n|---|---|---|---|"
 
@@ -30,7 +32,44 @@ def reference() -> str:
     for section, known in COMPONENTS.items():
         for name, kind in known.items():
             parts.append(_component(f"{section}::{name}", kind))
-    return "\n\n".join([*parts, _component("service", Service)])
+    return "\n\n".join([*parts, _component("service", Service), _refused()])
+
+
+def _refused() -> str:
+    """A table of what the Collector's components have and these have not."""
+    places: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for path, kind in _blocks():
+        for why, keys in _by_reason(kind).items():
+            places.setdefault((why, tuple(keys)), []).append(path)
+    rows = [f"| {_quoted(keys)} | {_quoted(paths)} | {why} |" for (why, keys), paths in places.items()]
+    return "\n".join([f"### {REFUSED}", "", "| keys | of | why, and what to do |", "|---|---|---|", *rows])
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _blocks() -> Iterator[tuple[str, type[Section]]]:
+    for section, known in COMPONENTS.items():
+        for name, kind in known.items():
+            yield from _within_block(f"{section}::{name}", kind)
+    yield from _within_block("service", Service)
+
+
+def _within_block(path: str, kind: type[Section]) -> Iterator[tuple[str, type[Section]]]:
+    yield path, kind
+    for name, field in kind.model_fields.items():
+        block = section_in(field.annotation)
+        if block is not None:
+            yield from _within_block(f"{path}::{name}::{_within(field, block)}".removesuffix("::"), block)
+
+
+def _by_reason(kind: type[Section]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for parent in kind.__mro__:
+        for key, why in ABSENT.get(parent, {}).items():
+            found.setdefault(why, []).append(key)
+    return found
 
 
 def page(text: str) -> str:

@@ -101,6 +101,16 @@ def _positive(value: int) -> int:
     return value
 
 
+_CENTURY = 100 * 365 * 24 * 3600 * 10**9
+
+
+def _within_a_century(value: int) -> int:
+    """A moment plus a few of them has to fit into 64 bits of nanoseconds."""
+    if value > _CENTURY:
+        raise ValueError("is longer than 100 years; write 876000h for as good as never")
+    return value
+
+
 def _filled(value: SecretStr) -> SecretStr:
     if not value.get_secret_value():
         raise ValueError("is empty; set it, or leave the key out")
@@ -116,7 +126,11 @@ def _listening(value: str) -> str:
     return value
 
 
-_DURATION_SCHEMA = WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\+?(0|([0-9.]+[a-zµμ]+)+)$"})
+_DURATION_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": r"^\s*[-+]?(0|([0-9.]+(ns|us|µs|μs|ms|s|m|h))+)\s*$"}, {"const": 0}]}
+)
+_LISTEN_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^[^/]*:[0-9]+$"})
+ALWAYS = WithJsonSchema({"const": True})
 
 Flag: TypeAlias = Annotated[bool, Strict(), Shown("boolean")]
 Number: TypeAlias = Annotated[float, Strict(), Ge(0), Shown("number")]
@@ -126,10 +140,11 @@ Share: TypeAlias = Annotated[float, Strict(), Ge(0), Le(1), Shown("number from 0
 Factor: TypeAlias = Annotated[float, Strict(), Ge(1), Shown("number, 1 or more")]
 Text: TypeAlias = Annotated[str, Field(min_length=1), Shown("text")]
 Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_filled), Shown("secret text")]
-Listen: TypeAlias = Annotated[str, AfterValidator(_listening), Shown("host:port")]
+Listen: TypeAlias = Annotated[str, AfterValidator(_listening), _LISTEN_SCHEMA, Shown("host:port")]
 Duration: TypeAlias = Annotated[
     int,
     BeforeValidator(duration.parse),
+    AfterValidator(_within_a_century),
     PlainSerializer(duration.render, return_type=str),
     _DURATION_SCHEMA,
     Shown("duration"),
@@ -138,10 +153,19 @@ Span: TypeAlias = Annotated[
     int,
     BeforeValidator(duration.parse),
     AfterValidator(_positive),
+    AfterValidator(_within_a_century),
     PlainSerializer(duration.render, return_type=str),
     _DURATION_SCHEMA,
     Shown("duration above 0"),
 ]
+
+
+def in_any_case(*words: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """For a choice of words that the Collector takes in upper case too, and prints with a capital."""
+    return (
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+        WithJsonSchema({"enum": [form(word) for word in words for form in (str, str.upper, str.capitalize)]}),
+    )
 
 
 def lasting(default: str, description: str) -> Any:

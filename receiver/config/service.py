@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, JsonValue, model_validator
 
 from receiver.config.metric_readers import MetricReader
-from receiver.config.section import Listen, Section, Shown, Text
+from receiver.config.section import Listen, Section, Shown, Text, in_any_case
 
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
+_LEVELS = ("debug", "info", "warn", "error")
 Level = Annotated[
-    Literal["debug", "info", "warn", "error"],
-    BeforeValidator(_lower),
-    Shown("`debug`, `info`, `warn` or `error`"),
+    Literal["debug", "info", "warn", "error"], *in_any_case(*_LEVELS), Shown("`debug`, `info`, `warn` or `error`")
 ]
+
+_METRICS_LEVELS = ("none", "basic", "normal", "detailed")
+MetricsLevel = Annotated[Literal["none", "basic", "normal", "detailed"], *in_any_case(*_METRICS_LEVELS)]
 
 
 class Pipeline(Section):
@@ -27,6 +24,9 @@ class Pipeline(Section):
 
     receivers: tuple[Text, ...] = Field(default=(), description="receivers, or connectors that give the signal")
     exporters: tuple[Text, ...] = Field(default=(), description="exporters, or connectors that take the signal")
+
+
+_SIGNAL: dict[str, JsonValue] = {"pattern": "^(logs|metrics|traces)(/.+)?$"}
 
 
 class LogsTelemetry(Section):
@@ -39,13 +39,23 @@ class LogsTelemetry(Section):
 class MetricsTelemetry(Section):
     """The program's own metrics, for Prometheus to scrape at /metrics, and pushed over OTLP."""
 
-    level: Literal["none", "basic", "normal", "detailed"] = Field(
+    level: MetricsLevel = Field(
         default="normal", description="none: do not count and do not listen; the other levels count the same"
     )
     address: Listen = Field(default="localhost:8888", description="address to listen on")
     readers: tuple[MetricReader, ...] = Field(
-        default=(), description="push them too; the address is served all the same"
+        default=(), description="push them too, or the address in the Collector's words; one is served in any case"
     )
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        pulls = [reader.pull for reader in self.readers if reader.pull is not None]
+        if not pulls:
+            return self
+        address = pulls[0].exporter.prometheus.address
+        if len(pulls) > 1 or ("address" in self.model_fields_set and self.address != address):
+            raise ValueError("metrics are served at one address; keep one pull reader, or address")
+        return self.model_copy(update={"address": address})
 
 
 class Telemetry(Section):
@@ -66,6 +76,9 @@ class Service(Section):
     pipelines: Mapping[str, Pipeline] = Field(
         default={},
         description="by `logs`, `metrics` or `traces`, with a `/name` where there are several",
-        json_schema_extra={"default": "every receiver into the connector, and what it builds to every exporter"},
+        json_schema_extra={
+            "propertyNames": _SIGNAL,
+            "default": "every receiver into the connector, and what it builds to every exporter",
+        },
     )
     telemetry: Telemetry = Field(default=Telemetry(), description="the program's own log and metrics")

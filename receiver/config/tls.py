@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from receiver.config.section import Flag, Section, Shown, Text
 
@@ -14,7 +14,8 @@ def _unquoted(value: object) -> object:
     return str(value) if isinstance(value, float) else value
 
 
-MinVersion = Annotated[Literal["1.2", "1.3"], BeforeValidator(_unquoted), Shown("`1.2` or `1.3`")]
+_VERSIONS = WithJsonSchema({"enum": ["1.2", "1.3", 1.2, 1.3]})
+MinVersion = Annotated[Literal["1.2", "1.3"], BeforeValidator(_unquoted), _VERSIONS, Shown("`1.2` or `1.3`")]
 
 
 class TLSServer(Section):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from receiver.config.absent import instead, processor, reason
 from receiver.config.components import COMPONENTS, SECTIONS, kind_of, type_of
 from receiver.config.graph import Ids, resolve
 from receiver.config.merging import Tree, mapping
@@ -20,18 +21,11 @@ from receiver.config.settings import Settings
 
 _S = TypeVar("_S", bound=Section)
 
-# What a Collector's file may hold and this program has not, with what to do about it.
-_HINTS = {
-    "processors": "there are no processors here: requests are batched by sending_queue::batch; take the key out",
-    "authenticator": "extensions do not check credentials here; write auth: {bearer_token: …} or auth: {basic: …}",
-    "flush_timeout": "what waits in the queue is sent at once; take the key out",
-    "min_size": "what waits in the queue is sent at once; take the key out",
-    "storage": "the queue always lies in the file_storage extension; take the key out",
-    "ca_pem": "give a file: ca_file",
-    "cert_pem": "give a file: cert_file",
-    "key_pem": "give a file: key_file",
-    "pull": "metrics are served for Prometheus beside the readers; write address: localhost:8888",
-    "certificate": "the system's authorities are trusted here; take the key out",
+_BEYOND = {
+    "receivers": "a Collector in front takes the others, and sends OTLP here",
+    "exporters": "a Collector behind sends to the others",
+    "connectors": "a Collector in front or behind has the others",
+    "extensions": "take it out",
 }
 _KINDS = {
     "string_type": "must be text; quote it",
@@ -54,8 +48,7 @@ def settings(tree: Tree, problems: list[Problem]) -> Settings | None:
     before = len(problems)
     for key in tree:
         if key not in SECTIONS:
-            hint = _HINTS.get(key) or nearest(key, SECTIONS)
-            problems.append(Problem((str(key),), f"unknown section; {hint}"))
+            problems.extend(_unknown_section(str(key), tree[key]))
     found = {section: dict(_components(section, tree.get(section), problems)) for section in COMPONENTS}
     service = _validated(Service, tree.get("service"), ("service",), problems)
     if service is None:
@@ -91,6 +84,9 @@ def _components(section: str, value: object, problems: list[Problem]) -> Iterato
         except ValueError as error:
             problems.append(Problem(path, str(error)))
             continue
+        if kind is None:
+            problems.append(Problem(path, _unknown_type(section, type_of(str(key)))))
+            continue
         component = _validated(kind, body, path, problems)
         if component is not None:
             yield str(key), component
@@ -116,13 +112,14 @@ def _text(kind: type[Section], found: Mapping[str, Any]) -> str:
     name, context, value = found["type"], found.get("ctx", {}), found["input"]
     if name == "extra_forbidden":
         key = str(found["loc"][-1])
-        return f"unknown key; {_HINTS.get(key) or nearest(key, _keys(kind, found['loc'][:-1]))}"
+        block = _block(kind, found["loc"][:-1])
+        return _absent(reason(block, key)) or f"unknown key; {nearest(key, block.model_fields if block else ())}"
     if name == "value_error":
         return str(context["error"])
     if name == "missing" and found["loc"] == ("directory",):
         return "where the store lies is not known, since HOME is not set; set this key"
     if name == "literal_error":
-        return f"{_shown(value)} is not one of {_choices(context['expected'])}"
+        return f"{_shown(value)} {_choices(context['expected'])}"
     if name in ("greater_than", "greater_than_equal", "less_than_equal"):
         bound = {"greater_than": ("gt", "above"), "greater_than_equal": ("ge", "at least")}.get(name, ("le", "at most"))
         return f"{value} is out of range; must be {bound[1]} {context[bound[0]]:g}"
@@ -130,17 +127,38 @@ def _text(kind: type[Section], found: Mapping[str, Any]) -> str:
     return f"{told}, not {_shown(value)}" if name in ("bool_type", "int_type", "float_type") else told
 
 
-def _keys(kind: type[Section], at: tuple[Any, ...]) -> list[str]:
-    """The keys of the block at a place within a component."""
+def _block(kind: type[Section], at: tuple[Any, ...]) -> type[Section] | None:
+    """The block at a place within a component."""
     here: type[Section] | None = kind
     for part in at:
         field = here.model_fields.get(str(part)) if here is not None else None
         here = section_in(field.annotation) if field is not None else here  # a map's key leads to its values
-    return list(here.model_fields) if here is not None else []
+    return here
+
+
+def _unknown_type(section: str, name: str) -> str:
+    hint = instead(section, name) or nearest(name, COMPONENTS[section])
+    beyond = f"; {_BEYOND[section]}" if hint.startswith("known here") else ""
+    return f"unknown type {name!r} in {section}; {hint}{beyond}"
+
+
+def _absent(why: str) -> str:
+    return f"is not taken here: {why}" if why else ""
+
+
+def _unknown_section(section: str, body: object) -> Iterator[Problem]:
+    if section != "processors":
+        yield Problem((section,), f"unknown section; {nearest(section, SECTIONS)}")
+        return
+    for name in mapping(body) or ():
+        yield Problem((section, str(name)), f"there are no processors here: {processor(type_of(str(name)))}")
+    if not mapping(body):
+        yield Problem((section,), "there are no processors here; take the key out")
 
 
 def _choices(expected: str) -> str:
-    return expected.replace("'", "")
+    choices = expected.replace("'", "")
+    return f"is not one of {choices}" if " or " in choices else f"is not taken here; only {choices} is"
 
 
 def _shown(value: object) -> str:

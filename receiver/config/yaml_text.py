@@ -1,6 +1,7 @@
 """YAML as the Collector reads it: the 1.2 scalars (`yes` and `1:30` are text), and no key twice. Text in, tree out.
 
-No tags, so nothing but maps, lists, text, numbers, booleans and null can come out.
+Nothing but maps, lists, text, numbers, booleans and null can come out: other tags are refused, and so is what would
+take a machine's memory to lay out (aliases of aliases), since the text may come from a variable that others set.
 """
 
 from __future__ import annotations
@@ -12,11 +13,23 @@ from typing import Any
 import yaml
 from yaml.constructor import ConstructorError
 
+MAX_CHARACTERS = 1 << 20  # the longest configurations that people write have some thousand lines
+MAX_VALUES = 100_000  # after aliases
+MAX_DEPTH = 100
+_LONGEST = 200  # characters of a message that is not ours
+_PREFIX = "tag:yaml.org,2002:"
+_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's idea of a scalar, text for every key, and a complaint about duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_constructors = {
+        tag: constructor
+        for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.removeprefix(_PREFIX) in _PLAIN
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -43,11 +56,53 @@ for _name, _pattern, _first in (
 
 def parse(text: str) -> object:
     """The tree that the text holds. Raises ValueError in one line that names the line of the text."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"longer than {MAX_CHARACTERS} characters, which no configuration is")
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return _constructed(_Loader(text))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"{where}{error.problem or error.context or 'not YAML'}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(_told(error)) from None
+    except RecursionError:
+        raise ValueError(f"not YAML: nested deeper than {MAX_DEPTH} levels") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())[:_LONGEST]}") from None
+
+
+def _constructed(loader: _Loader) -> object:
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    _weigh(node, {}, 0)
+    return loader.construct_document(node)
+
+
+def _told(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    if error.problem == "but found another document":
+        return f"{where}a second document begins; give it as a file of its own, with another --config"
+    if error.problem == "found character '\\t' that cannot start any token":
+        return f"{where}a tab; indent with spaces"
+    return f"{where}{error.problem or error.context or 'not YAML'}"
+
+
+def _weigh(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """How many values a node stands for, its aliases laid out. Raises ConstructorError where that is beyond use."""
+    if depth > MAX_DEPTH:
+        raise ConstructorError(None, None, f"nested deeper than {MAX_DEPTH} levels", node.start_mark)
+    if id(node) in known:
+        if not known[id(node)]:
+            raise ConstructorError(None, None, "an alias that holds itself", node.start_mark)
+        return known[id(node)]
+    known[id(node)] = 0  # until it is weighed
+    weight = 1 + sum(_weigh(child, known, depth + 1) for child in _children(node))
+    if weight > MAX_VALUES:
+        raise ConstructorError(None, None, f"more than {MAX_VALUES} values, aliases included", node.start_mark)
+    known[id(node)] = weight
+    return weight
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []

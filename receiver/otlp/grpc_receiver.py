@@ -62,10 +62,13 @@ class Keepalive:
             "grpc.keepalive_timeout_ms": self.timeout,
             "grpc.http2.min_ping_interval_without_data_ms": self.min_time,
         }
-        options = [(name, round(value * 1000)) for name, value in seconds.items() if value is not None]
+        options = [(name, min(round(value * 1000), _NEVER)) for name, value in seconds.items() if value is not None]
         if self.permit_without_stream is not None:
             options.append(("grpc.keepalive_permit_without_calls", int(self.permit_without_stream)))
         return options
+
+
+_NEVER = 2**31 - 1  # ms: gRPC's 32 bits, and its word for never
 
 
 class GrpcReceiver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import grpc
@@ -21,8 +22,48 @@ _COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompr
 _MAX_RECONNECT_BACKOFF_MS = 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class ClientKeepalive:
+    """The Collector's `keepalive` of a client, in seconds."""
+
+    time: float = 10.0
+    timeout: float = 10.0
+    permit_without_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """What else configgrpc lets a client say of its connections; empty texts for what gRPC does by itself."""
+
+    balancer_name: str = "pick_first"
+    authority: str = ""
+    user_agent: str = ""
+    keepalive: ClientKeepalive | None = None
+
+    def options(self) -> list[tuple[str, Any]]:
+        """In gRPC's terms."""
+        options: list[tuple[str, Any]] = [("grpc.primary_user_agent", self.user_agent or USER_AGENT)]
+        if self.balancer_name != "pick_first":
+            options.append(("grpc.lb_policy_name", self.balancer_name))
+        if self.authority:
+            options.append(("grpc.default_authority", self.authority))
+        if self.keepalive is not None:
+            options += [
+                ("grpc.keepalive_time_ms", _milliseconds(self.keepalive.time)),
+                ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive.timeout)),
+                ("grpc.keepalive_permit_without_calls", int(self.keepalive.permit_without_stream)),
+                ("grpc.http2.max_pings_without_data", 0),  # or gRPC stops after two
+            ]
+        return options
+
+
+def _milliseconds(seconds: float) -> int:
+    return min(round(seconds * 1000), 2**31 - 1)  # more is never, in gRPC's 32 bits
+
+
 class GrpcExporter:
-    """One attempt for each export(). The Collector's keys: `endpoint`, `headers`, `compression`, `timeout`, `tls`.
+    """One attempt for each export(). The Collector's keys: `endpoint`, `headers`, `compression`, `timeout`, `tls`,
+    `wait_for_ready`, and those of ChannelSettings.
 
     `timeout` is in seconds. An `https://` endpoint means TLS and an `http://` one plaintext; otherwise it is TLS
     unless `tls.insecure`. `on_rejected` hears of partial successes. Raises ConfigError.
@@ -37,6 +78,8 @@ class GrpcExporter:
         headers: Mapping[str, str] | None = None,
         compression: Literal["gzip", "none"] = "gzip",
         timeout: float = 5.0,
+        wait_for_ready: bool = False,
+        channel: ChannelSettings | None = None,
         on_rejected: OnRejected | None = None,
     ) -> None:
         tls = tls or TLSSettings()
@@ -48,7 +91,11 @@ class GrpcExporter:
         self._compression = _COMPRESSIONS[compression]
         self._timeout = timeout
         self._on_rejected = on_rejected
-        self._options = _options(self._target.loopback, tls.server_name_override)
+        self._wait_for_ready = wait_for_ready
+        self._options = [
+            *(channel or ChannelSettings()).options(),
+            *_options(self._target.loopback, tls.server_name_override),
+        ]
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[Signal, Any] = {}
 
@@ -68,7 +115,9 @@ class GrpcExporter:
         """Send one serialized Export request. Raises PermanentExportError or RetryableExportError."""
         call = self._calls[signal]
         try:
-            answer = await call(body, timeout=self._timeout, metadata=self._metadata)
+            answer = await call(
+                body, timeout=self._timeout, metadata=self._metadata, wait_for_ready=self._wait_for_ready
+            )
         except grpc.aio.AioRpcError as error:
             raise grpc_failure(error, self._target.target) from None
         tell(rejection(signal, answer), self.name, signal, items, self._on_rejected)
@@ -82,7 +131,6 @@ class GrpcExporter:
 
 def _options(loopback: bool, server_name: str) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
-        ("grpc.primary_user_agent", USER_AGENT),
         ("grpc.initial_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", _MAX_RECONNECT_BACKOFF_MS),
     ]

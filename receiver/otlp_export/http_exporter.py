@@ -103,9 +103,9 @@ class HttpExporter:
             ) as answer:
                 said = await _read(answer.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(error, url) from None
+            raise unreachable(error, _without_query(url)) from None
         if not 200 <= answer.status < 300:
-            raise http_failure(answer.status, answer.headers, said, url, self._now())
+            raise http_failure(answer.status, answer.headers, said, _without_query(url), self._now())
         rejected = rejection(signal, said, answer.headers.get("Content-Type", ""))
         tell(rejected, self.name, signal, items, self._on_rejected)
 
@@ -131,6 +131,11 @@ class HttpExporter:
 
 def _signal_url(endpoint: str, signal: Signal) -> str:
     return f"{endpoint.rstrip('/')}/v1/{signal}" if endpoint else ""
+
+
+def _without_query(url: str) -> str:
+    """For messages: some backends take their key in the query."""
+    return url.partition("?")[0]
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

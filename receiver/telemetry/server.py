@@ -24,10 +24,10 @@ _log = structlog.get_logger(__name__)
 class MetricsServer:
     """Serves one program's metrics. `look` asks for the state of the store; while it fails, counters are served alone.
 
-    `capacity` is the bound of a sending queue, in items.
+    `capacity` gives the bound of an exporter's queue, in items.
     """
 
-    def __init__(self, metrics: Metrics, look: Callable[[], Awaitable[State]], capacity: int) -> None:
+    def __init__(self, metrics: Metrics, look: Callable[[], Awaitable[State]], capacity: Callable[[str], int]) -> None:
         self._metrics = metrics
         self._look = look
         self._capacity = capacity

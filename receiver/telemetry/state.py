@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +50,11 @@ def state_of(store: Store, exporters: Sequence[str], now: int) -> State:
     return State(tuple(queues), store.open_count(), unbuilt, store.backlog().items, store.size())
 
 
-def show_state(metrics: Metrics, state: State, capacity: int) -> None:
-    """Put what was seen on the gauges. `capacity` is the bound of a queue, in items."""
+def show_state(metrics: Metrics, state: State, capacity: Callable[[str], int]) -> None:
+    """Put what was seen on the gauges. `capacity` gives the bound of an exporter's queue, in items."""
     for queue in state.queues:
         metrics.set("otelcol_exporter_queue_size", queue.items, exporter=queue.exporter)
-        metrics.set("otelcol_exporter_queue_capacity", capacity, exporter=queue.exporter)
+        metrics.set("otelcol_exporter_queue_capacity", capacity(queue.exporter), exporter=queue.exporter)
         metrics.set(f"{OWN}items_set_aside", queue.set_aside, exporter=queue.exporter)
         metrics.set(f"{OWN}queue_age", queue.age, exporter=queue.exporter)
     metrics.set(f"{OWN}sessions_open", state.open_sessions)

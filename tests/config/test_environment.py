@@ -92,6 +92,28 @@ def test_every_wrong_variable_is_named_and_no_secret_repeated(refused: Refused) 
     assert "hunter2" not in "".join(lines)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("HEADERS", "a%20b=c", "is not a header's name"),
+        ("TRACES_HEADERS", "a=b%0Ac", "must be printable ASCII"),
+        ("CLIENT_KEY", "/k", "belong together"),
+        ("TRACES_CLIENT_CERTIFICATE", "/c", "belong together"),
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["http://b:4317", "http://b:4318"])
+def test_what_is_wrong_is_told_by_its_variable(
+    refused: Refused, name: str, value: str, told: str, endpoint: str
+) -> None:
+    (line,) = refused(**{P + "ENDPOINT": endpoint, P + name: value})
+    assert line.startswith(f"{P}{name}: ")
+    assert told in line
+
+
+def test_without_an_endpoint_the_others_say_nothing(read: Read) -> None:
+    assert list(read(**{P + "PROTOCOL": "grpc", P + "HEADERS": "a=b"}).exporters) == ["debug"]
+
+
 def test_an_unknown_protocol_is_named(refused: Refused) -> None:
     (line,) = refused(**{P + "ENDPOINT": "http://b:4317", P + "PROTOCOL": "thrift"})
     assert line == f"{P}PROTOCOL: 'thrift' is not one of grpc, http/protobuf, http/json"

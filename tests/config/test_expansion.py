@@ -3,18 +3,28 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from receiver.config import OTLPGRPCExporter, Settings
-from receiver.config.expansion import Expanded, expand
+from receiver.config.expansion import Expanded, Expander
 
 Read = Callable[..., Settings]
 Refused = Callable[..., list[str]]
 
+FILES = {
+    "/token": "hunter2\n",
+    "/number": "0123\n",
+    "/block": "{settle: '${env:N}s', more: '${file:/list}'}",
+    "/list": "[a, b]",
+    "/loop": "[a, '${file:/loop}']",
+}
+
 
 def expanded(value: object, **environment: str) -> object:
-    problems: list[object] = []
-    found = expand({"a": value}, environment, problems)  # type: ignore[arg-type]
-    assert problems == []
+    expander = Expander(environment, FILES.__getitem__, [])
+    found = expander.expand({"a": value})
+    assert expander.problems == []
     assert isinstance(found, dict)
     result = found["a"]
     return result.value if isinstance(result, Expanded) else result
@@ -40,24 +50,78 @@ def expanded(value: object, **environment: str) -> object:
         ("${env:L}", ["a", "b"]),
         ("${env:D}", "${env:N}"),
         ("${env:BROKEN}", "a: ["),
+        ("${env:U:-${env:N}}", 5),
+        ("${env:U:-${env:V:-7}}", 7),
+        ("${env:U:-x${N}y}", "x5y"),
+        ("http://${env:U:-${env:H:-h}}:${env:N}", "http://h:5"),
+        ("${env:${env:NAME}}", 5),
+        ("${env:U:-$$}", "$"),
+        ("${env:U", "${env:U"),
+        ("}${env:N}{", "}5{"),
+        ("${file:/token}", "hunter2"),
+        ("${file:/number}", "0123"),
+        ("Bearer ${file:/token}", "Bearer hunter2"),
+        ("${yaml:[1, true]}", [1, True]),
+        ("${yaml:7}s", "7s"),
     ],
 )
 def test_references(text: str, value: object) -> None:
-    assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [") == value
+    assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [", NAME="N") == value
 
 
 def test_references_work_deep_down_and_leave_the_rest_alone() -> None:
     assert expanded([{"b": "x${env:N}"}, 4, None], N="1") == [{"b": "x1"}, 4, None]
 
 
-def test_a_variable_that_is_not_set_is_an_error_that_names_it(refused: Refused) -> None:
-    lines = refused("connectors: {agenttrace: {settle: '${env:SETTLE}', mcp_servers: ['${env:S}']}}")
-    assert lines == [
-        "connectors::agenttrace::settle: the environment variable SETTLE is not set; "
-        "set it, or write ${env:SETTLE:-default}",
-        "connectors::agenttrace::mcp_servers::0: the environment variable S is not set; "
-        "set it, or write ${env:S:-default}",
-    ]
+def test_a_file_may_hold_a_block_with_references_of_its_own() -> None:
+    found = expanded("${file:/block}", N="4")
+    assert isinstance(found, dict)
+    assert found["settle"] == "4s"
+    assert found["more"] == Expanded(["a", "b"], "[a, b]")
+
+
+def test_files_that_name_themselves_are_refused() -> None:
+    expander = Expander({}, FILES.__getitem__, [])
+    expander.expand(["${file:/loop}"])
+    (problem,) = expander.problems
+    assert "more than 10 levels deep" in problem.text
+
+
+def test_a_variable_that_is_not_set_is_empty_and_told(read: Read) -> None:
+    settings = read("connectors: {agenttrace: {settle: '${env:SETTLE}', mcp_servers: ['x${env:S}']}}")
+    assert (settings.connector.settle, settings.connector.mcp_servers) == (2 * 10**9, ("x",))
+    assert settings.notices == (
+        "connectors::agenttrace::settle: the environment variable SETTLE is not set, and counts as empty",
+        "connectors::agenttrace::mcp_servers::0: the environment variable S is not set, and counts as empty",
+    )
+
+
+def test_a_variable_that_a_default_would_have_needed_is_not_missed(read: Read) -> None:
+    text = "connectors: {agenttrace: {settle: '${env:SETTLE:-${env:OTHER}}', mcp_servers: ['${env:A:-${env:B:-b}}']}}"
+    settings = read(text, SETTLE="3s")
+    assert settings.connector.mcp_servers == ("b",)
+    assert settings.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("connectors::agenttrace::mcp_servers", "['${env:NO}']"),
+        ("connectors::agenttrace::trace_mode", "${env:NO}"),
+        ("exporters::otlp_grpc::endpoint", "${env:NO}"),
+        ("exporters::otlp_grpc::endpoint", "'${env:NO}:4317'"),
+        ("exporters::otlp_grpc", "{endpoint: 'b:1', headers: {authorization: '${env:NO}'}}"),
+        ("exporters::otlp_grpc", "{endpoint: 'b:1', tls: {ca_file: '${env:NO}'}}"),
+        ("receivers::otlp::protocols::grpc::auth", "{bearer_token: '${env:NO}'}"),
+        ("receivers::otlp::protocols::grpc::auth", "${env:NO}"),
+        ("receivers::otlp::protocols::grpc::tls", "{cert_file: c, key_file: k, client_ca_file: '${env:NO}'}"),
+        ("receivers::otlp::protocols::grpc::tls", "${env:NO}"),
+    ],
+)
+def test_where_an_empty_value_cannot_be_used_the_variable_is_named(refused: Refused, key: str, value: str) -> None:
+    lines = refused("", (f"{key}={value}",))
+    assert any("the environment variable NO is not set; set it, or write ${env:NO:-default}" in line for line in lines)
+    assert all(line.startswith(key) for line in lines)
 
 
 def test_a_variable_that_is_not_set_hides_no_other_problem_and_causes_none(refused: Refused) -> None:
@@ -67,11 +131,25 @@ def test_a_variable_that_is_not_set_hides_no_other_problem_and_causes_none(refus
     assert lines[1] == "exporters::otlp_grpc::timeout: 5 has no unit; write 5s for seconds"
 
 
-@pytest.mark.parametrize("text", ["${file:/etc/x}", "${env:}", "${env:1A}", "${}", "${env:A:-${env:B}}"])
+@pytest.mark.parametrize("text", ["${env:}", "${env:1A}", "${}", "${nonsense:x}"])
 def test_what_is_no_reference_is_an_error_that_says_how_to_write_one(refused: Refused, text: str) -> None:
     lines = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}")
     assert len(lines) == 1
     assert "write ${env:NAME}" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("${env:A:-${env:B}", "is not closed"),
+        ("${https://x/y}", "is not fetched here; download it"),
+        ("${file:/nowhere}", "the file /nowhere is not read here"),
+    ],
+)
+def test_what_cannot_be_replaced_is_one_line(refused: Refused, text: str, told: str) -> None:
+    (line,) = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}", B="1")
+    assert line.startswith("connectors::agenttrace::settle: ")
+    assert told in line
 
 
 @pytest.mark.parametrize("secret", ["123", "0123", "true", "a: b", "[x]", "'quoted'", "null", "p$$w${x}"])
@@ -96,3 +174,15 @@ def test_numbers_booleans_and_lists_come_typed(read: Read) -> None:
         L="[a, b]",
     ).connector
     assert (connector.max_spans_per_trace, connector.infer, connector.mcp_servers) == (7, False, ("a", "b"))
+
+
+@given(st.text("ab${}:-/ \n"))
+def test_any_text_can_be_escaped(text: str) -> None:
+    assert expanded(text.replace("$", "$$")) == text
+
+
+@given(st.text("ab${}:-/ \n", min_size=1))
+def test_any_text_is_replaced_or_refused_and_what_a_variable_holds_comes_whole(text: str) -> None:
+    expander = Expander({"A": text}, FILES.__getitem__, [])
+    assert expander.expand(["<${env:A}>"]) == [f"<{text}>"]
+    assert isinstance(expander.expand([f"<{text}"]), list)

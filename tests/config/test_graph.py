@@ -123,3 +123,10 @@ def test_receivers_that_differ_within_a_signal_are_refused(refused: Refused) -> 
 def test_two_connectors_in_use_are_refused(refused: Refused) -> None:
     (line,) = refused("connectors: {agenttrace: , agenttrace/2: }")
     assert line.startswith("service::pipelines: only one connector can be in use")
+
+
+def test_without_the_connector_nothing_is_built_and_a_notice_says_so(read: Read) -> None:
+    (notice,) = read(
+        "exporters: {debug: }\nservice: {pipelines: {logs: {receivers: [otlp], exporters: [debug]}}}"
+    ).notices
+    assert notice.startswith("service::pipelines: no pipeline has the connector, so no trace is built")

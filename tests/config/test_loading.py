@@ -21,7 +21,7 @@ def test_without_a_file_everything_works(read: Read) -> None:
     assert protocols.grpc.max_recv_msg_size_mib == 64
     assert protocols.http.endpoint == "localhost:4318"
     assert protocols.http.max_request_body_size == 20 * 1024 * 1024
-    assert list(settings.exporters.values()) == [DebugExporter()]
+    assert list(settings.exporters.values()) == [DebugExporter(verbosity="normal")]
     assert settings.storage.directory == "/home/me/.local/state/opencode-trace-receiver"
     assert settings.storage.fsync
     assert settings.health_check is not None

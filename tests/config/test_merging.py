@@ -65,6 +65,28 @@ def test_set_of_one_door_leaves_the_other_default_door_open(read: Read) -> None:
     assert protocols.http is not None
 
 
+def test_a_key_may_be_a_path_anywhere_in_a_file(read: Read) -> None:
+    text = "exporters::otlp_grpc:\n  endpoint: 'b:1'\n  retry_on_failure::multiplier: 2.0\nexporters::debug:\n"
+    assert list(read(text).exporters) == ["otlp_grpc", "debug"]
+    assert read(text).exporters["otlp_grpc"].retry_on_failure.multiplier == 2  # type: ignore[union-attr]
+
+
+def test_set_takes_dots_too_where_no_other_delimiter_stands(read: Read) -> None:
+    assert read("", ("connectors.agenttrace.settle=5s",)).connector.settle == 5 * 10**9
+    assert "otlp_grpc/v1.2" in read("", ("exporters::otlp_grpc/v1.2::endpoint=b:1",)).exporters
+
+
+def test_set_of_a_block_may_hold_paths(read: Read) -> None:
+    settings = read("", ("exporters={otlp_grpc::endpoint: 'b:1', debug: }",))
+    assert list(settings.exporters) == ["otlp_grpc", "debug"]
+
+
+@pytest.mark.parametrize("key", ["exporters::", "::exporters", "exporters::::debug"])
+def test_a_path_with_a_hole_is_no_key(refused: Refused, key: str) -> None:
+    (line,) = refused(f"'{key}': {{}}")
+    assert line.startswith(f"{key}: unknown section")
+
+
 @pytest.mark.parametrize("text", ["a::b", "=x", "::a=x", "a::::b=x", ""])
 def test_what_is_no_assignment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not key::path=value"):

@@ -65,3 +65,11 @@ def test_durations_are_written_as_in_go_and_defaults_are_filled_in(read: Read) -
 
 def test_dollars_stay_dollars(read: Read) -> None:
     assert "/tmp/$${x}" in effective(read(FULL))
+
+
+def test_a_key_in_a_urls_query_is_not_shown(read: Read) -> None:
+    settings = read("exporters: {otlp_http: {traces_endpoint: 'https://b/v1/traces?key=hunter2'}}")
+    shown = effective(settings)
+    assert "traces_endpoint: https://b/v1/traces?[REDACTED]" in shown
+    assert "hunter2" not in shown
+    load([("again", shown)], [], {})

@@ -19,8 +19,8 @@ processors: {batch: }
 service: {extension: [], pipelines: {logs: {receivers: [otpl], processors: [batch]}}}
 """)
     assert lines == [
-        "processors: unknown section; there are no processors here: requests are batched by sending_queue::batch; "
-        "take the key out",
+        "processors::batch: there are no processors here: requests are batched by sending_queue::batch of each "
+        "exporter; take it out",
         "receivers::otlp::protocols::grpc::endpont: unknown key; did you mean endpoint?",
         "receivers::otlp::protocols::http::tls::cert_file: is required; set it",
         "receivers::otlp::protocols::http::tls::key_file: is required; set it",
@@ -29,9 +29,10 @@ service: {extension: [], pipelines: {logs: {receivers: [otpl], processors: [batc
         "connectors::agenttrace::capture_content::0: 'erors' is not one of prompts, arguments, results, paths, titles "
         "or errors",
         "connectors::agenttrace::infer: must be true or false, not 'yes'",
-        "exporters::jeager: unknown type 'jeager' in exporters; known here: otlp_grpc, otlp_http, debug, file",
-        "service::pipelines::logs::processors: unknown key; there are no processors here: requests are batched by "
-        "sending_queue::batch; take the key out",
+        "exporters::jeager: unknown type 'jeager' in exporters; known here: otlp_grpc, otlp_http, debug, file; a "
+        "Collector behind sends to the others",
+        "service::pipelines::logs::processors: is not taken here: there are no processors here; batching and bounds "
+        "need none; take the key out",
         "service::extension: unknown key; did you mean extensions?",
     ]
 
@@ -40,6 +41,7 @@ GRPC = "receivers::otlp::protocols::grpc"
 OTLP = "exporters::otlp_grpc"
 READERS = "service::telemetry::metrics::readers"
 PUSH = "{periodic: {exporter: {otlp: {%s}}}}"
+PULL = "{exporter: {prometheus: {host: localhost, port: %d}}}"
 PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
 
 
@@ -74,14 +76,39 @@ PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
         (f"{OTLP}::endpoint", "b", "is not host:port"),
         (f"{OTLP}::endpoint", "http://b:4318/v1/traces", "use the otlp_http exporter"),
         (f"{OTLP}::endpoint", "ftp://b:1", "unknown scheme"),
+        (f"{OTLP}::headers", '{a: "b\\nc"}', "the value of a must be printable ASCII"),
+        (f"{OTLP}::headers", "{a: ü}", "the value of a must be printable ASCII"),
         (f"{OTLP}::headers", "[a]", "must be a map"),
         (f"{OTLP}::headers", "{'a b': c}", "is not a header's name"),
         (f"{OTLP}::tls::cert_file", "x", "belong together"),
-        (f"{OTLP}::tls::ca_pem", "x", "give a file: ca_file"),
+        (f"{OTLP}::tls::ca_pem", "x", "is not taken here: give a file: ca_file"),
         (f"{OTLP}::retry_on_failure::multiplier", "0.5", "must be at least 1"),
         (f"{OTLP}::retry_on_failure::randomization_factor", "2", "must be at most 1"),
         (f"{OTLP}::sending_queue::enabled", "false", "cannot be switched off"),
-        (f"{OTLP}::sending_queue::storage", "file_storage", "always lies in the file_storage extension"),
+        (f"{OTLP}::sending_queue::storage", "redis", 'references extension "redis" which is no store here; known here'),
+        (f"{OTLP}::sending_queue::block_on_overflow", "false", "never dropped"),
+        (f"{OTLP}::sending_queue::sizer", "requests", "'requests' is not taken here; only items is"),
+        (f"{OTLP}::retry_on_failure::max_elapsed_time", "10s", "must not be less than initial_interval"),
+        (f"{OTLP}::tls::min_version", "1.3", "gRPC's library decides the version itself"),
+        (f"{OTLP}::tls::insecure_skip_verify", "true", "gRPC's library always verifies"),
+        (f"{OTLP}::balancer_name", "ring_hash", "'ring_hash' is not one of pick_first or round_robin"),
+        (f"{OTLP}::endpoint", "'unix://'", "names nothing"),
+        (f"{OTLP}::auth::authenticator", "bearertokenauth", "write headers:"),
+        (f"{GRPC}::transport", "unix", "'unix' is not taken here; only tcp is"),
+        (f"{GRPC}::tls", "{cert_file: c, key_file: k, min_version: 1.3}", "gRPC's library decides the version itself"),
+        (f"{GRPC}::tls", "{cert_file: c, key_file: k, insecure: true}", "a server without TLS has no tls block"),
+        ("receivers::otlp::protocols::http::traces_url_path", "v1/logs", "two signals have the same path"),
+        ("exporters::file", "{path: x, append: false}", "never thrown away"),
+        ("exporters::file", "{path: x, rotation: {max_days: 3}}", "logrotate"),
+        ("exporters::otlp_http", "{logs_endpoint: 'http://b/x'}", "is used for traces and has no URL for them"),
+        ("exporters::logging", "{}", "it is called debug now"),
+        ("exporters::jaeger", "{}", "known here: otlp_grpc, otlp_http, debug, file"),
+        ("extensions::zpages", "{}", "unknown type 'zpages' in extensions; `sessions`"),
+        ("extensions::bearertokenauth", "{token: x}", "write auth: {bearer_token: …}"),
+        ("processors::k8sattributes", "{}", "a Collector in front or behind can do it"),
+        ("processors", "", "there are no processors here; take the key out"),
+        ("service::telemetry::traces::level", "none", "no spans are made of the program itself"),
+        ("service::telemetry::logs::output_paths", "[stdout]", "standard error"),
         ("exporters::otlp_http", "{}", "endpoint is missing"),
         ("exporters::otlp_http::endpoint", "b:4318", "is not a URL"),
         ("exporters::otlp_http::endpoint", "http://b:x", "is not a URL"),
@@ -92,9 +119,14 @@ PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
         ("extensions::file_storage/2", "{directory: /x}", "there is one of this type already"),
         ("service::extensions", "[pprof]", 'references extension "pprof" which is not configured'),
         ("service::telemetry::logs::level", "loud", "'loud' is not one of debug, info, warn or error"),
-        (READERS, f"[{{pull: {{}}, {PUSH_TO_B[1:] % ''}]", "write address: localhost:8888"),
+        (READERS, f"[{{pull: {PULL % 1}, {PUSH_TO_B[1:] % ''}]", "set either periodic or pull"),
+        (READERS, f"[{{pull: {PULL % 1}}}, {{pull: {PULL % 2}}}]", "metrics are served at one address"),
+        (READERS, f"[{{pull: {PULL % 70000}}}]", "must be at most 65535"),
+        (READERS, "[{pull: {exporter: {prometheus: {without_units: false}}}}]", "docs/operations.md lists"),
+        (READERS, "[{}]", "set either periodic or pull"),
         (READERS, "{periodic: {}}", "must be a list"),
         (READERS, "[{periodic: {exporter: {otlp: {endpoint: 'b:4317'}}}}]", "is required"),
+        (READERS, "[{periodic: {exporter: {otlp: {protocol: grpc, endpoint: 'b:1'}, console: }}}]", "unknown key"),
         (READERS, f"[{PUSH % 'protocol: grpc, endpoint: b'}]", "is not host:port"),
         (READERS, f"[{PUSH % 'protocol: http/protobuf, endpoint: b'}]", "is not a URL"),
         (READERS, f"[{PUSH % 'protocol: http/json, endpoint: b'}]", "is not one of grpc or http/protobuf"),
@@ -131,6 +163,11 @@ def test_a_section_of_the_wrong_form_is_one_problem(refused: Refused, section: s
     assert line.startswith(f"{section}: must be a")
 
 
+@pytest.mark.parametrize("body", ["", "{}"])
+def test_an_unknown_section_is_told_even_where_it_says_nothing(refused: Refused, body: str) -> None:
+    assert refused(f"exporter: {body}") == ["exporter: unknown section; did you mean exporters?"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -150,13 +187,13 @@ def test_no_error_repeats_a_secret(refused: Refused, text: str) -> None:
 
 def test_names_and_levels_of_the_collector_are_taken(read: Read) -> None:
     settings = read("""
-receivers: {otlp/in: {protocols: {grpc: {endpoint: ":4317", tls: {cert_file: c, key_file: k, min_version: 1.3}}}}}
+receivers: {otlp/in: {protocols: {http: {endpoint: ":4318", tls: {cert_file: c, key_file: k, min_version: 1.3}}}}}
 exporters: {otlp/2: {endpoint: "b:4317"}, otlphttp: {endpoint: "https://b"}}
 service: {telemetry: {logs: {level: INFO}}}
 """)
     assert settings.graph.built == ("otlp/2", "otlphttp")
     assert settings.service.telemetry.logs.level == "info"
-    grpc = settings.receivers["otlp/in"].protocols.grpc
-    assert grpc is not None
-    assert grpc.tls is not None
-    assert grpc.tls.min_version == "1.3"
+    http = settings.receivers["otlp/in"].protocols.http
+    assert http is not None
+    assert http.tls is not None
+    assert http.tls.min_version == "1.3"

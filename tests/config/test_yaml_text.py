@@ -1,5 +1,7 @@
 """YAML as the Collector reads it."""
 
+from itertools import pairwise
+
 import pytest
 import yaml
 from hypothesis import given
@@ -36,10 +38,20 @@ def test_anchors_and_merge_keys_work() -> None:
         ("a: !!python/object:os.system x", "line 1"),
         ("a: \x00", "not YAML"),
         ("? [a]\n: b", "line 1"),
+        ("a: 1\n---\nb: 2", "line 2, column 1: a second document begins"),
+        ("a:\n\tb: 1", "line 2, column 1: a tab; indent with spaces"),
+        ("a: !!binary aGk=", "line 1, column 4: could not determine a constructor for the tag"),
+        ("a: !!set {x, y}", "line 1"),
+        ("a: !!timestamp 2020-01-01", "line 1"),
+        ("a: &a [*a]", "line 1, column 4: an alias that holds itself"),
+        ("a: &a {b: {c: *a}}", "an alias that holds itself"),
+        ("a: " + "9" * 5000, "not YAML: Exceeds the limit"),
+        ("a: " + "{a: " * 200 + "1" + "}" * 200, "nested deeper than 100 levels"),
+        ("a" * (1 << 20) + "a", "longer than 1048576 characters"),
     ],
 )
 def test_what_is_no_yaml_is_refused_in_one_line_with_its_place(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=r"line|not YAML") as error:
+    with pytest.raises(ValueError, match=r"line|not YAML|longer") as error:
         yaml_text.parse(text)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
@@ -48,6 +60,18 @@ def test_what_is_no_yaml_is_refused_in_one_line_with_its_place(text: str, messag
 def test_bottomless_nesting_is_refused() -> None:
     with pytest.raises(ValueError, match="not YAML"):
         yaml_text.parse("[" * 20_000)
+
+
+def test_aliases_of_aliases_take_no_memory() -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for below, name in pairwise("abcdefghijk"):
+        lines.append(f"{name}: &{name} [{', '.join(['*' + below] * 9)}]")
+    with pytest.raises(ValueError, match="more than 100000 values, aliases included"):
+        yaml_text.parse("\n".join(lines))
+
+
+def test_tags_that_say_what_is_plain_anyway_are_taken() -> None:
+    assert yaml_text.parse("a: !!str 5\nb: !!int '7'\nc: !!map {d: !!seq [1]}") == {"a": "5", "b": 7, "c": {"d": [1]}}
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])))

@@ -1,0 +1,52 @@
+"""What people write: taken or refused by the program and the schema alike, and printed so that it reads back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from receiver.config import Settings, effective, load, schema, yaml_text
+from tests.config.examples import BAD, GOOD, SEEN, UNSEEN
+
+Read = Callable[..., Settings]
+Refused = Callable[..., list[str]]
+
+EDITOR = Draft202012Validator(schema())
+ALL_GOOD = GOOD | UNSEEN
+
+
+def underlined(tree: Any) -> list[str]:
+    """What an editor would say. Nothing at all is an empty file."""
+    return [error.message for error in EDITOR.iter_errors(tree if tree is not None else {})]
+
+
+@pytest.mark.parametrize("name", ALL_GOOD)
+def test_what_is_good_is_taken(read: Read, name: str) -> None:
+    read(ALL_GOOD[name])
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_editor_is_content_with_it(name: str) -> None:
+    assert underlined(yaml_text.parse(GOOD[name])) == []
+
+
+@pytest.mark.parametrize("name", ALL_GOOD)
+def test_what_is_printed_of_it_means_the_same_and_pleases_an_editor(read: Read, name: str) -> None:
+    printed = effective(read(ALL_GOOD[name]))
+    again = load([("again", printed)], [], {})
+    assert effective(again) == printed
+    assert underlined(yaml.safe_load(printed)) == []
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_bad_is_refused_in_one_line(refused: Refused, name: str) -> None:
+    text, path, told = BAD[name]
+    (line,) = [one for one in refused(text) if told in one]
+    assert line.startswith((f"{path}: ", f"{path}::"))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_editor_underlines_what_it_can_see(name: str) -> None:
+    assert bool(underlined(yaml_text.parse(BAD[name][0]))) == (name in SEEN)

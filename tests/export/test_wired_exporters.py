@@ -1,0 +1,115 @@
+"""What a file says of an OTLP exporter, met by a real backend: wiring from key to wire."""
+
+import asyncio
+
+import grpc
+import pytest
+from rich.console import Console
+
+from receiver import config, wiring
+from receiver.errors import RetryableExportError
+from receiver.otlp_export.grpc_exporter import ChannelSettings, ClientKeepalive
+
+
+def exporter(kind, text):
+    """The exporter that a file with this block gives."""
+    read = config.load([("a.yaml", f"exporters: {{{kind}: {text}}}")], [], {"HOME": "/h"})
+    return wiring.exporter(kind, read.exporters[kind], Console(), lambda *_: None)
+
+
+async def test_user_agent_authority_and_balancer(grpc_backend, started):
+    backend = await grpc_backend()
+    text = f"{{endpoint: 'http://{backend.endpoint}', user_agent: mine/1, authority: backend.example, %s}}"
+    for balancer in ("balancer_name: round_robin", "balancer_name: pick_first"):
+        await (await started(exporter("otlp_grpc", text % balancer))).export("traces", b"", 0)
+    assert [one.metadata["user-agent"].split()[0] for one in backend.received] == ["mine/1", "mine/1"]
+
+
+async def test_without_wait_for_ready_a_backend_that_is_away_is_an_error_at_once(grpc_backend, started):
+    backend = await grpc_backend()
+    await backend.stop()
+    sender = await started(exporter("otlp_grpc", f"{{endpoint: 'http://{backend.endpoint}', timeout: 20s}}"))
+    with pytest.raises(RetryableExportError, match="UNAVAILABLE"):
+        await sender.export("traces", b"", 0)
+
+
+async def test_wait_for_ready_waits_for_a_backend(grpc_backend, started):
+    backend = await grpc_backend()
+    await backend.stop()
+    text = f"{{endpoint: 'http://{backend.endpoint}', timeout: 20s, wait_for_ready: true}}"
+    sender = await started(exporter("otlp_grpc", text))
+    sending = asyncio.ensure_future(sender.export("traces", b"", 0))
+    await asyncio.wait([sending], timeout=0.3)
+    assert not sending.done()
+    back = await grpc_backend(backend.port)
+    await sending
+    assert len(back.received) == 1
+
+
+async def test_a_unix_socket_is_an_endpoint(tmp_path, started):
+    server, taken = grpc.aio.server(), []
+
+    async def take(body, context):
+        taken.append(body)
+        return b""
+
+    method = grpc.unary_unary_rpc_method_handler(take)
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": method}),))
+    endpoint = f"unix://{tmp_path}/backend.sock"
+    server.add_insecure_port(endpoint)
+    await server.start()
+    try:
+        text = f"{{endpoint: '{endpoint}', tls: {{insecure: true}}}}"
+        await (await started(exporter("otlp_grpc", text))).export("traces", b"", 0)
+    finally:
+        await server.stop(None)
+    assert taken == [b""]
+
+
+def test_authority_and_keepalive_in_grpcs_terms():
+    assert not any("keepalive" in key or "authority" in key for key, _ in ChannelSettings().options())
+    assert ("grpc.default_authority", "x") in ChannelSettings(authority="x").options()
+    options = dict(ChannelSettings(keepalive=ClientKeepalive(30, 2.5, permit_without_stream=True)).options())
+    assert options["grpc.keepalive_time_ms"] == 30_000
+    assert options["grpc.keepalive_timeout_ms"] == 2_500
+    assert options["grpc.keepalive_permit_without_calls"] == 1
+
+
+async def test_durations_beyond_grpcs_32_bits_are_never(started):
+    ping = "{server_parameters: {time: 100000h, max_connection_age: 100000h}, enforcement_policy: {min_time: 100000h}}"
+    text = f"receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 'localhost:0', keepalive: {ping}}}}}}}}}"
+    protocols = config.load([("a.yaml", text)], [], {"HOME": "/h"}).receivers["otlp"].protocols
+    door = wiring.grpc_receiver(protocols.grpc, None, lambda *_: None)
+    await door.start()
+    await door.stop(0)
+    await started(exporter("otlp_grpc", "{endpoint: 'b.invalid:1', keepalive: {time: 100000h}}"))
+
+
+async def test_a_proxy_is_asked_for_the_backends_url(http_backend, started):
+    proxy = await http_backend()
+    text = f"{{endpoint: 'http://backend.invalid:4318', proxy_url: '{proxy.endpoint}'}}"
+    await (await started(exporter("otlp_http", text))).export("traces", b"", 0)
+    assert [one.headers["Host"] for one in proxy.received] == ["backend.invalid:4318"]
+
+
+def test_each_queue_has_its_own_bound():
+    text = """
+exporters:
+  otlp_grpc: {endpoint: "b:1", sending_queue: {queue_size: 7}}
+  otlp_http: {endpoint: "http://b", sending_queue: {queue_size: 90}}
+  debug:
+"""
+    limits = wiring.limits(config.load([("a.yaml", text)], [], {"HOME": "/h"}))
+    assert [limits.queue(name) for name in ("otlp_grpc", "otlp_http", "debug")] == [7, 90, 100_000]
+
+
+async def test_a_key_in_a_urls_query_is_sent_and_not_told(http_backend, started):
+    backend = await http_backend()
+    backend.answers.append({"status": 503})
+    sender = await started(exporter("otlp_http", f"{{traces_endpoint: '{backend.endpoint}/t?key=hunter2'}}"))
+    with pytest.raises(RetryableExportError) as refused:
+        await sender.export("traces", b"", 0)
+    assert str(refused.value) == f"{backend.endpoint}/t: HTTP 503"
+    await sender.export("traces", b"", 0)
+    assert backend.received[0].path == "/t"

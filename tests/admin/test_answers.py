@@ -222,6 +222,26 @@ async def test_a_session_that_nobody_told_of_cannot_be_closed(tmp_path):
             await answers.flush(pb.FlushRequest(session_ids=["ses_x"]))
 
 
+async def test_of_several_those_that_are_known_are_closed_and_the_others_named(tmp_path):
+    async with asking(tmp_path, *relay("read"), settle=LATER) as (answers, _):
+        await until(answers, lambda sessions: len(sessions) == 1)
+        asked = ["ses_a", "", "x" * 500, "a\nb\x1b"]
+        with pytest.raises(InputError, match=r"session '', x{100}, a\\nb\\x1b is not known"):
+            await answers.flush(pb.FlushRequest(session_ids=asked))
+        assert not (await answers.list_sessions(pb.ListSessionsRequest())).sessions
+
+
+async def test_thousands_of_sessions_are_listed_in_part(tmp_path):
+    records = [
+        record for number in range(3000) for record in relay("read", session=f"ses_{number}", start=number / 1000)
+    ]
+    async with asking(tmp_path, *records, settle=LATER) as (answers, _):
+        await until(answers, lambda sessions: len(sessions) == 1000)
+        for asked, rows in ((0, 1000), (7, 7), (2500, 2500), ((1 << 31) - 1, 3000), (-1, 1000)):
+            answer = await answers.list_sessions(pb.ListSessionsRequest(limit=asked))
+            assert (len(answer.sessions), answer.total) == (rows, 3000)
+
+
 # queues
 
 

@@ -333,6 +333,8 @@ def _queue(options: argparse.Namespace) -> int:
     if aside.rows:
         print("\nset aside:")
         _console().print(set_aside_table(aside.rows, time.time_ns()))
+        if (more := sum(queue.set_aside_rows for queue in queues.queues) - len(aside.rows)) > 0:
+            print(f"and {more} more")
     return WELL
 
 

@@ -166,7 +166,8 @@ def test_a_wrong_token_is_seen_on_both_sides(receiver, given, phrase):
             export(CAPTURE[0].body, timeout=10, metadata=given)
     assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, phrase)
     until(lambda: f"refused: {phrase}" in receiver.log, "a line in the log")
-    told(phrase, "UNAUTHENTICATED", "grpc request from ipv4:")
+    told(phrase, "UNAUTHENTICATED", "grpc request from ipv4:", "opencode_trace_receiver_requests_refused")
+    assert re.search(r'requests_refused\{reason="unauthenticated",transport="grpc"} 1', metrics(receiver))
     assert "grpc request from ipv4:127.0.0.1" in receiver.log
 
 

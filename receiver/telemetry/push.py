@@ -18,7 +18,7 @@ from opentelemetry.exporter.otlp.proto.http import Compression as HttpCompressio
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 
-from receiver.errors import ConfigError
+from receiver.errors import ConfigError, described
 from receiver.telemetry.environment import without_variables
 
 _log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ class Push:
             self._refresh()
             self.reader.force_flush()
         except Exception as error:
-            _log.warning("the program's own metrics could not be pushed", error=str(error))
+            _log.warning("the program's own metrics could not be pushed", error=described(error))
 
     def ask_to_stop(self) -> None:
         """Push once more, and no more."""

@@ -172,6 +172,18 @@ async def test_a_tree_that_has_left_whole_is_remembered(tmp_path):
     assert shape(previewed(answer)) == shape(expected(*FAMILY))
 
 
+@pytest.mark.parametrize(("told", "reasons"), [((), set()), (("session.deleted",), {"deleted"})])
+async def test_why_a_session_closed_is_not_made_up_when_it_has_left(tmp_path, told, reasons):
+    """It closed for it was flushed, and before that nobody said that it was idle."""
+    records = [*relay("read"), *(relay_record(event, 9, {"info": {"id": "ses_a"}}) for event in told)]
+    async with asking(tmp_path, *records, settle=LATER) as (answers, _):
+        await until(answers, lambda sessions: len(sessions) == 1)
+        await answers.flush(pb.FlushRequest())
+        answer = await answers.get_tree(pb.GetTreeRequest(session_id="ses_a"))
+    (root,) = (span for span in previewed(answer) if not span.parent_span_id)
+    assert {one.value.string_value for one in root.attributes if one.key == "opencode.end_reason"} == reasons
+
+
 async def test_asking_for_a_tree_changes_nothing(tmp_path):
     async with asking(tmp_path, *FAMILY, settle=SOON) as (answers, running):
         for _ in range(3):

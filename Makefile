@@ -64,7 +64,7 @@ interop-clients: $(VENV)/.dev  ## OpenTelemetry's exporters for JavaScript again
 interop-build: $(VENV)/.dev  ## the backends, from the Go module proxy and PyPI (half an hour, once; INTEROP_JOBS=1 for little memory)
 	$(BIN)/python -m tests.interop.build
 
-interop: interop-build  ## the real Collector, Jaeger, Tempo and Phoenix, and a table of what held
+interop: interop-build  ## the real Collector, Jaeger, Tempo, Phoenix and Prometheus, and a table of what held
 	$(BIN)/pytest tests/interop -m interop
 
 bench: $(VENV)/.dev  ## records a second, CPU a record; memory

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_config)
     _add(commands, "build", _build, "offline: recorded OTLP requests in, finished traces out", _add_build)
     _add(commands, "replay", _replay, "send recorded OTLP requests to a running receiver", _add_replay)
-    _add(commands, "sessions", _sessions, "list the open sessions of a running receiver", _add_endpoint)
+    _add(commands, "sessions", _sessions, "list the open sessions of a running receiver", _add_limit)
     _add(commands, "tree", _tree, "show a session's tree as it would be built now", _add_session)
     _add(commands, "flush", _flush, "close a session with the tree that it is in, or all", _add_maybe_session)
     _add(commands, "queue", _queue, "show what waits to be sent, and what backends refused for good", _add_endpoint)
@@ -134,6 +134,17 @@ def _add_endpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit",
+        type=_count,
+        default=1000,
+        metavar="N",
+        help="the last touched ones, 10000 at most; default: %(default)s",
+    )
+    _add_endpoint(parser)
+
+
 def _add_session(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION_ID", help="an id that `sessions` lists")
     _add_endpoint(parser)
@@ -157,6 +168,12 @@ def _rate(text: str) -> float:
     if not 0 < rate < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of requests a second, such as 50")
     return rate
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows, such as 50")
+    return int(text)
 
 
 def _settings(options: argparse.Namespace) -> config.Settings:
@@ -316,13 +333,13 @@ def _sessions(options: argparse.Namespace) -> int:
     from receiver.admin.view import sessions_table
 
     with AdminClient(options.endpoint) as client:
-        answer = client.sessions()
+        answer = client.sessions(options.limit)
     if not answer.sessions:
         print("no session is open")
         return WELL
     _console().print(sessions_table(answer, time.time_ns()))
     if answer.total > len(answer.sessions):
-        print(f"and {answer.total - len(answer.sessions)} more")
+        print(f"and {answer.total - len(answer.sessions)} more (--limit)")
     return WELL
 
 
@@ -357,6 +374,8 @@ def _queue(options: argparse.Namespace) -> int:
     if aside.rows:
         print("\nset aside:")
         _console().print(set_aside_table(aside.rows, time.time_ns()))
+        if (more := sum(queue.set_aside_rows for queue in queues.queues) - len(aside.rows)) > 0:
+            print(f"and {more} more")
     return WELL
 
 

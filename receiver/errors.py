@@ -17,6 +17,9 @@ Nothing that a client sends may raise anything else out of an edge.
 
 from __future__ import annotations
 
+import traceback
+from pathlib import PurePath
+
 
 class ReceiverError(Exception):
     """Base of every error that is meant to be shown to a person: one line that says what, where and what to do."""
@@ -68,3 +71,13 @@ class RetryableExportError(ExportError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+def described(error: BaseException) -> str:
+    """An error as it may be logged and kept: `KeyError at builder.py:120`. The text is there only where it is known to
+    be ours or the system's; that of a defect may quote what a client sent."""
+    if isinstance(error, ReceiverError | OSError) or type(error).__module__ == "sqlite3":
+        return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

@@ -1,5 +1,8 @@
 """The program's own log: structlog, to standard error, for people (console) or machines (json). Standard output is
 for trees. A log that cannot be written is lost: nobody's telemetry may be lost for it.
+
+What clients send decides neither how long the log is nor what is in it: lines of one kind are limited, a traceback has
+neither variables nor the text of a defect, and in what others wrote every control character is written out.
 """
 
 from __future__ import annotations
@@ -7,11 +10,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, Literal, TextIO, cast
 
 import structlog
+from aiohttp.http import HttpProcessingError
+
+from receiver.errors import described
+from receiver.printable import printable
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_AT_ONCE = 10  # lines of one kind in a window; more of them say no more
+_WINDOW = 60.0  # s
+_KINDS = 1_000  # that are remembered: what libraries say is not from a fixed list
+
+_Event = MutableMapping[str, Any]
 
 
 class _StandardError:
@@ -30,6 +46,54 @@ class _StandardError:
             sys.stderr.flush()
 
 
+class Sparing:
+    """Lets through so many lines of a kind in a window; the first one after it says how many were left out.
+
+    A kind is what is said without the values in it. What is below a warning is what was asked for.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._said: dict[str, tuple[float, int]] = {}  # when the window began, and how many since
+
+    def left_out(self, kind: str) -> int | None:
+        """How many were left out before this one; None where this one is left out too."""
+        now = self._clock()
+        with self._lock:
+            began, said = self._said.get(kind, (now, 0))
+            over = now - began >= _WINDOW
+            if len(self._said) >= _KINDS and kind not in self._said:
+                self._said.clear()
+            self._said[kind] = (now, 1) if over else (began, said + 1)
+        if over:
+            return max(0, said - _AT_ONCE)
+        return 0 if said < _AT_ONCE else None
+
+    def __call__(self, logger: Any, method: str, event: _Event) -> _Event:
+        """As structlog's processor."""
+        if event.get("level") in ("warning", "error", "critical"):
+            kind = f"{event.get('event')} {event.get('exporter', '')}"
+            event = self._marked(event, self.left_out(kind))
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """As a filter of the standard library's."""
+        if record.levelno < logging.WARNING or isinstance(record.msg, dict):
+            return True
+        left_out = self.left_out(f"{record.name} {record.msg}")
+        record.__dict__["left_out"] = left_out
+        return left_out is not None
+
+    @staticmethod
+    def _marked(event: _Event, left_out: int | None) -> _Event:
+        if left_out is None:
+            raise structlog.DropEvent
+        if left_out:
+            event["left_out"] = left_out
+        return event
+
+
 def set_up_logs(level: str, encoding: Literal["console", "json"]) -> None:
     """Send structlog's and the libraries' records to standard error in one form."""
     stream = cast(TextIO, _StandardError())
@@ -38,20 +102,62 @@ def set_up_logs(level: str, encoding: Literal["console", "json"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any
+    renderers: list[Any]
     if encoding == "json":
-        shared.append(structlog.processors.dict_tracebacks)
-        renderer = structlog.processors.JSONRenderer()
+        renderers = [structlog.processors.ExceptionRenderer(_told), structlog.processors.JSONRenderer()]
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        colors = sys.stderr.isatty()
+        renderers = [_on_one_line, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_indented)]
     least = _LEVELS.get(level, logging.INFO)
+    sparing = Sparing()
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, sparing, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
     form = structlog.stdlib.ProcessorFormatter
-    handler.setFormatter(form(processors=[form.remove_processors_meta, renderer], foreign_pre_chain=shared))
+    handler.setFormatter(
+        form(processors=[form.remove_processors_meta, *renderers], foreign_pre_chain=[*shared, _foreign_left_out])
+    )
+    handler.addFilter(_not_a_clients_doing)
+    handler.addFilter(sparing)
     logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)
+    logging.getLogger("receiver").setLevel(least)
+
+
+def _not_a_clients_doing(record: logging.LogRecord) -> bool:
+    """aiohttp logs what is not HTTP, and whoever hangs up, as an error with a traceback: a stranger could fill a
+    disk."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ConnectionError)
+
+
+def _foreign_left_out(logger: Any, method: str, event: _Event) -> _Event:
+    if left_out := getattr(event["_record"], "left_out", 0):
+        event["left_out"] = left_out
+    return event
+
+
+def _on_one_line(logger: Any, method: str, event: _Event) -> _Event:
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _indented(stream: TextIO, error: Any) -> None:
+    """Below the line that it belongs to, so that no text in it can pass for a line of the log."""
+    stream.write("".join(f"\n    {printable(line)}" for line in _told(error).splitlines()))
+
+
+def _told(exc_info: Any) -> str:
+    """A traceback: the places, and each error as it may be shown."""
+    parts = ["".join(traceback.format_tb(error.__traceback__)) + described(error) for error in _chain(exc_info[1])]
+    return "\nthen\n".join(reversed(parts))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

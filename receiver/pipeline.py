@@ -26,7 +26,7 @@ import structlog
 from receiver.core.builder import Builder, Outcome
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import mentioned
-from receiver.errors import UnavailableError
+from receiver.errors import UnavailableError, described
 from receiver.evidence import Evidence, Reading
 from receiver.model import Request
 from receiver.observer import NoObserver, Observer, unharmed
@@ -159,8 +159,8 @@ class Pipeline:
         try:
             await self._own(self._store.append, self._clock(), requests)
         except Exception as failed:
-            _log.error("requests could not be persisted", requests=len(requests), error=str(failed))
-            return failed if isinstance(failed, UnavailableError) else UnavailableError(str(failed))
+            _log.error("requests could not be persisted", requests=len(requests), error=described(failed))
+            return failed if isinstance(failed, UnavailableError) else UnavailableError(described(failed))
         finally:
             self._arriving -= sum(request.items for request in requests)
         self._work.set()
@@ -244,7 +244,7 @@ class Pipeline:
                 return
             del self._failures[key]
             now = self._clock()
-            reason = f"{type(error).__name__}: {error}"
+            reason = described(error)
             for one in waiting:
                 self._store.set_aside(one.id, reason, now)
                 _log.error("a request was set aside: it cannot be built", signal=one.request.signal, reason=reason)

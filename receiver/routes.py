@@ -27,6 +27,11 @@ class Routes:
         """All that something goes to."""
         return {*self.traces, *(name for names in self.untouched.values() for name in names)}
 
+    def signals_to(self, exporter: str) -> set[Signal]:
+        """What goes to an exporter."""
+        built: set[Signal] = {"traces"} if exporter in self.traces else set()
+        return built | {signal for signal, names in self.untouched.items() if exporter in names}
+
     def passed_through(self, request: Request) -> Iterator[Outgoing]:
         """A request, byte for byte, where a pipeline says so."""
         for name in self.untouched.get(request.signal, ()):

@@ -22,7 +22,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import structlog
 
-from receiver.errors import PermanentExportError, RetryableExportError
+from receiver.errors import PermanentExportError, RetryableExportError, described
 from receiver.model import Signal
 
 MAX_ITEMS = 8192  # the Collector's batch size
@@ -233,7 +233,7 @@ class Sender:
         except Exception as error:
             # A defect of ours must neither lose a batch nor stop those behind it.
             self._log.exception("unexpected error in an exporter")
-            return RetryableExportError(f"{type(error).__name__}: {error}")
+            return RetryableExportError(described(error))
         return None
 
     async def _insist(self, step: Callable[[], Awaitable[_T]]) -> _T:

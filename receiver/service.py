@@ -43,14 +43,17 @@ class Service:
             name: wiring.exporter(name, settings.exporters[name], console, partial(self._rejected, name))
             for name in settings.graph.exporters
         }
-        limits = wiring.limits(settings)
+        limits, routes = wiring.limits(settings), wiring.routes(settings)
         self.pipeline = Pipeline(
             wiring.store(settings),
             builder,
-            wiring.routes(settings),
+            routes,
             limits=limits,
             observer=observer or self._metrics or NoObserver(),
         )
+        if self._metrics is not None:
+            for name in routes.exporters:
+                self._metrics.at_exporter(name, routes.signals_to(name))
         self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue)
         self._pushes: list[Push] = []
         self._doors: list[GrpcReceiver | HttpReceiver] = []
@@ -67,6 +70,7 @@ class Service:
     async def _start(self) -> None:
         self._stack.push_async_callback(self.pipeline.close)
         self._stack.push_async_callback(self._stop_metrics)  # when all is counted, and the store can still be asked
+        await self._side_doors.begin()
         for exporter, sender in self._senders().items():
             self._stack.push_async_callback(sender.stop)
             with wiring.under(f"exporters::{exporter}"):
@@ -101,7 +105,8 @@ class Service:
         return senders
 
     async def _open_doors(self, name: str, protocols: config.Protocols) -> None:
-        observe = self._metrics.at_door(name) if self._metrics else _ignore
+        transports = [one for one in ("grpc", "http") if getattr(protocols, one) is not None]
+        observe = self._metrics.at_door(name, transports) if self._metrics else _ignore
         refused = self._metrics.refused if self._metrics else None
         folder = self._folder(name, protocols)
         grpc = http = None

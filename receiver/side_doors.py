@@ -51,6 +51,11 @@ class SideDoors:
         self._answers = Answers(pipeline, builder, self._exporters)
         self._stack = AsyncExitStack()
 
+    async def begin(self) -> None:
+        """Note what is there before anything is received, built or sent."""
+        if self._metrics is not None:
+            await self._metrics.begin()
+
     async def start(self) -> None:
         """Open them. Raises ConfigError for a configured address that cannot be had."""
         await self._open_metrics()

@@ -419,7 +419,7 @@ async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_go_on(
     assert await running.spans() == expected(*good)
     (row,) = running.store.set_aside_rows(10)
     assert (row.exporter, row.signal, row.items) == (NO_EXPORTER, "logs", poison.items)
-    assert row.reason == "RecursionError: too deep"
+    assert row.reason.startswith("RecursionError at test_pipeline.py:")  # not its text: that may quote content
     assert ATTEMPTS <= tries <= 2 * ATTEMPTS
     # when the defect is mended, it is built as if nothing had been
     running.pipeline._reading.read = read

@@ -116,6 +116,7 @@ async def test_metrics_are_pushed_at_the_interval_with_gauges_and_the_programs_n
         headers, request = await sink.until(lambda pushed: value(pushed, f"{OWN}sessions_open") == 1)
     (resource,) = request.resource_metrics
     about = {one.key: one.value.string_value for one in resource.resource.attributes}
+    assert len(about.pop("service.instance.id")) == 36
     assert about == {"service.name": "opencode-trace-receiver", "service.version": __version__}
     assert headers["x-key"] == "k"
     assert value(request, f"{OWN}store_size") > 0

@@ -58,7 +58,11 @@ def test_every_instrument_is_documented(one):
 
 
 def test_the_page_names_no_metric_that_is_not_there():
-    named = {name for name in NAME.findall(PAGE) if not name.endswith(("_sent", "_refused", "trace_receiver"))}
+    named = {
+        name
+        for name in NAME.findall(PAGE)
+        if not name.endswith(("_sent", "_refused", "trace_receiver", "_enqueue_failed", "_runtime"))
+    }
     assert named <= set(NAMES)
 
 
@@ -108,8 +112,37 @@ def test_a_labels_text_may_hold_anything(metrics):
     assert total(samples(exposition(metrics.collect())), f"{OWN}items_skipped", reason=awkward) == 1
 
 
-def test_before_anything_happened_there_is_nothing_to_read(metrics):
-    assert exposition(metrics.collect()) == ""
+def test_before_anything_happened_there_are_zeros_to_read(metrics):
+    assert set(samples(exposition(metrics.collect())).values()) <= {0, 1}
+
+
+def test_variables_meant_for_others_do_not_reach_the_metrics(monkeypatch):
+    for name, value in {"OTEL_SDK_DISABLED": "true", "OTEL_RESOURCE_ATTRIBUTES": "a=b"}.items():
+        monkeypatch.setenv(name, value)
+    made = Metrics()
+    text = exposition(made.collect())
+    made.stop()
+    assert f"{OWN}sessions_closed 0\n" in text
+    assert 'a="b"' not in text
+
+
+def test_who_tells_them_is_told_once_a_process(metrics):
+    text = exposition(metrics.collect())
+    name, version = 'service_name="opencode-trace-receiver"', r'service_version="\S+"'
+    assert re.search(rf'^target_info\{{service_instance_id="[0-9a-f-]{{36}}",{name},{version}}} 1$', text, re.MULTILINE)
+    another = Metrics()
+    assert exposition(another.collect()).splitlines()[2] != text.splitlines()[2]
+    another.stop()
+
+
+def test_what_may_happen_begins_with_nothing(metrics):
+    """Or Prometheus would not see the first failure: a series that appears with 1 has not increased."""
+    metrics.at_door("otlp", ("grpc",))
+    metrics.at_exporter("otlp_http", {"traces", "logs"})
+    found = samples(exposition(metrics.collect()))
+    assert found["otelcol_receiver_refused_spans", frozenset({("receiver", "otlp"), ("transport", "grpc")})] == 0
+    assert found["otelcol_exporter_send_failed_log_records", frozenset({("exporter", "otlp_http")})] == 0
+    assert not [name for name, _ in found if name.endswith("_sent_metric_points")]
 
 
 # the hooks

@@ -84,10 +84,11 @@ def sending_to(receiver: Receiver, **exporters: dict[str, object]) -> None:
 
 def test_a_silent_plugin_counts_nothing(receiver):
     receiver.start()
-    assert "otelcol_receiver_accepted" not in metrics(receiver)
-    told("a counter appears when it first counts")
+    counted = re.compile(r"^otelcol_receiver_(?:accepted|refused)_.* [1-9]", re.MULTILINE)
+    assert not counted.search(metrics(receiver))
+    told("`otelcol_receiver_accepted_*` stay at 0")
     receiver.send(CAPTURE[0])
-    assert "otelcol_receiver_accepted" in metrics(receiver)
+    assert counted.search(metrics(receiver))
 
 
 def test_where_nobody_listens_replay_says_so():
@@ -165,7 +166,8 @@ def test_a_wrong_token_is_seen_on_both_sides(receiver, given, phrase):
             export(CAPTURE[0].body, timeout=10, metadata=given)
     assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, phrase)
     until(lambda: f"refused: {phrase}" in receiver.log, "a line in the log")
-    told(phrase, "UNAUTHENTICATED", "grpc request from ipv4:")
+    told(phrase, "UNAUTHENTICATED", "grpc request from ipv4:", "opencode_trace_receiver_requests_refused")
+    assert re.search(r'requests_refused\{reason="unauthenticated",transport="grpc"} 1', metrics(receiver))
     assert "grpc request from ipv4:127.0.0.1" in receiver.log
 
 

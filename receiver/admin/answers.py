@@ -21,10 +21,13 @@ from receiver.core.facts import Session
 from receiver.core.settings import BuilderSettings
 from receiver.errors import InputError
 from receiver.pipeline import Pipeline
+from receiver.printable import printable
 from receiver.store import SetAsideRow, Store
 from receiver.woods import decode_session
 
 MOST = 1000  # rows of one answer, unless a limit is asked for
+AT_MOST = 10_000  # whatever is asked for: the owner of the store does nothing else meanwhile
+_NAMED = 100  # characters of an id that a message repeats: an error must fit into a header
 _NEVER = 1 << 63
 
 
@@ -57,8 +60,7 @@ class Answers:
 
     async def list_sessions(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
         """The open sessions."""
-        limit = request.limit if request.limit > 0 else MOST
-        return await self._pipeline.ask(lambda _, store: _sessions(store, limit))
+        return await self._pipeline.ask(lambda _, store: _sessions(store, _limit(request.limit)))
 
     async def get_tree(self, request: pb.GetTreeRequest) -> pb.GetTreeResponse:
         """A tree as it would be built now. Raises InputError where the session is not known."""
@@ -69,11 +71,11 @@ class Answers:
         return await asyncio.to_thread(_tree, copy, self._settings)
 
     async def flush(self, request: pb.FlushRequest) -> pb.FlushResponse:
-        """Close sessions. Raises InputError where one that is named is not known, when the others are closed."""
+        """Close sessions. Raises InputError where one that is named is not known, after the others were closed."""
         named = list(request.session_ids)
         closed = await self._pipeline.flush(named or None)
         known = await self._pipeline.ask(lambda _, store: {row.id for row in store.sessions(named)})
-        if missing := [s for s in named if s not in known] if not closed else []:
+        if missing := [s for s in named if s not in known]:
             raise _unknown(missing)
         return pb.FlushResponse(closed=closed)
 
@@ -83,8 +85,7 @@ class Answers:
 
     async def list_set_aside(self, request: pb.ListSetAsideRequest) -> pb.ListSetAsideResponse:
         """What was set aside."""
-        limit = request.limit if request.limit > 0 else MOST
-        rows = await self._pipeline.ask(lambda _, store: store.set_aside_rows(limit))
+        rows = await self._pipeline.ask(lambda _, store: store.set_aside_rows(_limit(request.limit)))
         return pb.ListSetAsideResponse(rows=[_set_aside(row) for row in rows])
 
     async def resend(self, request: pb.ResendRequest) -> pb.ResendResponse:
@@ -103,7 +104,12 @@ def _tree(copy: Copy, settings: BuilderSettings) -> pb.GetTreeResponse:
 
 
 def _unknown(sessions: Sequence[str]) -> InputError:
-    return InputError(f"session {', '.join(sessions)} is not known; `sessions` lists those that are open")
+    names = ", ".join(printable(session[:_NAMED]) or "''" for session in sessions[:_NAMED])
+    return InputError(f"session {names} is not known; `sessions` lists those that are open")
+
+
+def _limit(asked: int) -> int:
+    return min(asked, AT_MOST) if asked > 0 else MOST
 
 
 def _sessions(store: Store, limit: int) -> pb.ListSessionsResponse:
@@ -189,5 +195,6 @@ def _resend(store: Store, ids: Sequence[int], at: int) -> list[SetAsideRow]:
     if ids:
         there = {row.id for row in store.set_aside_rows(-1)}
         if missing := sorted(set(ids) - there):
-            raise InputError(f"nothing is set aside under {', '.join(map(str, missing))}; `queue` lists what is")
+            named = ", ".join(map(str, missing[:_NAMED]))
+            raise InputError(f"nothing is set aside under {named}; `queue` lists what is")
     return store.resend(ids or None, at)

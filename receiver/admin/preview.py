@@ -7,10 +7,11 @@ the copy with that much, so that a person sees the whole tree and not only its u
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from receiver import semconv as sc
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.facts import Item, Left, Registers, Session, Stretch, merge_stretch
 from receiver.core.forest import Forest
@@ -18,7 +19,7 @@ from receiver.core.ids import item_span_id
 from receiver.core.leaving import NOT_TOLD, USAGE_FACTS
 from receiver.core.settings import BuilderSettings
 from receiver.events import EXACT
-from receiver.model import Span
+from receiver.model import AttributeValue, Span
 from receiver.woods import Woods
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -52,9 +53,22 @@ def copy_tree(woods: Woods, session: str) -> Copy | None:
 
 def preview(copy: Copy, settings: BuilderSettings) -> Preview:
     """Build a copy, which is used up by that. In any thread."""
+    before = {session.id: len(session.closed) for session in copy.forest.sessions.values()}
     left = _put_back(copy.forest, copy.root, settings)
+    reopened = {s.id for s in copy.forest.sessions.values() if len(s.closed) < before[s.id]}
     outcome = Builder(settings).advance(copy.forest, [copy.root], None)
-    return Preview(outcome.spans, [s.span_id for s in outcome.spans if s.span_id in left])
+    spans = [_without_reason(span) if _session_of(span) in reopened else span for span in outcome.spans]
+    return Preview(spans, [s.span_id for s in spans if s.span_id in left])
+
+
+def _session_of(span: Span) -> AttributeValue | None:
+    return next((value for key, value in span.attributes if key == sc.SESSION_ID), None)
+
+
+def _without_reason(span: Span) -> Span:
+    """Why a session closed whose span has left is not remembered, unless it was told (deleted, archived, an error)."""
+    kept = tuple(one for one in span.attributes if one not in ((sc.END_REASON, "idle"), (sc.END_REASON, "inactive")))
+    return replace(span, attributes=kept)
 
 
 def _copy(forest: Forest, root: str) -> Forest:

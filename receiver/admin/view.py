@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from receiver.admin import admin_pb2 as pb
+from receiver.printable import printable
 from receiver.tree_view import trace_trees
 
 _STATES = {pb.Session.STATE_OPEN: "open", pb.Session.STATE_IDLE: "idle"}
@@ -21,15 +22,15 @@ def sessions_table(answer: pb.ListSessionsResponse, now: int) -> Table:
     table = Table("session", "agent", "state", "started", "last activity", "open", "left", "parent", "root", box=None)
     for one in answer.sessions:
         table.add_row(
-            escape(one.id),
-            escape(one.agent),
+            _said(one.id),
+            _said(one.agent),
             _STATES.get(one.state, ""),
             _clock(one.start_time_unix_nano),
             _ago(one.last_activity_time_unix_nano, now),
             str(one.open_calls),
             str(one.spans_left),
-            escape(one.parent_id),
-            escape(one.root_id) if one.root_id != one.id else "",
+            _said(one.parent_id),
+            _said(one.root_id) if one.root_id != one.id else "",
         )
     return table
 
@@ -44,7 +45,7 @@ def queues_table(answer: pb.QueueStateResponse, now: int) -> Table:
     table = Table("exporter", "rows", "items", "oldest", "set aside", box=None)
     for queue in answer.queues:
         table.add_row(
-            escape(queue.exporter) or "(not built)",
+            _said(queue.exporter) or "(not built)",
             str(queue.rows),
             str(queue.items),
             _ago(queue.oldest_time_unix_nano, now),
@@ -60,14 +61,19 @@ def set_aside_table(rows: Sequence[pb.SetAside], now: int) -> Table:
         since = _ago(row.time_unix_nano, now)
         table.add_row(
             str(row.id),
-            escape(row.exporter) or "(not built)",
-            row.signal,
+            _said(row.exporter) or "(not built)",
+            _said(row.signal),
             str(row.items),
             str(row.size),
             since,
-            escape(row.reason),
+            _said(row.reason),
         )
     return table
+
+
+def _said(text: str) -> str:
+    """What others wrote, in one line, and neither commands to the terminal nor markup."""
+    return escape(printable(text))
 
 
 def _clock(time: int) -> str:

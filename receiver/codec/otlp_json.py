@@ -51,6 +51,7 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _REPLACEMENT = rb"\ufffd"
+_FIELD = re.compile(r"Failed to parse (\w+) field")
 
 
 def to_protobuf(signal: Signal, body: bytes) -> bytes:
@@ -70,7 +71,7 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
     except RecursionError:
         raise MalformedError("the JSON body is nested too deeply") from None
     except (ParseError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise MalformedError(f"the JSON body is not an Export request for {signal}: {_line(error)}") from None
+        raise MalformedError(f"the JSON body is not an Export request for {signal}: {_told(signal, error)}") from None
 
 
 def from_protobuf(signal: Signal, body: bytes) -> str:
@@ -134,11 +135,26 @@ def _hex_to_base64(name: str, value: Any) -> str:
     try:
         return b64encode(unhexlify(value)).decode()
     except (ValueError, TypeError):
-        raise MalformedError(f"{name} is not a string of hex digits: {str(value)[:40]!r}") from None
+        raise MalformedError(f"{name} is not a string of hex digits") from None
 
 
 def _base64_to_hex(name: str, value: Any) -> str:
     return b64decode(value).hex()
+
+
+def _told(signal: Signal, error: Exception) -> str:
+    """What is wrong, for the client and for the log: which field, and not its value, which protobuf quotes. That may be
+    a prompt, and so may be what looks like the name of a field in it."""
+    if not isinstance(error, ParseError):
+        return _line(error)
+    message: Any = EXPORT_SERVICES[signal].request.DESCRIPTOR
+    path: list[str] = []
+    for name in _FIELD.findall(str(error)):
+        if message is None or (field := message.fields_by_camelcase_name.get(name)) is None:
+            break
+        path.append(name)
+        message = field.message_type
+    return f"{'.'.join(path) or 'a field'} is not what it must be"
 
 
 def _line(error: Exception) -> str:

@@ -6,6 +6,7 @@ knows gRPC or HTTP.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,12 @@ def ignore_refused(transport: str, reason: str) -> None:
     """An `OnRefused` for those who count nothing."""
 
 
+def _looked_at(taking: asyncio.Future[None]) -> None:
+    """The error of a request whose client has gone is counted, and no news for asyncio's log."""
+    if not taking.cancelled():
+        taking.exception()
+
+
 class Admission:
     """Where the requests of one transport (`grpc` or `http`) are handed to `accept`."""
 
@@ -54,7 +61,7 @@ class Admission:
         self._observe = observe or ignore
         self._on_refused = on_refused or ignore_refused
         self._clock = clock
-        self._warned: dict[type[BaseException], float] = {}
+        self._warned: dict[str, float] = {}
 
     async def take(self, signal: Signal, validated: Validated) -> Message:
         """Returns the Export response when the records are committed; raises what `accept` raises.
@@ -65,17 +72,29 @@ class Admission:
         if validated.rejected:
             self._observe("refused", signal, self._transport, validated.rejected)
         if request.items:
-            try:
-                await self._accept(request)
-            except Exception as error:
-                self._observe("refused" if expected(error) else "failed", signal, self._transport, request.items)
-                raise
-            self._observe("accepted", signal, self._transport, request.items)
+            # A client that hangs up takes nothing back: what it sent is committed all the same, and counted.
+            taking = asyncio.ensure_future(self._take(signal, request))
+            taking.add_done_callback(_looked_at)
+            await asyncio.shield(taking)
         return export_response(signal, validated.rejected, validated.message)
+
+    async def _take(self, signal: Signal, request: Request) -> None:
+        try:
+            await self._accept(request)
+        except Exception as error:
+            self._observe("refused" if expected(error) else "failed", signal, self._transport, request.items)
+            raise
+        self._observe("accepted", signal, self._transport, request.items)
 
     def refuse_unread(self, reason: str) -> None:
         """Count a request that was refused before its records were known, by its answer's code."""
         self._on_refused(self._transport, reason)
+
+    def refuse_foreign(self, reason: str, message: str, peer: str) -> None:
+        """Count and note a request that is none of OTLP's: of each code one a minute."""
+        self.refuse_unread(reason)
+        level = logging.WARNING if self._is_news(reason) else logging.DEBUG
+        _log.log(level, "%s request from %s refused: %s", self._transport, peer, message)
 
     def refuse(self, signal: Signal | None, error: BaseException, peer: str) -> None:
         """Note a request that ends in an error: a defect with its traceback, of the rest one of a kind a minute."""
@@ -86,14 +105,14 @@ class Admission:
         verdict = "refused" if isinstance(error, RefusedError) else "turned away"
         if isinstance(error, RefusedError):  # `accept` raises none of these: nobody has counted the records
             self.refuse_unread(reason(self._transport, error))
-        level = logging.WARNING if self._is_news(error) else logging.DEBUG
+        level = logging.WARNING if self._is_news(type(error).__name__) else logging.DEBUG
         _log.log(level, "%s from %s %s: %s", what, peer, verdict, error)
 
-    def _is_news(self, error: BaseException) -> bool:
+    def _is_news(self, kind: str) -> bool:
         """Whether nothing of the kind was said for a while: no client can flood the log."""
         now = self._clock()
-        last = self._warned.get(type(error))
+        last = self._warned.get(kind)
         if last is not None and now - last < _QUIET:
             return False
-        self._warned[type(error)] = now
+        self._warned[kind] = now
         return True

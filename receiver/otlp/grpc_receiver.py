@@ -225,13 +225,14 @@ class _ExportHandlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 class _Unknown(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """Counts the calls of methods that are not served; gRPC answers them UNIMPLEMENTED."""
+    """Counts and notes the calls of methods that are not served; gRPC answers them UNIMPLEMENTED."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
 
     def service(self, details: grpc.HandlerCallDetails) -> None:
-        self._admission.refuse_unread(grpc.StatusCode.UNIMPLEMENTED.name.lower())
+        code = grpc.StatusCode.UNIMPLEMENTED.name.lower()
+        self._admission.refuse_foreign(code, f"nothing is served at {details.method[:200]}", "a client")
 
 
 async def _abort(context: _Context, error: BaseException) -> bytes:

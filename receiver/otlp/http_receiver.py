@@ -172,7 +172,7 @@ class HttpReceiver:
             validated = await self._decode(signal, request, body)
             return _response(request, 200, await self._admission.take(signal, validated))
         except _Refusal as refusal:
-            self._admission.refuse_unread(str(refusal.status))
+            self._admission.refuse_foreign(str(refusal.status), str(refusal), str(request.remote))
             status = http_refusal(refusal.status, str(refusal))
             return _response(request, refusal.status, status, refusal.headers)
         except ConnectionError:

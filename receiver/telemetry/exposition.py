@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, Metric, MetricsData, NumberDataPoint, Sum
 
@@ -14,14 +15,23 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(data: MetricsData | None) -> str:
-    """The text of all metrics, in order of their names."""
+    """The text of all metrics, in order of their names. Before them `target_info`: who tells them."""
     metrics = [
         metric
         for resource in (data.resource_metrics if data else ())
         for scope in resource.scope_metrics
         for metric in scope.metrics
     ]
-    return "".join(f"{line}\n" for metric in sorted(metrics, key=lambda m: m.name) for line in _metric(metric))
+    lines = [line for metric in sorted(metrics, key=lambda m: m.name) for line in _metric(metric)]
+    about = data.resource_metrics[0].resource.attributes if data and data.resource_metrics else {}
+    return "".join(f"{line}\n" for line in (*_target(about), *lines))
+
+
+def _target(about: Mapping[str, Any]) -> Iterator[str]:
+    if about:
+        yield "# HELP target_info Target metadata"
+        yield "# TYPE target_info gauge"
+        yield _sample("target_info", sorted((key.replace(".", "_"), str(value)) for key, value in about.items()), 1)
 
 
 def _metric(metric: Metric) -> Iterator[str]:

@@ -72,6 +72,7 @@ INSTRUMENTS = (
     ),
     Instrument(f"{OWN}backlog_items", "gauge", "{record}", (), "records acknowledged and not built yet"),
     Instrument(f"{OWN}records_set_aside", "gauge", "{record}", (), "records kept of requests that cannot be built"),
+    Instrument(f"{OWN}records_at_start", "gauge", "{record}", (), "records in these two when the process started"),
     # what is built
     Instrument(f"{OWN}spans_built", "counter", "{span}", ("kind",), "spans: session, call, request or permission"),
     Instrument(f"{OWN}spans_handed_on", "counter", "{span}", (), "spans of others that no dialect knows"),
@@ -93,6 +94,9 @@ INSTRUMENTS = (
     Instrument(f"{OWN}items_retried", "counter", "{item}", ("exporter", "signal"), "items in attempts that failed"),
     Instrument(f"{OWN}items_rejected", "counter", "{item}", ("exporter", "signal"), "items that a backend dropped"),
     Instrument(f"{OWN}items_set_aside", "gauge", "{item}", _OUT, "items kept that a backend refused for good"),
+    Instrument(
+        f"{OWN}items_at_start", "gauge", "{item}", _OUT, "items in the queue or set aside when the process started"
+    ),
     Instrument(f"{OWN}queue_age", "gauge", "s", _OUT, "how long the oldest of the queue has waited"),
     Instrument(f"{OWN}store_size", "gauge", "By", (), "bytes of the store on disk"),
 )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -21,6 +22,7 @@ from receiver.core.settings import SECOND
 from receiver.evidence import Evidence
 from receiver.model import Span
 from receiver.store import Outgoing
+from receiver.telemetry.environment import without_variables
 from receiver.telemetry.instruments import INSTRUMENTS, ITEMS, LATENCY_BUCKETS, OWN, Instrument
 
 SERVICE_NAME = "opencode-trace-receiver"
@@ -31,13 +33,16 @@ class Metrics:
     """All instruments. Implements pipeline.Observer; `clock` is in ns."""
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
-        # Nothing is read from the environment: its OTEL_* variables are the exporters' settings.
         self._reader = InMemoryMetricReader()
-        about = Resource({"service.name": SERVICE_NAME, "service.version": __version__})
-        self._provider = MeterProvider([self._reader], resource=about, shutdown_on_exit=False)
-        self._meter = self._provider.get_meter(semconv.SCOPE_NAME, __version__)
+        # as the Collector's: a new id for each process, so that two receivers never write to one series
+        about = {"service.name": SERVICE_NAME, "service.version": __version__, "service.instance.id": str(uuid.uuid4())}
+        with without_variables():
+            self._provider = MeterProvider([self._reader], resource=Resource(about), shutdown_on_exit=False)
+            self._meter = self._provider.get_meter(semconv.SCOPE_NAME, __version__)
         self._instruments = {one.name: self._make(one) for one in INSTRUMENTS}
         self._clock = clock
+        for name in (f"{OWN}spans_handed_on", f"{OWN}sessions_closed"):
+            self.add(name, 0)
 
     def _make(self, one: Instrument) -> Any:
         if one.kind == "counter":
@@ -70,13 +75,20 @@ class Metrics:
 
     # the doors
 
-    def at_door(self, receiver: str) -> Callable[[str, str, str, int], None]:
-        """The `observe` of one receiver's doors: event (accepted, refused, failed), signal, transport, count."""
+    def at_door(self, receiver: str, transports: Iterable[str] = ()) -> Callable[[str, str, str, int], None]:
+        """The `observe` of one receiver's doors: event (accepted, refused, failed), signal, transport, count.
+
+        Each counter of these transports begins with 0: Prometheus would not see the first thing that happens otherwise.
+        """
 
         def observe(event: str, signal: str, transport: str, count: int) -> None:
             name = f"otelcol_receiver_{event}_{ITEMS[signal]}"
             self.add(name, count, receiver=receiver, transport=transport)
 
+        for transport in transports:
+            for signal in ITEMS:
+                for event in ("accepted", "refused", "failed"):
+                    observe(event, signal, transport, 0)
         return observe
 
     def refused(self, transport: str, reason: str) -> None:
@@ -127,6 +139,14 @@ class Metrics:
             self.add(f"{OWN}items_queued", one.items, exporter=one.exporter, signal=one.signal)
 
     # the senders
+
+    def at_exporter(self, exporter: str, signals: Iterable[str]) -> None:
+        """Each counter of an exporter's signals begins with 0."""
+        for signal in signals:
+            for event in ("sent", "send_failed", "retried"):
+                self.sending(event, signal, exporter, 0)
+            self.rejected(exporter, signal, 0)
+            self.add(f"{OWN}items_queued", 0, exporter=exporter, signal=signal)
 
     def sending(self, event: str, signal: str, exporter: str, items: int) -> None:
         """The `observe` of every sender: event (sent, retried, send_failed), signal, exporter, items."""

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -20,7 +18,8 @@ from opentelemetry.exporter.otlp.proto.http import Compression as HttpCompressio
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 
-from receiver.errors import ConfigError
+from receiver.errors import ConfigError, described
+from receiver.telemetry.environment import without_variables
 
 _log = structlog.get_logger(__name__)
 # An exporter says that it failed; every retry on the way there would be lines each minute while a backend is away.
@@ -69,7 +68,7 @@ class Push:
             self._refresh()
             self.reader.force_flush()
         except Exception as error:
-            _log.warning("the program's own metrics could not be pushed", error=str(error))
+            _log.warning("the program's own metrics could not be pushed", error=described(error))
 
     def ask_to_stop(self) -> None:
         """Push once more, and no more."""
@@ -94,7 +93,7 @@ def stop_all(pushes: Sequence[Push], patience: float) -> None:
 
 def _exporter(to: PushTo) -> MetricExporter:
     try:
-        with _without_variables():
+        with without_variables():
             return _grpc_exporter(to) if to.grpc else _http_exporter(to)
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -117,16 +116,3 @@ def _http_exporter(to: PushTo) -> MetricExporter:
         timeout=to.timeout / 1000,
         compression=HttpCompression.Gzip,
     )
-
-
-@contextmanager
-def _without_variables() -> Iterator[None]:
-    """The exporters add what `OTEL_*` variables say to what they are given. Those are meant for the backend of traces:
-    its token must not go to another one."""
-    held = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
-    try:
-        for name in held:
-            del os.environ[name]
-        yield
-    finally:
-        os.environ.update(held)

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import web
 
+from receiver.errors import described
 from receiver.telemetry.exposition import CONTENT_TYPE, exposition
 from receiver.telemetry.metrics import Metrics
-from receiver.telemetry.state import Process, State, show_state
+from receiver.telemetry.state import Process, State, show_start, show_state
 
 PATH = "/metrics"
 _PATIENCE = 5.0  # s; Prometheus gives up after 10
@@ -33,6 +34,10 @@ class MetricsServer:
         self._capacity = capacity
         self._process = Process()
         self._runner: web.AppRunner | None = None
+
+    async def begin(self) -> None:
+        """Note what the store holds, before anything is received, built or sent."""
+        show_start(self._metrics, await self._look())
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Serve these listening sockets, which belong to the server from now on."""
@@ -56,7 +61,7 @@ class MetricsServer:
             async with asyncio.timeout(_PATIENCE):
                 show_state(self._metrics, await self._look(), self._capacity)
         except Exception as error:
-            _log.warning("the store's state is missing from the metrics", error=str(error) or type(error).__name__)
+            _log.warning("the store's state is missing from the metrics", error=described(error))
 
     async def _answer(self, request: web.Request) -> web.Response:
         await self.refresh()

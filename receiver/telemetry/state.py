@@ -63,6 +63,13 @@ def show_state(metrics: Metrics, state: State, capacity: Callable[[str], int]) -
     metrics.set(f"{OWN}store_size", state.store_bytes)
 
 
+def show_start(metrics: Metrics, state: State) -> None:
+    """Say what was there before anything was counted: with it, the sums of docs/operations.md hold at any time."""
+    metrics.set(f"{OWN}records_at_start", state.backlog_items + state.records_set_aside)
+    for queue in state.queues:
+        metrics.set(f"{OWN}items_at_start", queue.items + queue.set_aside, exporter=queue.exporter)
+
+
 class Process:
     """The process itself, since this object was made."""
 

@@ -172,6 +172,18 @@ async def test_a_tree_that_has_left_whole_is_remembered(tmp_path):
     assert shape(previewed(answer)) == shape(expected(*FAMILY))
 
 
+@pytest.mark.parametrize(("told", "reasons"), [((), set()), (("session.deleted",), {"deleted"})])
+async def test_why_a_session_closed_is_not_made_up_when_it_has_left(tmp_path, told, reasons):
+    """It closed for it was flushed, and before that nobody said that it was idle."""
+    records = [*relay("read"), *(relay_record(event, 9, {"info": {"id": "ses_a"}}) for event in told)]
+    async with asking(tmp_path, *records, settle=LATER) as (answers, _):
+        await until(answers, lambda sessions: len(sessions) == 1)
+        await answers.flush(pb.FlushRequest())
+        answer = await answers.get_tree(pb.GetTreeRequest(session_id="ses_a"))
+    (root,) = (span for span in previewed(answer) if not span.parent_span_id)
+    assert {one.value.string_value for one in root.attributes if one.key == "opencode.end_reason"} == reasons
+
+
 async def test_asking_for_a_tree_changes_nothing(tmp_path):
     async with asking(tmp_path, *FAMILY, settle=SOON) as (answers, running):
         for _ in range(3):
@@ -220,6 +232,26 @@ async def test_a_session_that_nobody_told_of_cannot_be_closed(tmp_path):
     async with asking(tmp_path) as (answers, _):
         with pytest.raises(InputError, match="session ses_x is not known"):
             await answers.flush(pb.FlushRequest(session_ids=["ses_x"]))
+
+
+async def test_of_several_those_that_are_known_are_closed_and_the_others_named(tmp_path):
+    async with asking(tmp_path, *relay("read"), settle=LATER) as (answers, _):
+        await until(answers, lambda sessions: len(sessions) == 1)
+        asked = ["ses_a", "", "x" * 500, "a\nb\x1b"]
+        with pytest.raises(InputError, match=r"session '', x{100}, a\\nb\\x1b is not known"):
+            await answers.flush(pb.FlushRequest(session_ids=asked))
+        assert not (await answers.list_sessions(pb.ListSessionsRequest())).sessions
+
+
+async def test_thousands_of_sessions_are_listed_in_part(tmp_path):
+    records = [
+        record for number in range(3000) for record in relay("read", session=f"ses_{number}", start=number / 1000)
+    ]
+    async with asking(tmp_path, *records, settle=LATER) as (answers, _):
+        await until(answers, lambda sessions: len(sessions) == 1000)
+        for asked, rows in ((0, 1000), (7, 7), (2500, 2500), ((1 << 31) - 1, 3000), (-1, 1000)):
+            answer = await answers.list_sessions(pb.ListSessionsRequest(limit=asked))
+            assert (len(answer.sessions), answer.total) == (rows, 3000)
 
 
 # queues

@@ -64,17 +64,21 @@ async def test_each_call_of_the_client_asks_what_it_says(serve):
     told = Told()
     address = await serve(told)
     await ask(address, lambda client: client.sessions())
+    await ask(address, lambda client: client.sessions(7))
     await ask(address, lambda client: client.tree("ses_a"))
     await ask(address, lambda client: client.flush())
     await ask(address, lambda client: client.flush("ses_a"))
+    await ask(address, lambda client: client.flush(""))
     await ask(address, lambda client: client.queues())
     await ask(address, lambda client: client.set_aside())
     await ask(address, lambda client: client.resend([1, 2]))
     assert told.asked == [
         ("ListSessions", pb.ListSessionsRequest()),
+        ("ListSessions", pb.ListSessionsRequest(limit=7)),
         ("GetTree", pb.GetTreeRequest(session_id="ses_a")),
         ("Flush", pb.FlushRequest()),
         ("Flush", pb.FlushRequest(session_ids=["ses_a"])),
+        ("Flush", pb.FlushRequest(session_ids=[""])),
         ("QueueState", pb.QueueStateRequest()),
         ("ListSetAside", pb.ListSetAsideRequest()),
         ("Resend", pb.ResendRequest(ids=[1, 2])),
@@ -152,3 +156,38 @@ async def test_two_receivers_do_not_share_a_port(serve):
     address = await serve(Told())
     with pytest.raises(ReceiverError, match="cannot listen"):
         await AdminServer(Told()).start([address])
+
+
+@pytest.mark.parametrize("scheme", ["", "http://"])
+async def test_a_scheme_before_the_address_is_no_mistake(serve, scheme):
+    address = await serve(Told())
+    assert not (await ask(f"{scheme}{address}", lambda client: client.sessions())).sessions
+
+
+@pytest.mark.parametrize("address", ["no such\nhost:1", "tcp://127.0.0.1:1"])
+async def test_what_is_no_address_is_told_in_one_line(address):
+    with pytest.raises(ReceiverError, match=r"is no address; give HOST:PORT") as raised:
+        await ask(address, lambda client: client.sessions())
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda client: client.tree("\udcff"),
+        lambda client: client.flush("ses_\udcff"),
+        lambda client: client.resend([1, 1 << 63]),
+    ],
+)
+async def test_what_can_be_no_id_is_told_and_not_asked(serve, question):
+    told = Told()
+    address = await serve(told)
+    with pytest.raises(InputError, match="nothing has the id"):
+        await ask(address, question)
+    assert told.asked == []
+
+
+async def test_what_others_wrote_does_not_reach_the_terminal(serve):
+    address = await serve(Told(error=InputError("session a\nb\x1b[31m is not known")))
+    with pytest.raises(InputError, match=r"^session a b\\x1b\[31m is not known$"):
+        await ask(address, lambda client: client.tree("ses_x"))

@@ -51,3 +51,23 @@ def test_queues_are_shown_with_their_age_and_what_was_set_aside():
 def test_what_was_set_aside_is_shown_row_by_row():
     rows = [pb.SetAside(id=7, exporter="", signal="logs", items=4, size=99, reason="a [defect]", time_unix_nano=NOW)]
     assert text(set_aside_table(rows, NOW))[1] == "7 (not built) logs 4 99 0s ago a [defect]"
+
+
+AWKWARD = "a\nforged \x1b]0;title\x07\x1b[31m[bold]b\u202e\r\x85"
+
+
+def test_nothing_that_others_wrote_makes_a_line_or_moves_the_cursor():
+    sessions = [pb.Session(id=AWKWARD, agent=AWKWARD, parent_id=AWKWARD, root_id=AWKWARD + "x")]
+    rows = [pb.SetAside(id=1, exporter=AWKWARD, signal=AWKWARD, reason=AWKWARD)]
+    queues = [pb.ExporterQueue(exporter=AWKWARD)]
+    for table in (
+        sessions_table(pb.ListSessionsResponse(sessions=sessions), NOW),
+        set_aside_table(rows, NOW),
+        queues_table(pb.QueueStateResponse(queues=queues), NOW),
+    ):
+        console = Console(file=io.StringIO(), width=1000)
+        console.print(table)
+        lines = console.file.getvalue().split("\n")[:-1]
+        assert len(lines) == 2
+        assert all(line.isprintable() for line in lines)
+        assert "[bold]b" in lines[1]

@@ -206,3 +206,36 @@ def test_answers_in_json():
     detail.Pack(RetryInfo())
     status.details.append(detail)
     assert json.loads(response_json(status))["code"] == 14
+
+
+SECRET = "hunter2, said the prompt: Failed to parse hunter2 field: x"
+
+
+@pytest.mark.parametrize(
+    ("record", "path"),
+    [
+        ({"timeUnixNano": SECRET}, "timeUnixNano"),
+        ({"body": {"intValue": SECRET}}, "body"),
+        ({"body": {"doubleValue": SECRET}}, "body"),
+        ({"body": {"stringValue": [SECRET]}}, "body.stringValue"),
+        ({"attributes": [{"key": "a", "value": {"boolValue": SECRET}}]}, "attributes.value"),
+    ],
+)
+def test_what_is_wrong_is_named_and_not_quoted(record, path):
+    """The log says it too."""
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
+    with pytest.raises(MalformedError) as raised:
+        to_protobuf("logs", body)
+    told = str(raised.value)
+    assert f"resourceLogs.scopeLogs.logRecords.{path}" in told
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"resourceLogs": SECRET}, {"resourceLogs": {"a": SECRET}}, SECRET, [SECRET]],
+)
+def test_what_has_another_shape_is_not_quoted_either(document):
+    with pytest.raises(MalformedError) as raised:
+        to_protobuf("logs", json.dumps(document).encode())
+    assert "hunter2" not in str(raised.value)

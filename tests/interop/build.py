@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.interop.prometheus import building as prometheus
+
 HERE = Path(__file__).parent
 PLACE = HERE.parent.parent / ".interop"
 BIN = PLACE / "bin"
@@ -52,6 +54,7 @@ VERSIONS = {
     "jaeger": pinned(JAEGER),
     "tempo": pinned(TEMPO),
     "phoenix": PHOENIX_VERSION,
+    "prometheus": prometheus.VERSION,
 }
 
 
@@ -84,6 +87,7 @@ BACKENDS: dict[str, Callable[[], None]] = {
     "jaeger": _jaeger,
     "tempo": _tempo,
     "phoenix": _phoenix,
+    "prometheus": lambda: prometheus.build_prometheus(_go, PLACE, JOBS),
 }
 
 

@@ -48,6 +48,14 @@ def test_one_kind_does_not_hide_another(admission, caplog):
     assert said(caplog)[1][1] == "grpc request for logs from peer turned away: the store is full"
 
 
+def test_what_is_none_of_otlps_is_said_too(admission, caplog, clock):
+    for clock[0] in range(90):
+        admission.refuse_foreign("404", "nothing is served at /v1/log", "10.0.0.7")
+        admission.refuse_foreign("415", "content type must be", "10.0.0.7")
+    assert [level for level, _ in said(caplog)].count("WARNING") == 4
+    assert said(caplog)[0][1] == "grpc request from 10.0.0.7 refused: nothing is served at /v1/log"
+
+
 def test_a_defect_is_said_each_time_with_its_traceback(admission, caplog):
     for _ in range(2):
         admission.refuse("logs", KeyError("x"), "peer")

@@ -7,7 +7,7 @@ with event time. `now=None` means that nothing more will come: everything leaves
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -57,16 +57,28 @@ class Builder:
         if not final and self.settings.infer:  # who sleeps because of others must be asked before these close
             trees = [_Tree(self, forest, r, now, final, outcome, lost) for r in self._roots(forest, known)]
             known.extend(sorted({other.id for tree in trees for other in tree.waits_for()}.difference(known)))
-        for root in self._roots(forest, known):
-            _Tree(self, forest, root, now, final, outcome, lost).meter()
-        decided: set[str] = set()
-        while roots := [r for r in self._roots(forest, known) if r.id not in decided]:
-            for root in roots:  # anew: who was undecided may have found its place in a tree that is undecided too
-                decided.add(root.id)
-                _Tree(self, forest, root, now, final, outcome, lost).decide()
+        if self.settings.infer:
+            self._place(forest, known, lost, lambda root: _Tree(self, forest, root, now, final, outcome, lost))
         for root in self._roots(forest, known):
             _Tree(self, forest, root, now, final, outcome, lost).run()
         return outcome
+
+    def _place(self, forest: Forest, known: Iterable[str], lost: Lost, tree_of: Callable[[Session], _Tree]) -> None:
+        """Find the places of trees that nobody states: all by what was known before any of them is found, so that it
+        does not matter who is asked first."""
+        lost.changed([s for root in self._roots(forest, known) for s in tree_of(root).settle()])
+        asked: set[str] = set()
+        started: list[tuple[_Tree, Session, Item]] = []
+        while roots := [r for r in self._roots(forest, known) if r.id not in asked]:
+            asked.update(root.id for root in roots)  # anew: a place may be in a tree that had none itself
+            found = [(tree, place) for tree in map(tree_of, roots) if (place := tree.find_place()) is not None]
+            for tree, place in found:
+                if (call := tree.adopt(place)) is not None:
+                    started.append((tree, forest.open(place), call))
+            lost.placed([tree.root for tree, _ in found])
+        for tree, caller, call in started:
+            tree.name_call(caller, call)
+        lost.changed([caller for _, caller, _ in started])
 
     @staticmethod
     def _roots(forest: Forest, sessions: Iterable[str]) -> list[Session]:
@@ -124,44 +136,44 @@ class _Tree:
             for session in self.members:
                 yield from unplaced.waits_for(session)
 
-    def meter(self) -> None:
-        """Give a session that only metrics tell of its times, and maybe the call that it shares them with."""
+    def settle(self) -> list[Session]:
+        """Give the sessions that only metrics tell of their times. Whom nothing says to be a child is a root."""
         self._find_quiet()
-        for session in self.members:
-            if session.id in self.closing and metered.settle(session, self.settings):
-                self.lost.changed(session)
-        if self._is_decided() or self.root.id not in self.closing or not self.root.get("metered"):
-            return
-        others = [s for _, s in sorted(self.forest.sessions.items()) if s.producer == self.root.producer]
-        found = metered.find_call(self.forest, self.root, others)
-        if found is None:
+        settled = [s for s in self.members if s.id in self.closing and metered.settle(s, self.settings)]
+        if self.root in settled and not (self._is_decided() or self.root.get("subagent")):
             learn(self.root.facts, "root", COUNTED, True)
-            return
-        parent, call = found
-        metered.settle(parent, self.settings)
-        if call is not None and call.key not in parent.calls:
-            self._add_call(parent, call)
-        self.forest.adopt(self.root.id, parent.id, INFERRED)
-        self.outcome.inferred["parent"] += 1
-        self.outcome.edges[TO_SESSION, DECIDED] += 1
-        self.forest.dirty.add(parent.id)
-        self.lost.changed(self.root, parent)
+        return settled
 
-    def decide(self) -> None:
-        """Hang the tree below the call that its times point at, if nobody states a root or a parent for so long."""
-        if self._is_decided() or not self.settings.infer:
-            return
+    def find_place(self) -> str | None:
+        """The session below which the tree hangs by its times, if nobody states a root or a parent for so long."""
+        if self._is_decided():
+            return None
         self._find_quiet()
         if self.root.id not in self.closing:
-            return
+            return None
         unplaced = self.lost.unplaced(self.root.producer)
-        if found := unplaced.parent(self.root):
-            self.outcome.inferred["parent"] += 1
-            self.outcome.edges[TO_SESSION, DECIDED] += 1
-            self.forest.adopt(self.root.id, found, INFERRED)
-            self.lost.placed(self.root)
-        elif unplaced.callers(self.root):
+        found = unplaced.parent(self.root)
+        if found is None and unplaced.callers(self.root):
             self.outcome.edges[TO_SESSION, AMBIGUOUS] += 1
+        return found
+
+    def adopt(self, parent: str) -> Item | None:
+        """Hang the tree there. Returns the call that started it, if that is known by its count alone."""
+        if any(s.id == parent for s in self.forest.below(self.root.id)):
+            return None  # which has just found its place in this tree
+        call = self.lost.unplaced(self.root.producer).counted_call(self.root) if self.root.get("metered") else None
+        self.outcome.inferred["parent"] += 1
+        self.outcome.edges[TO_SESSION, DECIDED] += 1
+        self.forest.adopt(self.root.id, parent, INFERRED)
+        return call
+
+    def name_call(self, caller: Session, call: Item) -> None:
+        """A call that was only counted started this tree."""
+        metered.settle(caller, self.settings)  # before the call that is added makes it look as if it had told
+        metered.name_child(call, self.root)
+        if call.key not in caller.calls:
+            self._add_call(caller, call)
+        self.forest.dirty.add(caller.id)
 
     def run(self) -> None:
         """Let leave what is due, close what is quiet, and say when to look again."""
@@ -279,9 +291,8 @@ class _Tree:
         if self.settings.infer:
             metered.settle(session, self.settings)  # before the calls that are added make it look as if it had told
             for item in counted.missing_calls(session, self.forest.left_of(session.id), only):
-                if item.key in session.calls or self.forest.has_left(session.id, f"call:{item.key}"):
-                    continue
-                self._add_call(session, item)
+                if only is None or not unnamed.is_placed(item):  # nobody knows yet whether it started someone
+                    self._add_call(session, item)
         if only is None:
             for key in session.counted:
                 self.forest.leave(session.id, f"counted:{key}", Left(start=0, end=0))

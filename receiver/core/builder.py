@@ -21,6 +21,7 @@ from receiver.core.lost import Lost
 from receiver.core.segments import TreeView, ended_at
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import Source, Taking
+from receiver.core.waiting import Waiting, rests
 from receiver.events import COUNTED, INFERRED, Told
 
 
@@ -53,10 +54,10 @@ class Builder:
         outcome = Outcome()
         final = flush or now is None
         known = [s for s in sessions if forest.get(s) is not None]
-        lost = Lost(forest)
+        lost = Lost(forest, Waiting(self.settings, forest))
         if not final and self.settings.infer:  # who sleeps because of others must be asked before these close
             trees = [_Tree(self, forest, r, now, final, outcome, lost) for r in self._roots(forest, known)]
-            known.extend(sorted({other.id for tree in trees for other in tree.waits_for()}.difference(known)))
+            known.extend(sorted(set[str]().union(*(tree.waits_for() for tree in trees)).difference(known)))
         if self.settings.infer:
             self._place(forest, known, lost, lambda root: _Tree(self, forest, root, now, final, outcome, lost))
         for root in self._roots(forest, known):
@@ -129,12 +130,12 @@ class _Tree:
         self.quiet: dict[str, _Quiet] = {}
         self._waiting: dict[str, list[Session]] = {}
 
-    def waits_for(self) -> Iterable[Session]:
-        """The sessions of other trees that must be quiet before something in this one may close."""
-        if self._is_concerned():
-            unplaced = self.lost.unplaced(self.root.producer)
-            for session in self.members:
-                yield from unplaced.waits_for(session)
+    def waits_for(self) -> set[str]:
+        """The sessions that must be quiet before something in this tree may close."""
+        if not self._is_concerned():
+            return set()
+        unplaced = self.lost.unplaced(self.root.producer)
+        return set[str]().union(*(unplaced.waits_for(session) for session in self.members))
 
     def settle(self) -> list[Session]:
         """Give the sessions that only metrics tell of their times. Whom nothing says to be a child is a root."""
@@ -206,10 +207,10 @@ class _Tree:
         for session in reversed(self.members):
             below = [self.quiet[c.id] for c in self.forest.children(session.id) if c.id in self.quiet]
             below = [q for q in below if q.open]
-            rests = _rests(session) or ended_at(session) is not None
+            done = rests(session) or ended_at(session) is not None
             self.quiet[session.id] = _Quiet(
-                until=max([self._own_deadline(session), *(q.until for q in below)]),
-                settled=rests and all(q.settled for q in below),
+                until=max([self.lost.waiting.own(session), *(q.until for q in below)]),
+                settled=done and all(q.settled for q in below),
                 open=has_open_content(session) or bool(below),
             )
         if self.settings.infer:
@@ -219,7 +220,7 @@ class _Tree:
             quiet = self.quiet[session.id]
             if session.parent in ended or (ended_at(session) is not None and quiet.settled):
                 ended.add(session.id)
-                quiet.until = min(quiet.until, self._last_told(session))
+                quiet.until = min(quiet.until, self.lost.waiting.last_told(session))
             if quiet.open and (self.final or (self.now is not None and self.now >= quiet.until)):
                 self.closing.add(session.id)
 
@@ -236,31 +237,13 @@ class _Tree:
             return
         own = {m.id for m in self.members}
         for session in reversed(self.members):
-            others = [other for other in unplaced.waits_for(session) if other.id not in own]
-            waits = [self._deadline_below(other) for other in others]
+            waits = [unplaced.waits_until(session, own)]
             waits += [self.quiet[c.id].until for c in self.forest.children(session.id) if c.id in self.quiet]
             self.quiet[session.id].until = max([self.quiet[session.id].until, *waits])
 
     def _is_concerned(self) -> bool:
         """Whether this tree may hang below another one, or another one below it."""
         return not self._is_decided() or any(lost.has_free_task(self.forest, m) for m in self.members)
-
-    def _deadline_below(self, session: Session) -> int:
-        return max(self._own_deadline(s) for s in self.forest.below(session.id))
-
-    def _last_told(self, session: Session) -> int:
-        """When the last news of a session or of anything below it has settled (ns of the receiver's clock)."""
-        return max(s.arrival + s.wait + self.settings.settle for s in self.forest.below(session.id))
-
-    def _own_deadline(self, session: Session) -> int:
-        idle = _rests(session) and not self._is_called(session)
-        limit = self.settings.idle_timeout if idle else self.settings.inactivity_timeout
-        return session.arrival + session.wait + self.settings.settle + limit
-
-    def _is_called(self, session: Session) -> bool:
-        """Whether nothing but a call that is still running tells of a session."""
-        parent = self.forest.get(session.parent) if session.parent and not session.stretches else None
-        return parent is not None and any(c.get("child") == session.id and not c.end for c in parent.calls.values())
 
     # which reports are the same call
 
@@ -362,11 +345,6 @@ class _Tree:
             if self.now is not None and soonest <= self.now:
                 soonest = self.now + max(self.settings.settle, SECOND)
             self.outcome.deadlines[session.id] = soonest
-
-
-def _rests(session: Session) -> bool:
-    """Whether a session said that it is idle, or told nothing of what it does."""
-    return session.stretches[-1].rests if session.stretches else not (session.series or session.counted)
 
 
 def has_open_content(session: Session) -> bool:

@@ -57,7 +57,7 @@ UNBORN = 300 * MILLISECOND  # nor beyond this, if not even that is known
 # of a child that only metrics tell of: what counts it comes up to 30 ms later, in recordings 25 ms in all
 TOGETHER = 60 * MILLISECOND
 RIVAL = 1 * SECOND  # a busy process counts this late: such a pair is not believed, but may be the true one of another
-APART = 100 * MILLISECOND  # two matchings this close in cost fit about equally
+APART = 200 * MILLISECOND  # two matchings this close in cost fit about equally
 SOONEST, LATEST = max(BEFORE_START, RIVAL), max(AFTER_START, RIVAL)  # that any child begins before its call, and after
 
 

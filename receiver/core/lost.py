@@ -16,6 +16,7 @@ from receiver.core.facts import Item, Session
 from receiver.core.forest import Forest
 from receiver.core.metered import may_be_child
 from receiver.core.unnamed import same_calls
+from receiver.core.waiting import Waiting
 
 
 def lost_children(forest: Forest, session: Session) -> list[Session]:
@@ -93,14 +94,15 @@ class Intervals:
 class Lost:
     """The sessions without a place, by producer, as they are until something changes."""
 
-    def __init__(self, forest: Forest) -> None:
+    def __init__(self, forest: Forest, waiting: Waiting) -> None:
         self._forest = forest
+        self.waiting = waiting
         self._unplaced: dict[str, Unplaced] = {}
 
     def unplaced(self, producer: str) -> Unplaced:
         """Those of one producer."""
         if producer not in self._unplaced:
-            self._unplaced[producer] = Unplaced(self._forest, producer)
+            self._unplaced[producer] = Unplaced(self._forest, producer, self.waiting)
         return self._unplaced[producer]
 
     def changed(self, sessions: Collection[Session]) -> None:
@@ -119,19 +121,22 @@ class Unplaced:
     whom is looked up by when it started, since a busy producer has thousands of both; what is known of one session is
     kept until that session changes."""
 
-    def __init__(self, forest: Forest, producer: str) -> None:
+    def __init__(self, forest: Forest, producer: str, waiting: Waiting) -> None:
         self._forest = forest
         self._producer = producer
+        self._waiting = waiting
         self._calls: dict[str, list[links.TaskCall]] = {}
         self._counted: dict[str, dict[str, Item]] = {}
         self._turns: dict[str, list[links.Child]] = {}
         self._rivals: dict[str, list[Session]] = {}
-        self._waits: dict[str, list[Session]] = {}
+        self._started: dict[str, list[Session]] = {}
+        self._waits: dict[str, dict[str, int]] = {}
         self._fitting: dict[str, dict[links.Child, set[links.TaskCall]]] = {}
         self._look()
 
     def _look(self) -> None:
         self.sessions = undecided(self._forest, self._producer)
+        self._started.clear()
         self._waits.clear()
         self._places = {s.id: place for place, s in enumerate(self.sessions)}
         self._by_turn: Starts | None = None
@@ -184,7 +189,7 @@ class Unplaced:
                 asked.update(s.id for s in callers)
                 for caller in callers:
                     lost = (c for c in lost_children(self._forest, caller) if self._may_start(caller, c))
-                    new = {s.id: s for s in (*self.started_by(caller), *lost) if s.id not in found}
+                    new = {s.id: s for s in (*self._started_by(caller), *lost) if s.id not in found}
                     found.update(new)
                     waiting.extend(new.values())
             together = [session for _, session in sorted(found.items())]
@@ -197,21 +202,37 @@ class Unplaced:
         found = (self.sessions[self._places[s]] for s in sorted(near))
         return [s for s in found if self._may_start(caller, s)]
 
-    def waits_for(self, session: Session) -> list[Session]:
-        """The sessions that must be quiet before this one may close: those that it may have started, the rivals of
-        these and its own, and so on below them."""
-        if session.id not in self._waits:
-            found: dict[str, Session] = {session.id: session}
+    def waits_for(self, session: Session) -> Collection[str]:
+        """The sessions that must be quiet before this one may close (and maybe itself): those that it may have started,
+        the rivals of these and its own, and so on below them."""
+        return self._waits_of(session).keys()
+
+    def waits_until(self, session: Session, without: Collection[str]) -> int:
+        """When (ns of the receiver's clock) these are, but for some."""
+        found = self._waits_of(session)
+        return next((until for other, until in found.items() if other not in without), 0)
+
+    def _waits_of(self, session: Session) -> dict[str, int]:
+        """For whom a session waits, and until when, the last first; rivals wait for the same."""
+        key = self.rivals(session)[0].id if session.id in self._places else f"below {session.id}"
+        if key not in self._waits:
+            found: dict[str, int] = {}
             waiting = [session]
             while waiting:
                 at = waiting.pop()
-                rivals = self.rivals(at) if at.id in self._places else []
-                started = [s for below in self._forest.below(at.id) for s in self.started_by(below)]
-                new = {s.id: s for s in (*rivals, *started) if s.id not in found}
-                found.update(new)
-                waiting.extend(new.values())
-            self._waits[session.id] = [s for key, s in sorted(found.items()) if key != session.id]
-        return self._waits[session.id]
+                for one in self.rivals(at) if at.id in self._places else [at]:
+                    if one.id in found:
+                        continue
+                    found[one.id] = self._waiting.below(one)
+                    started = (s for below in self._forest.below(one.id) for s in self._started_by(below))
+                    waiting.extend(s for s in started if s.id not in found)
+            self._waits[key] = dict(sorted(found.items(), key=lambda w: (-w[1], w[0])))
+        return self._waits[key]
+
+    def _started_by(self, caller: Session) -> list[Session]:
+        if caller.id not in self._started:
+            self._started[caller.id] = self.started_by(caller)
+        return self._started[caller.id]
 
     def near(self, call: links.TaskCall) -> list[Session]:
         """The sessions without a place that began, or went on, at a time at which this call may have started them."""

@@ -32,14 +32,14 @@ def alternatives(
     """For each left side what the matchings pair it with that are not dearer than the best by more than `margin` (or
     its own margin) and `doubt` percent of what its own pair costs there; None stands for nothing."""
     found: dict[A, set[B | None]] = {}
-    for part in _components(costs):
+    for part in components(costs):
         lefts = sorted({a for a, _ in part}, key=repr)
         margins = {a: margin if isinstance(margin, int) else margin[a] for a in lefts}
         found.update(_alternatives(part, lefts, margins, alone, doubt))
     return found
 
 
-def _components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], int]]:
+def components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], int]]:
     """The pairs in groups that share neither side: what is far away has no say in what is matched here."""
     by_left: dict[A, list[B]] = {}
     by_right: dict[B, list[A]] = {}

@@ -32,7 +32,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
-from receiver.core.assignment import alternatives
+from receiver.core.assignment import alternatives, components
 from receiver.core.settings import MILLISECOND, SECOND
 from receiver.events import HIDDEN
 
@@ -57,7 +57,7 @@ UNBORN = 300 * MILLISECOND  # nor beyond this, if not even that is known
 # of a child that only metrics tell of: what counts it comes up to 30 ms later, in recordings 25 ms in all
 TOGETHER = 60 * MILLISECOND
 RIVAL = 1 * SECOND  # a busy process counts this late: such a pair is not believed, but may be the true one of another
-APART = 200 * MILLISECOND  # two matchings this close in cost fit about equally
+APART = 100 * MILLISECOND  # two matchings this close in cost fit about equally, if their process is not busy
 SOONEST, LATEST = max(BEFORE_START, RIVAL), max(AFTER_START, RIVAL)  # that any child begins before its call, and after
 
 
@@ -136,7 +136,6 @@ def fitting_calls(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[
     costs: dict[tuple[Child, TaskCall], int] = {}
     unknown = [c for c in calls if not c.child and c.before]
     free = sorted((c for c in calls if not (c.child or c.before)), key=attrgetter("start"))
-    margins: dict[Child, int] = {}
     for child in children:
         begin = bisect_left(free, child.start - LATEST, key=attrgetter("start"))
         until = bisect_right(free, child.start + SOONEST, key=attrgetter("start"))
@@ -144,13 +143,25 @@ def fitting_calls(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[
             price = cost(child, call)
             if price is not None:
                 costs[child, call] = price
-        margins[child] = APART if child.metered else AMBIGUOUS
     fitting: dict[Child, set[TaskCall]] = {}
-    for child, options in alternatives(costs, margins, ALONE, DOUBT).items():
+    for child, options in alternatives(costs, _margins(costs), ALONE, DOUBT).items():
         certain = {call for call in options if call is not None}
         believed = not child.metered or any(costs[child, call] <= TOGETHER for call in certain)
         fitting[child] = certain if believed and None not in options else set()
     return fitting
+
+
+def _margins(costs: Mapping[tuple[Child, TaskCall], int]) -> dict[Child, int]:
+    """How close in cost two matchings fit equally, for each child. What metrics count comes the later the busier the
+    process is, as far as the worst of those shows that may belong to one another."""
+    found: dict[Child, int] = {}
+    for part in components(costs):
+        nearest: dict[Child, int] = {}
+        for (child, _), price in part.items():
+            nearest[child] = min(price, nearest.get(child, price))
+        late = max((price for child, price in nearest.items() if child.metered), default=0)
+        found.update({child: APART + late if child.metered else AMBIGUOUS for child in nearest})
+    return found
 
 
 def cost(child: Child, call: TaskCall) -> int | None:

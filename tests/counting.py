@@ -76,9 +76,8 @@ def judge(run: Counted, spans: Iterable[Span]) -> Counter[str]:
     """How many children hang below their call (`right`), below their parent only (`loose`), nowhere (`alone`), or where
     they do not belong (`wrong`)."""
     by_id = {s.span_id: s for s in spans}
-    held = {
-        str(attribute(s, sc.SESSION_ID)): s for s in sorted(by_id.values(), key=lambda s: -s.start) if is_session(s)
-    }
+    latest_first = sorted(filter(is_session, by_id.values()), key=lambda s: -s.start)
+    held = {str(attribute(s, sc.SESSION_ID)): s for s in latest_first}
     return Counter(_judged(by_id.get(held[child].parent_span_id), *maker) for child, maker in run.makers.items())
 
 
@@ -89,7 +88,5 @@ def _judged(up: Span | None, session: str, start: int, end: int) -> str:
         return "wrong"
     if is_session(up):
         return "loose"
-    same = abs((up.end - up.start) - (ns(end) - ns(start))) <= ROUNDED and abs(up.start - ns(start)) <= ns(CLOSE) - ns(
-        0
-    )
-    return "right" if same else "wrong"
+    same_length = abs((up.end - up.start) - (end - start) * MILLISECOND) <= ROUNDED
+    return "right" if same_length and abs(up.start - ns(start)) <= CLOSE * MILLISECOND else "wrong"

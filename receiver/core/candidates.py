@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TypedDict
 
 from receiver.core import links, metered
+from receiver.core.counted import missing_calls
 from receiver.core.facts import Item, Session, Unnamed
 from receiver.core.forest import Forest
 from receiver.core.unnamed import is_placed
@@ -84,6 +85,14 @@ def counted_tasks(session: Session, counted: Iterable[Item]) -> list[links.TaskC
         for item, call in calls
         if not is_placed(item) or "duration" not in str(item.get("inferred")).split(",")
     ]
+
+
+def placed_tasks(forest: Forest, session: Session) -> list[links.TaskCall]:
+    """The task calls that only a metric counted, which does not tell their times."""
+    items = [c for c in session.calls.values() if c.get("tool") == links.TASK and is_placed(c)]
+    if session.counted or session.series:
+        items += missing_calls(session, forest.left_of(session.id), (links.TASK,))
+    return [call for call in counted_tasks(session, items) if call.before]
 
 
 def task_call(session: Session, call: Item) -> links.TaskCall:

@@ -94,3 +94,14 @@ def _add(run: Run, more: Run, later: int) -> None:
     names = {old: run.session(start + later, end + later) for old, (start, end) in more.sessions.items()}
     run.parents.update({names[child]: names[parent] for child, parent in more.parents.items()})
     run.calls += [Call(names[c.session], c.tool, c.start + later, c.end + later, c.failed) for c in more.calls]
+
+
+def test_what_is_counted_after_a_pause_is_missing_once():
+    """What was counted before the pause is not sent again as news, and is not taken for what came after it."""
+    run = Run()
+    root = run.session(0, 706_450)
+    run.calls += [Call(root, "bash", 600, 1_500), Call(root, "bash", 1_700, 3_000)]
+    run.calls.append(Call(root, "bash", 705_010, 705_060, failed=True))
+    spans = streamed(points(run, "cumulative"), stored=True)
+    assert violations(spans) == []
+    assert sum(s.name == "execute_tool bash" for s in spans) == len(run.calls)

@@ -54,7 +54,7 @@ def missing_calls(session: Session, left: dict[str, Left], only: Collection[str]
         held = tallies(session, left, tool)
         added = _added(session, left, tool)
         items = _missing(session, held, _known_calls(session, left, tool, added), len(found))
-        if others := added.difference(i.key for i in items):
+        if others := added.difference(_settled(session, left), (i.key for i in items)):
             items = _missing(session, held, _known_calls(session, left, tool, added - others), len(found))
         found.extend(i for i in items if i.key not in added)
     return found
@@ -73,6 +73,12 @@ def _added(session: Session, left: dict[str, Left], tool: str) -> set[str]:
     held = {c.key for c in session.calls.values() if c.get("tool") == tool}
     held |= {k.removeprefix("call:") for k, r in left.items() if k.startswith("call:") and r.label == tool}
     return {key for key in held if key.startswith("#")}
+
+
+def _settled(session: Session, left: dict[str, Left]) -> set[str]:
+    """The keys of the added calls that what has closed since counted: no later count is theirs."""
+    closed = {c.number for c in session.closed}
+    return {k.removeprefix("call:") for k, r in left.items() if k.startswith("call:#") and r.segment in closed}
 
 
 def _known_calls(session: Session, left: dict[str, Left], tool: str, without: Collection[str]) -> list[_Known]:

@@ -258,6 +258,8 @@ class Leaving:
         return min(segments, key=lambda s: (abs(s.start - time), s.number), default=None)
 
     def _inferred_child(self, session: Session, item: Item) -> str | None:
+        if is_placed(item):
+            return None  # its times would have to be its child's (core/metered.py)
         for child, calls in self.infer_makers(session).items():
             if [c.key for c in calls] == [item.key]:
                 return child.session

@@ -27,17 +27,19 @@ def match(costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE) ->
 
 
 def alternatives(
-    costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE, doubt: int = 0
+    costs: Mapping[tuple[A, B], int], margin: int | Mapping[A, int], alone: int = _ALONE, doubt: int = 0
 ) -> dict[A, set[B | None]]:
-    """For each left side what the matchings pair it with that are not dearer than the best by more than `margin` and
-    `doubt` percent of what its own pair costs there; None stands for nothing."""
+    """For each left side what the matchings pair it with that are not dearer than the best by more than `margin` (or
+    its own margin) and `doubt` percent of what its own pair costs there; None stands for nothing."""
     found: dict[A, set[B | None]] = {}
-    for part in _components(costs):
-        found.update(_alternatives(part, margin, alone, doubt))
+    for part in components(costs):
+        lefts = sorted({a for a, _ in part}, key=repr)
+        margins = {a: margin if isinstance(margin, int) else margin[a] for a in lefts}
+        found.update(_alternatives(part, lefts, margins, alone, doubt))
     return found
 
 
-def _components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], int]]:
+def components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], int]]:
     """The pairs in groups that share neither side: what is far away has no say in what is matched here."""
     by_left: dict[A, list[B]] = {}
     by_right: dict[B, list[A]] = {}
@@ -56,17 +58,18 @@ def _components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], 
             yield {(a, b): costs[a, b] for a, bs in sorted(group.items(), key=repr) for b in sorted(bs, key=repr)}
 
 
-def _alternatives(costs: Mapping[tuple[A, B], int], margin: int, alone: int, doubt: int) -> dict[A, set[B | None]]:
-    lefts = sorted({a for a, _ in costs}, key=repr)
+def _alternatives(
+    costs: Mapping[tuple[A, B], int], lefts: Sequence[A], margins: Mapping[A, int], alone: int, doubt: int
+) -> dict[A, set[B | None]]:
     rights = sorted({b for _, b in costs}, key=repr)
     if len(lefts) > _EXACT or len(rights) > _EXACT:
-        return _greedy(costs, lefts, margin, alone)
+        return _greedy(costs, lefts, max(margins.values()), alone)
     least, best = _solve(lefts, rights, costs, alone)
     found: dict[A, set[B | None]] = {a: {best.get(a)} for a in lefts}
-    if margin < 0:
-        return found
     for a in lefts:
-        most = least + margin + (costs[a, best[a]] * doubt // 100 if a in best else 0)
+        if margins[a] < 0:
+            continue
+        most = least + margins[a] + (costs[a, best[a]] * doubt // 100 if a in best else 0)
         while len(found[a]) <= len(rights):
             price, other = _solve(lefts, rights, costs, alone, (a, found[a]))
             if price > most:

@@ -7,7 +7,7 @@ with event time. `now=None` means that nothing more will come: everything leaves
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -21,6 +21,7 @@ from receiver.core.lost import Lost
 from receiver.core.segments import TreeView, ended_at
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import Source, Taking
+from receiver.core.waiting import Waiting, rests
 from receiver.events import COUNTED, INFERRED, Told
 
 
@@ -53,20 +54,32 @@ class Builder:
         outcome = Outcome()
         final = flush or now is None
         known = [s for s in sessions if forest.get(s) is not None]
-        lost = Lost(forest)
+        lost = Lost(forest, Waiting(self.settings, forest))
         if not final and self.settings.infer:  # who sleeps because of others must be asked before these close
             trees = [_Tree(self, forest, r, now, final, outcome, lost) for r in self._roots(forest, known)]
-            known.extend(sorted({other.id for tree in trees for other in tree.waits_for()}.difference(known)))
-        for root in self._roots(forest, known):
-            _Tree(self, forest, root, now, final, outcome, lost).meter()
-        decided: set[str] = set()
-        while roots := [r for r in self._roots(forest, known) if r.id not in decided]:
-            for root in roots:  # anew: who was undecided may have found its place in a tree that is undecided too
-                decided.add(root.id)
-                _Tree(self, forest, root, now, final, outcome, lost).decide()
+            known.extend(sorted(set[str]().union(*(tree.waits_for() for tree in trees)).difference(known)))
+        if self.settings.infer:
+            self._place(forest, known, lost, lambda root: _Tree(self, forest, root, now, final, outcome, lost))
         for root in self._roots(forest, known):
             _Tree(self, forest, root, now, final, outcome, lost).run()
         return outcome
+
+    def _place(self, forest: Forest, known: Iterable[str], lost: Lost, tree_of: Callable[[Session], _Tree]) -> None:
+        """Find the places of trees that nobody states: all by what was known before any of them is found, so that it
+        does not matter who is asked first."""
+        lost.changed([s for root in self._roots(forest, known) for s in tree_of(root).settle()])
+        asked: set[str] = set()
+        started: list[tuple[_Tree, Session, Item]] = []
+        while roots := [r for r in self._roots(forest, known) if r.id not in asked]:
+            asked.update(root.id for root in roots)  # anew: a place may be in a tree that had none itself
+            found = [(tree, place) for tree in map(tree_of, roots) if (place := tree.find_place()) is not None]
+            for tree, place in found:
+                if (call := tree.adopt(place)) is not None:
+                    started.append((tree, forest.open(place), call))
+            lost.placed([tree.root for tree, _ in found])
+        for tree, caller, call in started:
+            tree.name_call(caller, call)
+        lost.changed([caller for _, caller, _ in started])
 
     @staticmethod
     def _roots(forest: Forest, sessions: Iterable[str]) -> list[Session]:
@@ -117,51 +130,51 @@ class _Tree:
         self.quiet: dict[str, _Quiet] = {}
         self._waiting: dict[str, list[Session]] = {}
 
-    def waits_for(self) -> Iterable[Session]:
-        """The sessions of other trees that must be quiet before something in this one may close."""
-        if self._is_concerned():
-            unplaced = self.lost.unplaced(self.root.producer)
-            for session in self.members:
-                yield from unplaced.waits_for(session)
+    def waits_for(self) -> set[str]:
+        """The sessions that must be quiet before something in this tree may close."""
+        if not self._is_concerned():
+            return set()
+        unplaced = self.lost.unplaced(self.root.producer)
+        return set[str]().union(*(unplaced.waits_for(session) for session in self.members))
 
-    def meter(self) -> None:
-        """Give a session that only metrics tell of its times, and maybe the call that it shares them with."""
+    def settle(self) -> list[Session]:
+        """Give the sessions that only metrics tell of their times. Whom nothing says to be a child is a root."""
         self._find_quiet()
-        for session in self.members:
-            if session.id in self.closing and metered.settle(session, self.settings):
-                self.lost.changed(session)
-        if self._is_decided() or self.root.id not in self.closing or not self.root.get("metered"):
-            return
-        others = [s for _, s in sorted(self.forest.sessions.items()) if s.producer == self.root.producer]
-        found = metered.find_call(self.forest, self.root, others)
-        if found is None:
+        settled = [s for s in self.members if s.id in self.closing and metered.settle(s, self.settings)]
+        if self.root in settled and not (self._is_decided() or self.root.get("subagent")):
             learn(self.root.facts, "root", COUNTED, True)
-            return
-        parent, call = found
-        metered.settle(parent, self.settings)
-        if call is not None and call.key not in parent.calls:
-            self._add_call(parent, call)
-        self.forest.adopt(self.root.id, parent.id, INFERRED)
-        self.outcome.inferred["parent"] += 1
-        self.outcome.edges[TO_SESSION, DECIDED] += 1
-        self.forest.dirty.add(parent.id)
-        self.lost.changed(self.root, parent)
+        return settled
 
-    def decide(self) -> None:
-        """Hang the tree below the call that its times point at, if nobody states a root or a parent for so long."""
-        if self._is_decided() or not self.settings.infer:
-            return
+    def find_place(self) -> str | None:
+        """The session below which the tree hangs by its times, if nobody states a root or a parent for so long."""
+        if self._is_decided():
+            return None
         self._find_quiet()
         if self.root.id not in self.closing:
-            return
+            return None
         unplaced = self.lost.unplaced(self.root.producer)
-        if found := unplaced.parent(self.root):
-            self.outcome.inferred["parent"] += 1
-            self.outcome.edges[TO_SESSION, DECIDED] += 1
-            self.forest.adopt(self.root.id, found, INFERRED)
-            self.lost.placed(self.root)
-        elif unplaced.callers(self.root):
+        found = unplaced.parent(self.root)
+        if found is None and unplaced.callers(self.root):
             self.outcome.edges[TO_SESSION, AMBIGUOUS] += 1
+        return found
+
+    def adopt(self, parent: str) -> Item | None:
+        """Hang the tree there. Returns the call that started it, if that is known by its count alone."""
+        if any(s.id == parent for s in self.forest.below(self.root.id)):
+            return None  # which has just found its place in this tree
+        call = self.lost.unplaced(self.root.producer).counted_call(self.root) if self.root.get("metered") else None
+        self.outcome.inferred["parent"] += 1
+        self.outcome.edges[TO_SESSION, DECIDED] += 1
+        self.forest.adopt(self.root.id, parent, INFERRED)
+        return call
+
+    def name_call(self, caller: Session, call: Item) -> None:
+        """A call that was only counted started this tree."""
+        metered.settle(caller, self.settings)  # before the call that is added makes it look as if it had told
+        metered.name_child(call, self.root)
+        if call.key not in caller.calls:
+            self._add_call(caller, call)
+        self.forest.dirty.add(caller.id)
 
     def run(self) -> None:
         """Let leave what is due, close what is quiet, and say when to look again."""
@@ -194,10 +207,10 @@ class _Tree:
         for session in reversed(self.members):
             below = [self.quiet[c.id] for c in self.forest.children(session.id) if c.id in self.quiet]
             below = [q for q in below if q.open]
-            rests = _rests(session) or ended_at(session) is not None
+            done = rests(session) or ended_at(session) is not None
             self.quiet[session.id] = _Quiet(
-                until=max([self._own_deadline(session), *(q.until for q in below)]),
-                settled=rests and all(q.settled for q in below),
+                until=max([self.lost.waiting.own(session), *(q.until for q in below)]),
+                settled=done and all(q.settled for q in below),
                 open=has_open_content(session) or bool(below),
             )
         if self.settings.infer:
@@ -207,7 +220,7 @@ class _Tree:
             quiet = self.quiet[session.id]
             if session.parent in ended or (ended_at(session) is not None and quiet.settled):
                 ended.add(session.id)
-                quiet.until = min(quiet.until, self._last_told(session))
+                quiet.until = min(quiet.until, self.lost.waiting.last_told(session))
             if quiet.open and (self.final or (self.now is not None and self.now >= quiet.until)):
                 self.closing.add(session.id)
 
@@ -224,31 +237,13 @@ class _Tree:
             return
         own = {m.id for m in self.members}
         for session in reversed(self.members):
-            others = [other for other in unplaced.waits_for(session) if other.id not in own]
-            waits = [self._deadline_below(other) for other in others]
+            waits = [unplaced.waits_until(session, own)]
             waits += [self.quiet[c.id].until for c in self.forest.children(session.id) if c.id in self.quiet]
             self.quiet[session.id].until = max([self.quiet[session.id].until, *waits])
 
     def _is_concerned(self) -> bool:
         """Whether this tree may hang below another one, or another one below it."""
         return not self._is_decided() or any(lost.has_free_task(self.forest, m) for m in self.members)
-
-    def _deadline_below(self, session: Session) -> int:
-        return max(self._own_deadline(s) for s in self.forest.below(session.id))
-
-    def _last_told(self, session: Session) -> int:
-        """When the last news of a session or of anything below it has settled (ns of the receiver's clock)."""
-        return max(s.arrival + s.wait + self.settings.settle for s in self.forest.below(session.id))
-
-    def _own_deadline(self, session: Session) -> int:
-        idle = _rests(session) and not self._is_called(session)
-        limit = self.settings.idle_timeout if idle else self.settings.inactivity_timeout
-        return session.arrival + session.wait + self.settings.settle + limit
-
-    def _is_called(self, session: Session) -> bool:
-        """Whether nothing but a call that is still running tells of a session."""
-        parent = self.forest.get(session.parent) if session.parent and not session.stretches else None
-        return parent is not None and any(c.get("child") == session.id and not c.end for c in parent.calls.values())
 
     # which reports are the same call
 
@@ -279,9 +274,8 @@ class _Tree:
         if self.settings.infer:
             metered.settle(session, self.settings)  # before the calls that are added make it look as if it had told
             for item in counted.missing_calls(session, self.forest.left_of(session.id), only):
-                if item.key in session.calls or self.forest.has_left(session.id, f"call:{item.key}"):
-                    continue
-                self._add_call(session, item)
+                if only is None or not unnamed.is_placed(item):  # nobody knows yet whether it started someone
+                    self._add_call(session, item)
         if only is None:
             for key in session.counted:
                 self.forest.leave(session.id, f"counted:{key}", Left(start=0, end=0))
@@ -351,11 +345,6 @@ class _Tree:
             if self.now is not None and soonest <= self.now:
                 soonest = self.now + max(self.settings.settle, SECOND)
             self.outcome.deadlines[session.id] = soonest
-
-
-def _rests(session: Session) -> bool:
-    """Whether a session said that it is idle, or told nothing of what it does."""
-    return session.stretches[-1].rests if session.stretches else not (session.series or session.counted)
 
 
 def has_open_content(session: Session) -> bool:

@@ -5,10 +5,12 @@ that may be somebody's child. A view of facts; nothing is matched here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypedDict
 
-from receiver.core import links
+from receiver.core import links, metered
+from receiver.core.counted import missing_calls
 from receiver.core.facts import Item, Session, Unnamed
 from receiver.core.forest import Forest
 from receiver.core.unnamed import is_placed
@@ -74,8 +76,23 @@ def task_reports(session: Session) -> list[links.TaskCall]:
 
 
 def counted_tasks(session: Session, counted: Iterable[Item]) -> list[links.TaskCall]:
-    """The task calls that only a metric counted, where it tells their times."""
-    return [task_call(session, item) for item in counted if not is_placed(item)]
+    """The task calls that only a metric counted, as far as it tells when, or how long they took."""
+    calls = ((item, task_call(session, item)) for item in counted)
+    return [
+        call
+        if not is_placed(item)
+        else replace(call, duration=item.end - item.start, after=item.get("after"), before=item.get("before"))
+        for item, call in calls
+        if not is_placed(item) or "duration" not in str(item.get("inferred")).split(",")
+    ]
+
+
+def placed_tasks(forest: Forest, session: Session) -> list[links.TaskCall]:
+    """The task calls that only a metric counted, which does not tell their times."""
+    items = [c for c in session.calls.values() if c.get("tool") == links.TASK and is_placed(c)]
+    if session.counted or session.series:
+        items += missing_calls(session, forest.left_of(session.id), (links.TASK,))
+    return [call for call in counted_tasks(session, items) if call.before]
 
 
 def task_call(session: Session, call: Item) -> links.TaskCall:
@@ -102,6 +119,9 @@ def _task_call(session: Session, key: str, told: Item | Unnamed, start: int, end
 
 def turns(forest: Forest, session: Session) -> list[links.Child]:
     """What a session tells of itself as a child: one turn for each time that it was taken up."""
+    if metered.may_be_child(session):
+        times = metered.lived(session)
+        return [replace(_child(session, *times, 0), metered=True)] if times is not None else []
     if not session.stretches:
         return []
     start, end = session.stretches[0].start, session.stretches[-1].end

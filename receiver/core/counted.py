@@ -43,30 +43,60 @@ class _Held:
 
 
 def missing_calls(session: Session, left: dict[str, Left], only: Collection[str] | None = None) -> list[Item]:
-    """The counted calls that neither a span nor an event tells of, as complete items (not yet in the session)."""
+    """The counted calls that neither a span nor an event tells of, as complete items (not yet in the session). Those
+    that were added before are the same whenever they are looked for: they are no known calls, unless more was told
+    since, so that they come out otherwise."""
     if holds_copies(session):
         return []
     tools = {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values() if s.tool}
     found: list[Item] = []
     for tool in sorted(tools if only is None else tools & set(only)):
-        for held in _matched(tallies(session, left, tool), _known_calls(session, left, tool)):
-            if not held.tally.settled:
-                found.extend(_derive(session, held, MOST_MISSING - len(found)))
+        held = tallies(session, left, tool)
+        added = _added(session, left, tool)
+        items = _missing(session, held, _known_calls(session, left, tool, added), len(found))
+        if others := added.difference(_settled(session, left), (i.key for i in items)):
+            items = _missing(session, held, _known_calls(session, left, tool, added - others), len(found))
+        found.extend(i for i in items if i.key not in added)
     return found
 
 
-def _known_calls(session: Session, left: dict[str, Left], tool: str) -> list[_Known]:
+def _missing(session: Session, counted: list[Tally], known: list[_Known], before: int) -> list[Item]:
+    found: list[Item] = []
+    for held in _matched(counted, known):
+        if not held.tally.settled:
+            found.extend(_derive(session, held, MOST_MISSING - before - len(found)))
+    return found
+
+
+def _added(session: Session, left: dict[str, Left], tool: str) -> set[str]:
+    """The keys of the calls that were added before."""
+    held = {c.key for c in session.calls.values() if c.get("tool") == tool}
+    held |= {k.removeprefix("call:") for k, r in left.items() if k.startswith("call:") and r.label == tool}
+    return {key for key in held if key.startswith("#")}
+
+
+def _settled(session: Session, left: dict[str, Left]) -> set[str]:
+    """The keys of the added calls that what has closed since counted: no later count is theirs."""
+    closed = {c.number for c in session.closed}
+    return {k.removeprefix("call:") for k, r in left.items() if k.startswith("call:#") and r.segment in closed}
+
+
+def _known_calls(session: Session, left: dict[str, Left], tool: str, without: Collection[str]) -> list[_Known]:
     calls = [
         _Known(c.start, c.end or UNKNOWN_END, c.get("status") == "error")
         for c in session.calls.values()
-        if c.start and c.get("tool") == tool
+        if c.start and c.get("tool") == tool and c.key not in without
     ]
     calls += [
         _Known(u.start, u.end, u.facts.get("status", (0, ""))[1] == "error")
         for u in session.unnamed.values()
         if u.tool == tool
     ]
-    calls += [_Known(r.start, r.end, r.failed) for k, r in left.items() if k.startswith("call:") and r.label == tool]
+    calls += [
+        _Known(r.start, r.end, r.failed)
+        for k, r in left.items()
+        if k.startswith("call:") and r.label == tool and k.removeprefix("call:") not in without
+    ]
     return sorted(calls, key=lambda c: (c.end, c.start))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from receiver import semconv as sc
 from receiver.core import links
 from receiver.core.candidates import task_calls
-from receiver.core.facts import Session
+from receiver.core.facts import Session, learn
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.leaving import AMBIGUOUS, DECIDED, TO_CALL, Leaving
 from receiver.core.parts import Segment
@@ -63,7 +63,7 @@ class Hanging:
         of_call = self._view.seat_of_call(parent, made.call.key, made.call.start)
         if (of_call.trace, of_call.number) != (above.trace, above.number):
             return Hung(below_session, made.inferred, [self._link_to(parent, made.call, sc.LINK_TASK)])
-        self._await(parent, made.call, of_call)
+        self._await(parent, made.call, of_call, session)
         return Hung(item_span_id("call", parent.id, made.call.key), made.inferred, [])
 
     def _made_by(self, session: Session, segment: Segment, parent: Session) -> _Made:
@@ -87,10 +87,12 @@ class Hanging:
             self._leaving.outcome.edges[TO_CALL, AMBIGUOUS] += 1
         return _Made(call, [c for c in calls if c.key in candidates], inferred)
 
-    def _await(self, parent: Session, call: links.TaskCall, seat: Seat) -> None:
-        """A span leaves that names the span of a task call: that one must leave too, in this place."""
+    def _await(self, parent: Session, call: links.TaskCall, seat: Seat, child: Session) -> None:
+        """A child's span leaves that names the span of a task call: that one must leave too, in this place, and name
+        the child, however long after it."""
         if (held := parent.calls.get(call.key)) is not None:
             held.awaited = True
+            learn(held.facts, "child", INFERRED, child.id)
             held.segment = seat.number
             self._forest.dirty.add(parent.id)
 
@@ -99,7 +101,7 @@ class Hanging:
         made = self._made_by(session, segment, parent)
         if made.call is not None:
             seat = self._view.seat_of_call(parent, made.call.key, made.call.start)
-            self._await(parent, made.call, seat)
+            self._await(parent, made.call, seat, session)
             link = self._link_to(parent, made.call, sc.LINK_TASK)
             self._leaving.pin(self._view.line(seat), max(seat.start, made.call.start))
             return Hung(b"", made.inferred, [link])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from receiver import semconv as sc
 from receiver.core import cuts, links
-from receiver.core.candidates import agent_at, task_calls, turns
+from receiver.core.candidates import agent_at, placed_tasks, task_calls, turns
 from receiver.core.facts import Closed, Item, Left, Pin, Session, Stretch, learn, merge_stretch
 from receiver.core.forest import Forest
 from receiver.core.history import is_history, remember
@@ -239,8 +239,9 @@ class Leaving:
         if not child_id and item.get("tool") in links.MAYBE_TASKS and self.settings.infer:
             child_id = self._inferred_child(session, item)
             if child_id:
-                place.inferred.append("parent")
                 learn(item.facts, "child", INFERRED, child_id)
+        if child_id and item.facts["child"][0] >= INFERRED and "parent" not in str(item.get("inferred")).split(","):
+            place.inferred.append("parent")
         child = self.forest.get(child_id) if child_id else None
         if not child_id or child is None or child.parent != session.id:
             return []
@@ -257,6 +258,8 @@ class Leaving:
         return min(segments, key=lambda s: (abs(s.start - time), s.number), default=None)
 
     def _inferred_child(self, session: Session, item: Item) -> str | None:
+        if is_placed(item):
+            return None  # its times would have to be its child's (core/metered.py)
         for child, calls in self.infer_makers(session).items():
             if [c.key for c in calls] == [item.key]:
                 return child.session
@@ -276,6 +279,8 @@ class Leaving:
         for child in self.forest.children(session.id):
             if child.id not in named and child.id != self.view.root.id:
                 lost.extend(turns(self.forest, child))
+        if any(child.metered for child in lost):
+            calls += placed_tasks(self.forest, session)  # which are no answer here, but may be the right one
         return links.infer_makers(lost, calls) if lost else {}
 
     def _count(self, top: Session, span: Span) -> None:

@@ -28,11 +28,11 @@ How often this finds the call, and how often it is wrong, is counted on randomiz
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
-from receiver.core.assignment import alternatives
+from receiver.core.assignment import alternatives, components
 from receiver.core.settings import MILLISECOND, SECOND
 from receiver.events import HIDDEN
 
@@ -54,13 +54,20 @@ DOUBT = 50  # per cent: the worse a pair fits, the busier the machine, and the m
 ALONE = 1 * SECOND  # beyond this no pair is believed
 UNTOLD = 1 * SECOND  # nor beyond this, if nothing but the time of its creation says that a session is a child
 UNBORN = 300 * MILLISECOND  # nor beyond this, if not even that is known
+# of a child that only metrics tell of: what counts it comes up to 30 ms later, in recordings 25 ms in all
+TOGETHER = 60 * MILLISECOND
+RIVAL = 1 * SECOND  # a busy process counts this late: such a pair is not believed, but may be the true one of another
+APART = 100 * MILLISECOND  # two matchings this close in cost fit about equally, if their process is not busy
+SOONEST, LATEST = max(BEFORE_START, RIVAL), max(AFTER_START, RIVAL)  # that any child begins before its call, and after
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCall:
     """A task call as far as links care (ns). `child` is the session that it names, or ''; `agent`, `label` (a digest of
     what its child is called too), `project` and `context` (the trace that its record was written in) are '' where
-    they are not told. `guessed` says that its child was inferred before, `hidden` that it may have been any tool's."""
+    they are not told. `guessed` says that its child was inferred before, `hidden` that it may have been any tool's. The
+    times of a call that was only counted may be unknown: then it took `duration`, and ended between `after` and
+    `before` (0 where its times are known)."""
 
     key: str
     start: int
@@ -74,13 +81,16 @@ class TaskCall:
     project: str = ""
     context: str = ""
     hidden: bool = False
+    duration: int = 0
+    after: int = 0
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
     """A session that may be a child, or one turn of it where it was taken up again, as far as links care: its first and
-    last activity (ns), when it was created (ns, 0 if that is not known), its parent if that is known, and whether
-    anything says that it is a child (`told`)."""
+    last activity (ns), when it was created (ns, 0 if that is not known), its parent if that is known, whether anything
+    says that it is a child (`told`), and whether nothing but metrics tells of it (`metered`)."""
 
     session: str
     start: int
@@ -92,6 +102,7 @@ class Child:
     label: str = ""
     project: str = ""
     contexts: frozenset[str] = frozenset()
+    metered: bool = False
 
 
 def maker(child: Child, calls: Iterable[TaskCall]) -> TaskCall | None:
@@ -105,44 +116,62 @@ def infer_makers(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[C
     it, several where they don't. Children that perhaps none of these calls started are left out."""
     return {
         child: sorted(fitting, key=lambda c: (c.start, c.key))
-        for child, fitting in _fitting(children, calls).items()
+        for child, fitting in fitting_calls(children, calls).items()
         if fitting
     }
 
 
-def infer_parents(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[str, str]:
+def infer_parents(fitting_to: Mapping[Child, Collection[TaskCall]]) -> dict[str, str]:
     """For children whose parent nobody states: child -> the session whose call started it, where the times decide it,
     be it by several calls of that session. All that is told of a session must agree."""
     found: dict[str, set[str]] = {}
-    for child, fitting in _fitting(children, calls).items():
+    for child, fitting in fitting_to.items():
         found.setdefault(child.session, set()).update({call.session for call in fitting} or {""})
     return {child: parents.pop() for child, parents in found.items() if len(parents) == 1 and parents != {""}}
 
 
-def _fitting(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[Child, set[TaskCall]]:
+def fitting_calls(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[Child, set[TaskCall]]:
     """The calls that each child may belong to, by matchings that are about as good as the best; none where one of them
     leaves it alone."""
     costs: dict[tuple[Child, TaskCall], int] = {}
-    free = sorted((c for c in calls if not c.child), key=attrgetter("start"))
+    unknown = [c for c in calls if not c.child and c.before]
+    free = sorted((c for c in calls if not (c.child or c.before)), key=attrgetter("start"))
     for child in children:
-        begin = bisect_left(free, child.start - AFTER_START, key=attrgetter("start"))
-        until = bisect_right(free, child.start + BEFORE_START, key=attrgetter("start"))
-        for call in free[begin:until]:
+        begin = bisect_left(free, child.start - LATEST, key=attrgetter("start"))
+        until = bisect_right(free, child.start + SOONEST, key=attrgetter("start"))
+        for call in (*free[begin:until], *(unknown if child.metered else ())):
             price = cost(child, call)
             if price is not None:
                 costs[child, call] = price
     fitting: dict[Child, set[TaskCall]] = {}
-    for child, options in alternatives(costs, AMBIGUOUS, ALONE, DOUBT).items():
-        fitting[child] = set() if None in options else {call for call in options if call is not None}
+    for child, options in alternatives(costs, _margins(costs), ALONE, DOUBT).items():
+        certain = {call for call in options if call is not None}
+        believed = not child.metered or any(costs[child, call] <= TOGETHER for call in certain)
+        fitting[child] = certain if believed and None not in options else set()
     return fitting
+
+
+def _margins(costs: Mapping[tuple[Child, TaskCall], int]) -> dict[Child, int]:
+    """How close in cost two matchings fit equally, for each child. What metrics count comes the later the busier the
+    process is, as far as the worst of those shows that may belong to one another."""
+    found: dict[Child, int] = {}
+    for part in components(costs):
+        nearest: dict[Child, int] = {}
+        for (child, _), price in part.items():
+            nearest[child] = min(price, nearest.get(child, price))
+        late = max((price for child, price in nearest.items() if child.metered), default=0)
+        found.update({child: APART + late if child.metered else AMBIGUOUS for child in nearest})
+    return found
 
 
 def cost(child: Child, call: TaskCall) -> int | None:
     """How far apart (ns) a child and the call that may have started it are; None if it cannot have."""
     if _excluded(child, call):
         return None
+    if child.metered:
+        return _metered_cost(child, call)
     begins = call.start - BEFORE_START <= child.start <= call.start + AFTER_START
-    if not begins or (call.end and child.start > call.end + AT_END):
+    if not begins or call.before or (call.end and child.start > call.end + AT_END):
         return None
     by_start = max(0, abs(child.start - call.start) - NOISE)
     if not call.end:
@@ -157,6 +186,20 @@ def cost(child: Child, call: TaskCall) -> int | None:
     by_both = by_start + abs(call.end - child.end)
     limit = ALONE if child.told else UNTOLD if child.created else UNBORN
     return by_both if by_both <= limit else None
+
+
+def _metered_cost(child: Child, call: TaskCall) -> int | None:
+    """By both ends, where the call's are known; otherwise by how long they took, if the child ended while the call was
+    counted."""
+    if call.before:
+        if not call.after - RIVAL <= child.end <= call.before + RIVAL:
+            return None
+        apart = abs(call.duration - (child.end - child.start))
+    elif call.end:
+        apart = max(abs(call.start - child.start), abs(call.end - child.end))
+    else:
+        return None
+    return apart if apart <= RIVAL else None
 
 
 def _is_close(child: Child, call: TaskCall) -> bool:

@@ -12,6 +12,7 @@ from receiver.core.links import (
     UNTOLD,
     Child,
     TaskCall,
+    fitting_calls,
     infer_makers,
     infer_parents,
     maker,
@@ -188,14 +189,14 @@ class TestHidden:
 class TestParents:
     def test_several_calls_of_one_session_decide_the_parent(self):
         calls = [call("t1", 0, 1000, session="ses_a"), call("t2", 3, 1001, session="ses_a")]
-        assert infer_parents([child("ses_b", 5, 990)], calls) == {"ses_b": "ses_a"}
+        assert infer_parents(fitting_calls([child("ses_b", 5, 990)], calls)) == {"ses_b": "ses_a"}
 
     def test_calls_of_two_sessions_do_not(self):
         calls = [call("t1", 0, 1000, session="ses_a"), call("t2", 3, 1001, session="ses_c")]
-        assert infer_parents([child("ses_b", 5, 990)], calls) == {}
+        assert infer_parents(fitting_calls([child("ses_b", 5, 990)], calls)) == {}
 
     def test_all_turns_of_a_child_must_agree(self):
         calls = [call("t1", 0, 1000, session="ses_a"), call("t2", 9_000, 9_500, session="ses_c")]
         turns = [child("ses_b", 5, 990), child("ses_b", 9_005, 9_490)]
-        assert infer_parents(turns, calls) == {}
-        assert infer_parents(turns[:1], calls) == {"ses_b": "ses_a"}
+        assert infer_parents(fitting_calls(turns, calls)) == {}
+        assert infer_parents(fitting_calls(turns[:1], calls)) == {"ses_b": "ses_a"}

@@ -18,14 +18,13 @@ from receiver.codec.validate import Validated
 from receiver.errors import RefusedError
 from receiver.model import Request, Signal
 from receiver.otlp.status import expected, reason
+from receiver.seldom import Seldom
 
 Accept: TypeAlias = Callable[[Request], Awaitable[None]]
 # observe(event, signal, transport, count): event is accepted, refused (by the rules) or failed (within).
 Observe: TypeAlias = Callable[[str, str, str, int], None]
 # on_refused(transport, reason): a request was refused before its records were known.
 OnRefused: TypeAlias = Callable[[str, str], None]
-
-_QUIET = 60.0  # s between two warnings of one kind: a client that is set up wrongly repeats itself with every batch
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +52,7 @@ class Admission:
         self._accept = accept
         self._observe = observe or ignore
         self._on_refused = on_refused or ignore_refused
-        self._clock = clock
-        self._warned: dict[type[BaseException], float] = {}
+        self._seldom = Seldom(clock)  # a client that is set up wrongly repeats itself with every batch
 
     async def take(self, signal: Signal, validated: Validated) -> Message:
         """Returns the Export response when the records are committed; raises what `accept` raises.
@@ -86,14 +84,5 @@ class Admission:
         verdict = "refused" if isinstance(error, RefusedError) else "turned away"
         if isinstance(error, RefusedError):  # `accept` raises none of these: nobody has counted the records
             self.refuse_unread(reason(self._transport, error))
-        level = logging.WARNING if self._is_news(error) else logging.DEBUG
+        level = logging.DEBUG if self._seldom.unsaid(type(error)) is None else logging.WARNING
         _log.log(level, "%s from %s %s: %s", what, peer, verdict, error)
-
-    def _is_news(self, error: BaseException) -> bool:
-        """Whether nothing of the kind was said for a while: no client can flood the log."""
-        now = self._clock()
-        last = self._warned.get(type(error))
-        if last is not None and now - last < _QUIET:
-            return False
-        self._warned[type(error)] = now
-        return True

@@ -1,5 +1,6 @@
 """The program's own log: structlog, to standard error, for people (console) or machines (json). Standard output is
-for trees. A log that cannot be written is lost: nobody's telemetry may be lost for it.
+for trees. A log that cannot be written is lost: nobody's telemetry may be lost for it. A traceback shows no values:
+they may be requests, or tokens.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sys
 from typing import Any, Literal, TextIO, cast
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
@@ -40,10 +43,11 @@ def set_up_logs(level: str, encoding: Literal["console", "json"]) -> None:
     ]
     renderer: Any
     if encoding == "json":
-        shared.append(structlog.processors.dict_tracebacks)
+        shared.append(ExceptionRenderer(ExceptionDictTransformer(show_locals=False)))
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
     least = _LEVELS.get(level, logging.INFO)
     structlog.configure(
         processors=[*shared, renderer],

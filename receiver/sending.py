@@ -215,14 +215,13 @@ class Sender:
 
     async def _export(self, chunk: Chunk) -> None:
         """Return when the chunk was taken. Raises what the exporter raised when no attempt is left."""
-        started, failures = self._clock(), 0
-        for interval in self._retry.intervals(self._random):
+        started = self._clock()
+        for failures, interval in enumerate(self._retry.intervals(self._random)):
             failure = await self._attempt(chunk)
             if failure is None:
                 if failures:
                     self._log.info("export works again", after_seconds=round(self._clock() - started, 1))
                 return
-            failures += 1
             if not self._retry.enabled:
                 raise failure
             delay = max(interval, failure.retry_after or 0.0)

@@ -398,7 +398,7 @@ async def test_it_is_not_well_while_nothing_can_be_built(start):
     with capture_logs() as logs:
         await running.send(a_request("ses_a"))
         async with asyncio.timeout(10):
-            while not running.pipeline._stuck:
+            while not running.pipeline._stuck:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         for _ in range(5):
             assert await running.pipeline._own(running.pipeline._step_safely) is not None

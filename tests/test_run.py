@@ -173,7 +173,9 @@ def _set_aside(receiver):
     said = [json.loads(line) for line in receiver.log.splitlines() if line.startswith("{")]
     where = next(one["endpoint"] for one in said if one.get("protocol") == "metrics")
     with urllib.request.urlopen(f"http://{where}/metrics") as answer:
-        found = re.search(r"^opencode_trace_receiver_items_set_aside\{.*\} (\d+)$", answer.read().decode(), re.MULTILINE)
+        found = re.search(
+            r"^opencode_trace_receiver_items_set_aside\{.*\} (\d+)$", answer.read().decode(), re.MULTILINE
+        )
     return int(found[1])
 
 

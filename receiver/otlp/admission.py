@@ -84,5 +84,5 @@ class Admission:
         verdict = "refused" if isinstance(error, RefusedError) else "turned away"
         if isinstance(error, RefusedError):  # `accept` raises none of these: nobody has counted the records
             self.refuse_unread(reason(self._transport, error))
-        level = logging.DEBUG if self._seldom.unsaid(type(error)) is None else logging.WARNING
+        level = logging.DEBUG if self._seldom.unsaid(type(error).__name__) is None else logging.WARNING
         _log.log(level, "%s from %s %s: %s", what, peer, verdict, error)

@@ -20,7 +20,7 @@ from receiver.seldom import Seldom
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4
 
-_SPEAKS_TLS = "speaks TLS to %s, which has none: its endpoint must begin with http://, or this one needs `tls`"
+_SPEAKS_TLS = "speaks TLS to %s, which has none: its endpoint must begin with http://, or this one needs tls"
 _SPEAKS_NO_TLS = "speaks no TLS to %s, which wants it: its endpoint must begin with https://"
 
 _log = logging.getLogger(__name__)

@@ -62,10 +62,9 @@ def prose() -> list[tuple[str, int, str]]:
     found = []
     for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = re.sub(r"```.*?```", lambda block: "\n" * block[0].count("\n"), page.read_text("utf-8"), flags=re.DOTALL)
-        if "generated" in text.partition("\n\n")[2][:300]:
-            continue
-        lines = enumerate(text.splitlines(), 1)
-        found += [(page.name, number, line) for number, line in lines if not line.startswith(("|", "#"))]
+        if page.name != "configuration.md":  # which is generated
+            lines = enumerate(text.splitlines(), 1)
+            found += [(page.name, number, line) for number, line in lines if not line.startswith(("|", "#", "!["))]
     return found
 
 

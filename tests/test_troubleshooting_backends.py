@@ -5,9 +5,12 @@ operator then sees is what the page says.
 from __future__ import annotations
 
 import re
+import socketserver
 import ssl
+import threading
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import grpc
 import pytest
@@ -16,6 +19,8 @@ import trustme
 from receiver.codec.export_service import export_response
 from tests.processes import Backend, Receiver, until
 from tests.troubled import CAPTURE, address, command, lines, metrics, sending_to, told, website
+
+GO = "Client sent an HTTP request to an HTTPS server"  # net/http's words, as the Collector 0.155 says them
 
 
 @pytest.fixture
@@ -66,6 +71,11 @@ def test_a_wrong_address_of_the_backend_is_told_by_its_reason(receiver, backend)
             "otlp_http__tls": (f"https://127.0.0.1:{plain}", "WRONG_VERSION_NUMBER", "write http://"),
             "otlp_grpc__plain": (f"http://127.0.0.1:{secure}", "Connection reset by peer", "write https://"),
             "otlp_http__plain": (f"http://127.0.0.1:{secure}", "Connection reset by peer", "write https://"),
+            "otlp_grpc__go": (
+                f"http://127.0.0.1:{stack.enter_context(closing_port())}",
+                "Socket closed",
+                "write https://",
+            ),
             "otlp_grpc__ca": (f"https://127.0.0.1:{secure}", "CERTIFICATE_VERIFY_FAILED", "set tls::ca_file"),
             "otlp_http__ca": (f"https://127.0.0.1:{secure}", "CERTIFICATE_VERIFY_FAILED", "set tls::ca_file"),
             "otlp_grpc__alpn": (f"https://127.0.0.1:{secure}", "missing selected ALPN", "use otlp_http"),
@@ -86,6 +96,24 @@ def test_a_wrong_address_of_the_backend_is_told_by_its_reason(receiver, backend)
         until(lambda: len(reasons(receiver, "otlp_grpc/two")) > 3, "more attempts")
         assert all("Failed parsing HTTP/2" in why for why in reasons(receiver, "otlp_grpc/two")[1:])
         told("before that")
+
+
+@contextmanager
+def closing_port() -> Iterator[int]:
+    """A server that closes what it does not understand, as grpc-go does with clear text where it wants TLS."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def reasons(receiver: Receiver, exporter: str) -> list[str]:
@@ -117,6 +145,7 @@ def test_what_a_backend_refuses_for_good_is_told_by_its_words_once(receiver, bac
             "otlp_http__rights": (website(403), "HTTP 403", "look at headers::authorization"),
             "otlp_http__path": (website(404), "HTTP 404", "look at the path of the endpoint"),
             "otlp_http__data": (website(400, body=b"too old"), "HTTP 400", "too old"),
+            "otlp_http__tls": (website(400, body=GO.encode()), GO, "write https://"),
             "otlp_http__moved": (website(302, {"Location": "https://x.example"}), "redirected to", "https://x.example"),
             "otlp_http__page": (
                 website(200, page, b"<html>Jaeger UI</html>"),

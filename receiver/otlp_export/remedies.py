@@ -11,6 +11,7 @@ _REMEDIES = (
     ("CERTIFICATE_VERIFY_FAILED", "set tls::ca_file to the authority that the backend's certificate is of"),
     ("HTTP request to an HTTPS server", "write https://"),
     ("Connection reset by peer", "if TLS is spoken there, write https://"),
+    ("Socket closed", "if TLS is spoken there, write https://"),
     ("UNAUTHENTICATED", "look at headers::authorization"),
     ("PERMISSION_DENIED", "look at headers::authorization"),
     ("HTTP 401", "look at headers::authorization"),

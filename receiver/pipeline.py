@@ -63,6 +63,7 @@ ATTEMPTS = 3  # then a request is set aside, and a session is left alone for a w
 _SET_BACK = 60 * SECOND
 _PAUSE_AFTER_FAILURE = 1.0  # s
 _PAUSE_WHILE_FULL = 0.5  # s
+_HOUR = 3600.0  # s; a producer of something else may be there for good
 _STOP_GRACE = 5.0  # s
 _STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
 
@@ -101,6 +102,7 @@ class Pipeline:
         self._purged = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._seldom = Seldom()
+        self._strangers = Seldom(pause=_HOUR)
         self._stuck = ""  # why the last step could not be committed
         self._refusing = False
         self._stopping = False
@@ -322,6 +324,9 @@ class Pipeline:
         with unharmed():
             for evidence in seen:
                 self._observer.read(evidence)
+                unknown = evidence.unknown
+                if unknown is not None and not evidence.used and self._strangers.unsaid(unknown) is not None:
+                    _log.info("no dialect knows these records", signal=evidence.signal, scope=ascii(unknown))
             if step.outgoing:
                 self._observer.queued(step.outgoing)
 

@@ -166,11 +166,14 @@ def test_a_wrong_token_is_seen_on_both_sides(receiver, given, phrase):
 
 def test_records_that_no_dialect_knows_are_counted_and_no_more(receiver):
     receiver.start()
-    receiver.send(logs_request(relay_record("hello", 0.0), scope="com.example.other"))
+    for _ in range(3):
+        receiver.send(logs_request(relay_record("hello", 0.0), scope="com.example.other"))
     counted = 'opencode_trace_receiver_records_discarded{reason="unknown_record"'
     until(lambda: counted in metrics(receiver), "the count")
     assert "no session is open" in command(receiver, "sessions")
-    told(counted, "no session is open")
+    until(lambda: "no dialect knows these records" in receiver.log, "a line in the log")
+    assert receiver.log.count("com.example.other") == 1
+    told(counted, "no session is open", "no dialect knows these records")
 
 
 @pytest.mark.parametrize("off", [-400, 400])

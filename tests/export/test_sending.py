@@ -391,7 +391,7 @@ async def test_an_exporter_that_cannot_start_is_told_at_start():
 
 async def test_a_long_outage_loses_nothing_and_keeps_the_order(run):
     rows = [bytes([65 + number]) for number in range(20)]
-    outage = itertools.chain.from_iterable(([unavailable()] * 3, [None]) for _ in range(10))
+    outage = itertools.chain.from_iterable([*[unavailable()] * 3, None] for _ in range(10))
     queue, backend = MemoryQueue(*rows), Backend(*outage)
 
     await run(queue, backend, max_items=2)

@@ -30,6 +30,7 @@ PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     options = _parser().parse_args(arguments)
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its library would say every failed handshake in words of its own
     try:
         code = int(options.command(options))
         sys.stdout.flush()  # here, where a reader that has gone is no error
@@ -319,8 +320,12 @@ def _replay(options: argparse.Namespace) -> int:
         result = asyncio.run(
             replay(read_recordings(options.paths), options.endpoint, options.rate, sent, protocol=options.protocol)
         )
+    sources: dict[str, list[str]] = {}
     for refusal in result.refused:
-        print(f"opencode-trace-receiver: {refusal.source}: refused ({refusal.reason})", file=sys.stderr)
+        sources.setdefault(refusal.reason, []).append(refusal.source)
+    for reason, (first, *others) in sources.items():
+        more = f" and {len(others)} more" if others else ""
+        print(f"opencode-trace-receiver: {first}{more}: refused ({reason})", file=sys.stderr)
     print(f"{result.sent} requests sent, {len(result.refused)} refused")
     return BAD if result.refused else WELL
 

@@ -151,4 +151,5 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _unwritable(error: sqlite3.Error) -> UnavailableError:
-    return UnavailableError(f"the store cannot be written ({error})")
+    remedy = "; make room on the disk of extensions::file_storage" if "is full" in str(error) else ""
+    return UnavailableError(f"the store cannot be written ({error}){remedy}")

@@ -23,20 +23,22 @@ Record: TypeAlias = LogRecord | MetricPoint | SpanRecord
 Readers: TypeAlias = Sequence[tuple[Dialect, Callable[..., Sequence[Told] | None]]]
 
 # what tells one producer's process from another's, of what the plugins send
+_SCOPE = 100  # characters of a name that goes to the log
 PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "process.pid", "opencode.directory")
 
 
 @dataclass(slots=True)
 class Evidence:
     """What one request told. `used` and `discarded` add up to its records; `events` counts `told` by dialect and class.
-    `untouched` are the spans that no dialect knows or that only tell whom others belong to, `known` the others, both as
-    they came."""
+    `unknown` is the scope of a log record or metric point that no dialect knows. `untouched` are the spans that no
+    dialect knows or that only tell whom others belong to, `known` the others, both as they came."""
 
     signal: Signal = "logs"
     told: list[tuple[Source, Told]] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
     events: Counter[tuple[str, type]] = field(default_factory=Counter)
+    unknown: str | None = None
     untouched: list[tuple[Envelope, bytes]] = field(default_factory=list)
     known: list[tuple[Envelope, bytes]] = field(default_factory=list)
 
@@ -110,6 +112,8 @@ class Reading:
                 self._count(evidence, dialect, told, record, arrival)
                 return True
         evidence.discarded["unknown_record"] += 1
+        if evidence.signal != "traces":  # whose unknown ones go on as they came
+            evidence.unknown = record.scope.name[:_SCOPE]
         return False
 
     def _count(self, evidence: Evidence, dialect: Dialect, told: Sequence[Told], record: Record, arrival: int) -> None:

@@ -32,6 +32,7 @@ from receiver.model import Request
 from receiver.observer import NoObserver, Observer, unharmed
 from receiver.outbox import Outbox
 from receiver.routes import Routes
+from receiver.seldom import Seldom
 from receiver.store import Outgoing, QueueSize, Step, Store, Waiting
 from receiver.woods import Woods
 
@@ -62,6 +63,7 @@ ATTEMPTS = 3  # then a request is set aside, and a session is left alone for a w
 _SET_BACK = 60 * SECOND
 _PAUSE_AFTER_FAILURE = 1.0  # s
 _PAUSE_WHILE_FULL = 0.5  # s
+_HOUR = 3600.0  # s; a producer of something else may be there for good
 _STOP_GRACE = 5.0  # s
 _STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
 
@@ -99,6 +101,9 @@ class Pipeline:
         self._unobserved: list[Evidence] = []
         self._purged = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._seldom = Seldom()
+        self._strangers = Seldom(pause=_HOUR)
+        self._stuck = ""  # why the last step could not be committed
         self._refusing = False
         self._stopping = False
         self._give_up = 0.0
@@ -159,7 +164,8 @@ class Pipeline:
         try:
             await self._own(self._store.append, self._clock(), requests)
         except Exception as failed:
-            _log.error("requests could not be persisted", requests=len(requests), error=described(failed))
+            if self._seldom.unsaid("append") is not None:
+                _log.error("requests could not be persisted", requests=len(requests), error=described(failed))
             return failed if isinstance(failed, UnavailableError) else UnavailableError(described(failed))
         finally:
             self._arriving -= sum(request.items for request in requests)
@@ -185,9 +191,15 @@ class Pipeline:
     def _step_safely(self) -> float | None:
         """One step. Returns how long (s) nothing will be due, None if there is more to do at once."""
         try:
-            return self._step()
+            pause = self._step()
+            if self._stuck:
+                _log.info("building goes on")
+                self._stuck = ""
+            return pause
         except UnavailableError as error:
-            _log.error("the store cannot be written; trying again", error=str(error))
+            self._stuck = str(error)
+            if self._seldom.unsaid("step") is not None:
+                _log.error("nothing can be built; trying again", error=str(error))
         except Exception:
             _log.exception("a step failed; it is undone and tried again")
         self._undo()
@@ -312,6 +324,9 @@ class Pipeline:
         with unharmed():
             for evidence in seen:
                 self._observer.read(evidence)
+                unknown = evidence.unknown
+                if unknown is not None and not evidence.used and self._strangers.unsaid(unknown) is not None:
+                    _log.info("no dialect knows these records", signal=evidence.signal, scope=ascii(unknown))
             if step.outgoing:
                 self._observer.queued(step.outgoing)
 
@@ -343,6 +358,12 @@ class Pipeline:
     async def ask(self, question: Callable[[Woods, Store], _T]) -> _T:
         """Run something in the owner's thread, between two steps."""
         return await self._own(question, self._woods, self._store)
+
+    async def check(self) -> None:
+        """Return when requests can be persisted and built. Raises UnavailableError."""
+        if self._stuck:  # a disk may be too full for a step, and still take the little that a check writes
+            raise UnavailableError(self._stuck)
+        await self._own(self._store.check)
 
     async def flush(self, sessions: Sequence[str] | None = None) -> int:
         """Close open sessions (these, or all) now, whatever was said; how many closed."""

@@ -90,8 +90,10 @@ async def replay(
             except PermanentExportError as error:
                 remarks.append(str(error))
             except RetryableExportError as error:
+                # A receiver that cannot take a request now says when it may: so it is running.
+                hint = "" if error.retry_after else " (is a receiver running there?)"
                 raise RetryableExportError(
-                    f"{error}; stopped at {recording.source} after {sent} requests (is a receiver running there?)"
+                    f"{error}; stopped at {recording.source} after {sent} requests{hint}"
                 ) from None
             refused.extend(Refusal(recording.source, remark) for remark in remarks)
             remarks.clear()

@@ -22,11 +22,13 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import structlog
 
-from receiver.errors import PermanentExportError, RetryableExportError, described
+from receiver.errors import PermanentExportError, RetryableExportError, UnavailableError, described
 from receiver.model import Signal
+from receiver.seldom import Seldom
 
 MAX_ITEMS = 8192  # the Collector's batch size
 MAX_BYTES = 4_000_000  # gRPC servers refuse more than 4 MiB unless they were told otherwise
+WHEN_MENDED = "opencode-trace-receiver resend"  # what an operator does about what was set aside
 
 Event: TypeAlias = Literal["sent", "retried", "send_failed"]
 Observe: TypeAlias = Callable[[Event, Signal, str, int], None]  # event, signal, exporter, items
@@ -139,6 +141,7 @@ class Sender:
         self._consumers: list[asyncio.Task[None]] = []
         self._settling: set[asyncio.Task[None]] = set()
         self._log = _log.bind(exporter=exporter.name)
+        self._refusals, self._troubles = Seldom(clock), Seldom(clock)
 
     async def start(self) -> None:
         """Start the exporter and the consumers. Raises ConfigError when the exporter cannot be started."""
@@ -182,12 +185,17 @@ class Sender:
 
     async def _deliver_rows(self, chunk: Chunk, reason: str) -> None:
         """Row by row, so that one bad row does not take its neighbours with it."""
-        self._log.warning("batch refused; sending its rows one by one", rows=len(chunk.ids), reason=reason)
+        self._log.debug("batch refused; sending its rows one by one", rows=len(chunk.ids), reason=reason)
         for row in await self._insist(lambda: self._queue.split(chunk)):
             await self._deliver(row)
 
     async def _set_aside(self, chunk: Chunk, reason: str) -> None:
-        self._log.error("batch set aside", signal=chunk.signal, items=chunk.items, reason=reason)
+        unsaid = self._refusals.unsaid(reason)
+        if unsaid is not None:
+            more = {"others_since_the_last_line": unsaid} if unsaid else {}
+            self._log.error(
+                "batch set aside", signal=chunk.signal, items=chunk.items, reason=reason, then=WHEN_MENDED, **more
+            )
         await self._settle("send_failed", chunk, lambda: self._queue.set_aside(chunk, reason))
 
     async def _settle(self, event: Event, chunk: Chunk, step: Callable[[], Awaitable[None]]) -> None:
@@ -208,9 +216,11 @@ class Sender:
     async def _export(self, chunk: Chunk) -> None:
         """Return when the chunk was taken. Raises what the exporter raised when no attempt is left."""
         started = self._clock()
-        for interval in self._retry.intervals(self._random):
+        for failures, interval in enumerate(self._retry.intervals(self._random)):
             failure = await self._attempt(chunk)
             if failure is None:
+                if failures:
+                    self._log.info("export works again", after_seconds=round(self._clock() - started, 1))
                 return
             if not self._retry.enabled:
                 raise failure
@@ -242,6 +252,9 @@ class Sender:
         while True:
             try:
                 return await step()
+            except UnavailableError as error:
+                if self._troubles.unsaid(str(error)) is not None:
+                    self._log.error("the sending queue is not available; will retry", error=str(error))
             except Exception:
                 self._log.exception("the sending queue is not available; will retry")
             await self._sleep(next(intervals))

@@ -20,6 +20,7 @@ from receiver.otlp.grpc_receiver import GrpcReceiver
 from receiver.otlp.http_receiver import HttpReceiver
 from receiver.otlp.private_folder import private_folder, sweep
 from receiver.pipeline import Pipeline
+from receiver.seldom import Seldom
 from receiver.sending import Sender
 from receiver.side_doors import SideDoors
 from receiver.telemetry.metrics import Metrics
@@ -56,6 +57,7 @@ class Service:
                 self._metrics.at_exporter(name, routes.signals_to(name))
         self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue)
         self._pushes: list[Push] = []
+        self._remarks = Seldom()
         self._doors: list[GrpcReceiver | HttpReceiver] = []
         self._stack = AsyncExitStack()
 
@@ -143,9 +145,11 @@ class Service:
     def _rejected(self, exporter: str, signal: Signal, count: int, message: str) -> None:
         if self._metrics is not None:
             self._metrics.rejected(exporter, signal, count)
-        _log.warning(
-            "the backend took a batch only in part", exporter=exporter, signal=signal, rejected=count, message=message
-        )
+        what = "the backend took a batch only in part" if count else "the backend took a batch with a remark"
+        unsaid = self._remarks.unsaid((exporter, what))
+        if unsaid is not None:
+            more = {"others_since_the_last_line": unsaid} if unsaid else {}
+            _log.warning(what, exporter=exporter, signal=signal, rejected=count, message=message, **more)
 
     def _push_metrics(self) -> None:
         loop = asyncio.get_running_loop()

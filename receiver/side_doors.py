@@ -47,7 +47,7 @@ class SideDoors:
         self._exporters = tuple(settings.graph.exporters)
         self._metrics = MetricsServer(metrics, self._look, capacity) if metrics is not None else None
         health = settings.health_check
-        self._health = HealthServer(self._check, health.path) if health is not None else None
+        self._health = HealthServer(pipeline.check, health.path) if health is not None else None
         self._answers = Answers(pipeline, builder, self._exporters)
         self._stack = AsyncExitStack()
 
@@ -120,9 +120,6 @@ class SideDoors:
 
     async def _look(self) -> State:
         return await self._pipeline.ask(lambda _, store: state_of(store, self._exporters, time.time_ns()))
-
-    async def _check(self) -> None:
-        await self._pipeline.ask(lambda _, store: store.check())
 
 
 def _bind(path: str, key: str, section: Section) -> Sequence[socket.socket]:

@@ -111,6 +111,7 @@ class Receiver:
             retry = {"initial_interval": "100ms", "max_interval": "300ms"}
             exporter = {"endpoint": f"http://127.0.0.1:{backend.port}", "retry_on_failure": retry, "timeout": "2s"}
             self.settings["exporters"] = {"otlp_grpc": exporter}
+        self.under: list[str] = []  # a command that runs the one that follows it
         self.process: subprocess.Popen[bytes] | None = None
         self._starts = 0
         self._channel: grpc.Channel | None = None
@@ -139,7 +140,7 @@ class Receiver:
             (self.folder / f"stdout-{self._starts}").open("wb") as out,
             (self.folder / f"stderr-{self._starts}").open("wb") as err,
         ):
-            command = [sys.executable, "-m", "receiver", "run", "--config", file]
+            command = [*self.under, sys.executable, "-m", "receiver", "run", "--config", file]
             home = {**os.environ, "HOME": str(self.folder)}
             self.process = subprocess.Popen(command, stdout=out, stderr=err, env=home)
         until(lambda: '"ready"' in self.log or self.process.poll() is not None, "the start")

@@ -1,10 +1,13 @@
 """The command line: exit codes, one line for what is wrong, and output that other programs can read."""
 
+import http.server
 import logging
 import os
 import pty
+import re
 import subprocess
 import sys
+import threading
 
 import pytest
 import structlog
@@ -295,6 +298,20 @@ def test_replay_without_a_receiver_says_where_it_stopped(run):
     assert (code, out) == (1, b"")
     assert "0001-logs.pb after 0 requests (is a receiver running there?)" in err
     assert err.count("\n") == 1
+
+
+def test_replay_says_a_refusal_once_with_how_many_it_was(run):
+    class NoOTLP(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), NoOTLP) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        code, out, err = run("replay", CAPTURE, "--endpoint", f"http://127.0.0.1:{server.server_port}/v1/logs")
+        server.shutdown()
+    assert (code, err.count("\n")) == (1, 1)
+    assert re.search(r"0001-logs\.pb and \d+ more: refused \(.*HTTP 501", err)
+    assert out.startswith(b"0 requests sent, ")
 
 
 # pipes and terminals

@@ -55,3 +55,24 @@ def test_the_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"\bmake ([a-z0-9]+)\b", README)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def prose() -> list[tuple[str, int, str]]:
+    """The lines of the hand-written documents that are neither tables, code nor headings."""
+    found = []
+    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = re.sub(r"```.*?```", lambda block: "\n" * block[0].count("\n"), page.read_text("utf-8"), flags=re.DOTALL)
+        if page.name != "configuration.md":  # which is generated
+            lines = enumerate(text.splitlines(), 1)
+            found += [(page.name, number, line) for number, line in lines if not line.startswith(("|", "#", "!["))]
+    return found
+
+
+def test_prose_fits_the_screen() -> None:
+    assert [(page, number) for page, number, line in prose() if len(line) > 125] == []
+
+
+def test_the_places_that_the_documents_link_to_exist() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)

@@ -94,6 +94,18 @@ async def test_a_receiver_that_stops_says_so_at_once():
         assert await get() == (503, {"status": "Server not available"})
 
 
+async def test_who_speaks_something_else_there_does_not_fill_the_log(caplog):
+    async with serving(Check()) as (server, get):
+        port = server._runner.addresses[0][1]
+        for said in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(said)
+            await reader.read()
+            writer.close()
+        assert (await get())[0] == 200
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(
     ("path", "asked", "status"),
     [("/", "/", 200), ("/", "/healthz", 200), ("/live", "/live", 200), ("/live", "/", 404), ("/live", "/live/x", 404)],

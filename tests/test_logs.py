@@ -38,6 +38,22 @@ def test_libraries_speak_in_the_same_form(capsys):
     assert json.loads(capsys.readouterr().err.splitlines()[-1])["event"] == "odd"
 
 
+@pytest.mark.parametrize("encoding", ["console", "json"])
+def test_a_traceback_shows_no_values(capsys, encoding):
+    """They may be a token, or a prompt."""
+    set_up_logs("info", encoding)
+    token = "s3" + "cret"
+    try:
+        raise KeyError(len(token))
+    except KeyError:
+        structlog.get_logger("x").exception("a defect")
+        logging.getLogger("some.library").exception("another")
+    said = capsys.readouterr().err
+    assert "KeyError" in said
+    assert "test_a_traceback_shows_no_values" in said  # where it happened
+    assert "s3cret" not in said
+
+
 def test_what_is_below_the_level_is_not_written(capsys):
     set_up_logs("error", "console")
     structlog.get_logger("x").warning("quiet")

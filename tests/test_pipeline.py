@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
+from structlog.testing import capture_logs
 
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.errors import UnavailableError
@@ -388,6 +389,25 @@ class Failing(SQLiteStore):
         if self.failures:
             raise self.failures.pop()
         super().commit(step)
+
+
+async def test_it_is_not_well_while_nothing_can_be_built(start):
+    """Although the store may still take the little that a check writes."""
+    running = await start(store=Failing)
+    running.store.failures = [UnavailableError("disk full")] * 1_000_000
+    with capture_logs() as logs:
+        await running.send(a_request("ses_a"))
+        async with asyncio.timeout(10):
+            while not running.pipeline._stuck:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        for _ in range(5):
+            assert await running.pipeline._own(running.pipeline._step_safely) is not None
+        with pytest.raises(UnavailableError, match="disk full"):
+            await running.pipeline.check()
+        running.store.failures = []
+        await running.quiet()
+        await running.pipeline.check()
+    assert [one["event"] for one in logs] == ["nothing can be built; trying again", "building goes on"]
 
 
 @pytest.mark.parametrize("error", [UnavailableError("disk full"), RuntimeError("a defect")])

@@ -22,13 +22,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Receiver, until
+from tests.processes import Backend, Receiver, until
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 PROGRAM = re.compile(r"^((?:[A-Z_]+=\S+ )*)(?:\.venv/bin/)?opencode-trace-receiver (.*)$")
+OTHERS = re.compile(r"opencode export |docker run |(?:[A-Z_]+=\S+ )*(?:otelcol-contrib|phoenix) ")  # other programs
 FREE_PORTS = [
     "receivers::otlp::protocols::grpc::endpoint=127.0.0.1:0",
     "receivers::otlp::protocols::http::endpoint=127.0.0.1:0",
@@ -85,7 +86,7 @@ def test_every_command_is_known_here():
     """A new one must be run here too, or be said to be slow."""
     known = {"make run", "make test", "mkdir history"}
     unknown = [command for command in COMMANDS if command not in known and not PROGRAM.match(command)]
-    assert [command for command in unknown if not command.startswith("opencode export ")] == []  # the agent's own
+    assert [command for command in unknown if not OTHERS.match(command)] == []
     assert {arguments[0] for _, arguments in ours()} == {"build", "replay", "run", "validate"}
 
 
@@ -124,6 +125,31 @@ def test_a_server_gets_ready_and_ends_well(place, variables, arguments):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if c[1][0] == "run" and c[0]], ids=str)
+def test_what_the_readme_sets_brings_the_traces_to_a_backend(place, variables, arguments):
+    """Each backend of the README takes OTLP over gRPC."""
+    backend = Backend().start()
+    moved = {name: re.sub(r"localhost:\d+", f"127.0.0.1:{backend.port}", value) for name, value in variables.items()}
+    sets = [*FREE_PORTS, "service::telemetry::logs::encoding=json", "connectors::agenttrace::settle=100ms"]
+    process = started(place, moved, [*arguments, *(word for one in sets for word in ("--set", one))])
+    try:
+        assert process.stderr is not None
+        doors = {}
+        for line in process.stderr:
+            one = json.loads(line)
+            doors[one.get("protocol")] = one.get("endpoint")
+            if one["event"] == "ready":
+                break
+        replay = started(place, {}, ["replay", "tests/golden/C/04-parallel-nested", "--endpoint", doors["grpc"]])
+        assert "refused" in replay.communicate(timeout=60)[0]
+        assert replay.returncode == 0
+        until(lambda: backend.received["traces"], "the first spans")
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+        backend.stop()
 
 
 def _taken(port: int) -> bool:

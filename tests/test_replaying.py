@@ -182,6 +182,27 @@ async def test_nobody_there_ends_it_with_a_remedy(unused_tcp_port, time):
     assert len(time.slept) == 4
 
 
+async def test_a_receiver_that_is_there_and_cannot_is_not_called_absent(http_503, time):
+    with pytest.raises(RetryableExportError, match=r"HTTP 503: full; stopped at 0001-logs\.pb after 0 requests$"):
+        await replay(RECORDINGS, http_503, sleep=time.sleep)
+
+
+@pytest.fixture
+async def http_503():
+    """A receiver whose disk is full."""
+
+    async def answer(request):
+        return web.Response(status=503, text="full", headers={"Retry-After": "1"})
+
+    server = web.Server(answer)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1/logs"
+    await runner.cleanup()
+
+
 async def test_a_recording_that_cannot_be_read_ends_it(receiver, stack):
     endpoint = await receiver.grpc(stack)
 

@@ -4,19 +4,20 @@ says.
 
 from __future__ import annotations
 
-import http.server
 import itertools
-import json
+import os
 import re
+import shutil
 import socket
+import sqlite3
 import ssl
 import string
 import subprocess
 import sys
-import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -26,35 +27,10 @@ import trustme
 from receiver import config
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.telemetry.instruments import NAMES
-from tests.otlp_splitting import DATA, joined, recorded
-from tests.processes import Backend, Receiver, renamed, until
-
-PAGE = re.sub(r"\s+", " ", (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8"))
-CAPTURE = recorded("parallel-nested")
-
-
-def told(*phrases: str) -> None:
-    """The page quotes them."""
-    assert [phrase for phrase in phrases if phrase not in PAGE] == []
-
-
-def address(receiver: Receiver, door: str) -> str:
-    """Where one of its doors listens."""
-    said = (json.loads(line) for line in receiver.log.splitlines() if line.startswith("{"))
-    return next(str(one["endpoint"]) for one in said if one["event"] == "listening" and one["protocol"] == door)
-
-
-def metrics(receiver: Receiver) -> str:
-    with urllib.request.urlopen(f"http://{address(receiver, 'metrics')}/metrics") as answer:
-        return str(answer.read().decode())
-
-
-def command(receiver: Receiver, *arguments: str) -> str:
-    """What one of the commands that ask a running receiver prints."""
-    asked = [sys.executable, "-m", "receiver", *arguments, "--endpoint", address(receiver, "admin")]
-    done = subprocess.run(asked, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+from tests.factories import NOON, logs_request, relay_record
+from tests.otlp_splitting import DATA, joined
+from tests.processes import Receiver, renamed, until
+from tests.troubled import CAPTURE, PAGE, address, command, metrics, sending_to, told
 
 
 @pytest.fixture
@@ -62,21 +38,6 @@ def receiver(tmp_path):
     made = Receiver(tmp_path / "receiver")
     yield made
     made.kill()
-
-
-@pytest.fixture
-def backend():
-    started = Backend().start()
-    yield started
-    started.stop()
-
-
-def sending_to(receiver: Receiver, **exporters: dict[str, object]) -> None:
-    retry = {"initial_interval": "100ms", "max_interval": "300ms"}
-    receiver.settings["exporters"] = {
-        name.replace("__", "/"): {"timeout": "2s", "retry_on_failure": retry, **body}
-        for name, body in exporters.items()
-    }
 
 
 # nothing arrives
@@ -147,7 +108,37 @@ def test_tls_to_a_door_without_it_fails_at_the_client(receiver):
             pytest.raises(ssl.SSLError, match=r"(?i)wrong.version.number"),
         ):
             ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-    told("wrong version number")
+        heard = f"127.0.0.1 speaks TLS to {door}, which has none: its endpoint must begin with http://"
+        until(lambda heard=heard: heard in receiver.log, "a line in the log")
+    phrase = ", which has none: its endpoint must begin with http://, or this one needs tls"
+    assert phrase in receiver.log
+    told("wrong version number", "127.0.0.1 speaks TLS to 127.0.0.1:4317", phrase)
+
+
+def test_no_tls_to_a_door_with_it_is_said(receiver, tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(cert)
+    for protocol in receiver.settings["receivers"]["otlp"]["protocols"].values():
+        protocol["tls"] = {"cert_file": str(cert), "key_file": str(key)}
+    receiver.start()
+    with pytest.raises(grpc.RpcError):
+        receiver.send(CAPTURE[0])
+    phrase = "which wants it: its endpoint must begin with https://"
+    until(lambda: phrase in receiver.log, "a line in the log")
+    told(phrase)
+
+
+@pytest.mark.parametrize("door", ["metrics", "health", "admin"])
+def test_what_is_sent_to_an_operators_door_writes_nothing(receiver, door):
+    receiver.start()
+    before = receiver.log
+    asked = [sys.executable, "-m", "receiver", "replay", str(DATA / "parallel-nested"), "--endpoint"]
+    for endpoint in (address(receiver, door), f"http://{address(receiver, door)}/v1/logs"):
+        assert subprocess.run([*asked, endpoint], capture_output=True).returncode == 1
+    assert receiver.log == before
+    told("| gRPC or HTTP | 8888, 13133, 13134: the doors for operators |")
 
 
 @pytest.mark.parametrize(
@@ -167,93 +158,44 @@ def test_a_wrong_token_is_seen_on_both_sides(receiver, given, phrase):
     assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, phrase)
     until(lambda: f"refused: {phrase}" in receiver.log, "a line in the log")
     told(phrase, "UNAUTHENTICATED", "grpc request from ipv4:", "opencode_trace_receiver_requests_refused")
-    assert re.search(r'requests_refused\{reason="unauthenticated",transport="grpc"} 1', metrics(receiver))
     assert "grpc request from ipv4:127.0.0.1" in receiver.log
+    assert 'requests_refused{reason="unauthenticated",transport="grpc"} 1' in metrics(receiver)
 
 
-# it does not leave
+# it arrives, and nothing becomes of it
 
 
-def test_a_backend_that_is_gone_is_waited_for(receiver, backend):
-    sending_to(receiver, otlp_grpc={"endpoint": f"http://127.0.0.1:{backend.port}"})
-    backend.stop()
+def test_records_that_no_dialect_knows_are_counted_and_no_more(receiver):
     receiver.start()
-    receiver.send(*CAPTURE)
-    until(lambda: "export failed; will retry" in receiver.log, "a failed attempt")
-    assert "Connection refused" in receiver.log
-    told("export failed; will retry", "Connection refused")
-    with urllib.request.urlopen(f"http://{address(receiver, 'health')}/") as answer:
-        assert answer.status == 200
-    waits = re.search(r"^otelcol_exporter_queue_size\{.*\} (\d+)$", metrics(receiver), re.MULTILINE)
-    assert waits is not None
-    assert int(waits[1]) > 0
-    assert "otlp_grpc" in command(receiver, "queue")
-    backend.start()
-    until(lambda: backend.spans() == receiver.expected(CAPTURE), "every span")
+    for _ in range(3):
+        receiver.send(logs_request(relay_record("hello", 0.0), scope="com.example.other"))
+    counted = 'opencode_trace_receiver_records_discarded{reason="unknown_record"'
+    until(lambda: counted in metrics(receiver), "the count")
+    assert "no session is open" in command(receiver, "sessions")
+    until(lambda: "no dialect knows these records" in receiver.log, "a line in the log")
+    assert receiver.log.count("com.example.other") == 1
+    told(counted, "no session is open", "no dialect knows these records")
 
 
-class NoOTLP(http.server.BaseHTTPRequestHandler):
-    """A web server that is no backend."""
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def website() -> Iterator[int]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), NoOTLP)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.mark.parametrize(
-    ("exporter", "endpoint", "reason"),
-    [
-        ("otlp_grpc", "http://127.0.0.1:{website}", "Failed parsing HTTP/2"),
-        ("otlp_grpc", "https://127.0.0.1:{website}", "WRONG_VERSION_NUMBER"),
-        ("otlp_http", "http://127.0.0.1:{backend}", "Bad status line"),
-    ],
-)
-def test_a_wrong_address_of_the_backend_is_told_by_its_reason(receiver, backend, website, exporter, endpoint, reason):
-    sending_to(receiver, **{exporter: {"endpoint": endpoint.format(website=website, backend=backend.port)}})
+@pytest.mark.parametrize("off", [-400, 400])
+def test_a_clock_that_is_off_is_seen_by_the_latency_and_hinders_nothing(receiver, off):
+    """`off` is in days."""
+    begin = time.time() - NOON / 1e9 + off * 86400
+    part = {"type": "tool", "tool": "bash", "callID": "c", "state": {"status": "completed"}}
+    state = {"time": {"start": round((begin + NOON / 1e9) * 1e3), "end": round((begin + NOON / 1e9 + 1) * 1e3)}}
+    part["state"].update(state)
     receiver.start()
-    receiver.send(*CAPTURE)
-    until(lambda: "export failed; will retry" in receiver.log, "a failed attempt")
-    until(lambda: reason in receiver.log, reason)
-    told(reason)
-
-
-def test_what_a_backend_refuses_is_set_aside_and_sent_again_when_it_is_mended(receiver, backend):
-    sending_to(receiver, otlp_grpc={"endpoint": f"http://127.0.0.1:{backend.port}"})
-    backend.refuse = lambda body: grpc.StatusCode.UNAUTHENTICATED
-    receiver.start()
-    receiver.send(*CAPTURE)
-    expected = receiver.expected(CAPTURE)
-    until(lambda: "batch set aside" in receiver.log, "the refusal")
-    until(lambda: f"{len(expected)} items" in command(receiver, "queue"), "everything set aside")
-    assert "UNAUTHENTICATED" in command(receiver, "queue")
-    told("batch set aside", "UNAUTHENTICATED")
-    backend.received["traces"].clear()
-    backend.refuse = lambda body: None
-    command(receiver, "resend")
-    until(lambda: backend.spans() == expected, "every span")
-
-
-def test_a_wrong_path_at_the_backend_is_refused_for_good(receiver, website, tmp_path):
-    other = Receiver(tmp_path / "other").start()
-    try:
-        sending_to(receiver, otlp_http={"endpoint": f"http://{other.http}/nowhere"})
-        receiver.start()
-        receiver.send(*CAPTURE)
-        until(lambda: "batch set aside" in receiver.log, "the refusal")
-        assert "HTTP 404" in receiver.log
-        told("HTTP 404")
-    finally:
-        other.kill()
+    receiver.send(
+        logs_request(
+            relay_record("message.part.updated", begin + 1, {"part": part}, session_id="ses_a"),
+            relay_record("session.idle", begin + 2, {}, session_id="ses_a"),
+        )
+    )
+    until(lambda: "opencode_trace_receiver_sessions_closed 1" in metrics(receiver), "the end of the session")
+    latency = re.search(r'opencode_trace_receiver_span_latency_sum{kind="call"} (\S+)', metrics(receiver))
+    assert latency is not None
+    assert float(latency[1]) == pytest.approx(max(-off * 86400, 0), abs=60)
+    told("is as far off as a clock that is behind, and 0 for one that is ahead")
 
 
 def test_a_full_store_is_said_to_clients_and_in_the_log(receiver):
@@ -272,24 +214,129 @@ def test_a_full_store_is_said_to_clients_and_in_the_log(receiver):
     told("the store is full")
 
 
-def test_a_certificate_of_an_unknown_authority_is_told(receiver):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), NoOTLP)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+@pytest.fixture
+def small_disk(tmp_path):
+    """A command that runs another one where the store lies on a disk of 600 KiB, of which 200 KiB are `ballast`."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    script = 'mount -t tmpfs -o size=600k t "$0" && head -c 200k /dev/zero > "$0/ballast" && exec "$@"'
+    under = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-m", "sh", "-c", script, str(place)]
+    if not shutil.which("unshare") or subprocess.run([*under, "true"], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here (unshare -m, mount -t tmpfs)")
+    return under, place
+
+
+def test_a_full_disk_is_said_and_told_by_the_health_check_and_heals_when_there_is_room(receiver, small_disk):
+    receiver.under, place = small_disk
+    receiver.settings["extensions"]["file_storage"]["directory"] = str(place / "store")
+    sending_to(receiver, otlp_grpc={"endpoint": "http://127.0.0.1:9"})
+    receiver.start()
+    health = f"http://{address(receiver, 'health')}/"
+    requests = itertools.chain.from_iterable(
+        joined(renamed(CAPTURE, first + second), 100)
+        for first, second in itertools.product(string.ascii_letters, repeat=2)
+    )
+    with pytest.raises(grpc.RpcError) as error:
+        receiver.send(*requests)
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "database or disk is full" in error.value.details()
+    assert "make room on the disk" in error.value.details()
+    until(lambda: status(health) == 503, "bad health")
+    time.sleep(3)
+    assert receiver.log.count("requests could not be persisted") <= 1
+    assert receiver.log.count("nothing can be built; trying again") <= 1
+    (Path(f"/proc/{receiver.process.pid}/root{place}") / "ballast").unlink()
+    until(lambda: status(health) == 200, "good health")
+    receiver.send(CAPTURE[0])
+    told("requests could not be persisted", "nothing can be built; trying again", "database or disk is full")
+    told("building goes on", "health is 503")
+
+
+def status(url: str) -> int:
+    """Of the answer to a GET."""
     try:
-        sending_to(receiver, otlp_grpc={"endpoint": f"https://127.0.0.1:{server.server_port}"})
-        receiver.start()
-        receiver.send(*CAPTURE)
-        until(lambda: "export failed; will retry" in receiver.log, "a failed attempt")
-        until(lambda: "CERTIFICATE_VERIFY_FAILED" in receiver.log, "the reason")
-        told("CERTIFICATE_VERIFY_FAILED")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+# it does not start
+
+
+def refusal(receiver: Receiver, *sets: str) -> str:
+    """What a receiver says that does not start: one line."""
+    asked = [sys.executable, "-m", "receiver", "run", "--config", receiver.configured()]
+    asked += [word for one in sets for word in ("--set", one)]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("{"))
+    return line
+
+
+def test_an_address_that_is_taken_is_named(receiver):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = refusal(receiver, f"receivers::otlp::protocols::grpc::endpoint={where}")
+    phrase = "the port is taken; stop the program that listens there, or set another endpoint"
+    assert said.endswith(f"cannot listen on {where}: {phrase}")
+    told(f"cannot listen on localhost:4317: {phrase}", "the receiver goes on without it")
+
+
+def test_an_exporter_that_leads_back_here_is_refused(receiver):
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{one.getsockname()[1]}"
+    said = refusal(
+        receiver,
+        f"receivers::otlp::protocols::grpc::endpoint={where}",
+        f"exporters::otlp_grpc::endpoint=http://{where}",
+    )
+    phrase = "is this program's own receiver; set the backend's address"
+    assert said.endswith(phrase)
+    told(phrase)
+
+
+def test_a_store_that_another_has_is_refused(receiver):
+    receiver.start()
+    phrase = "is in use by another receiver; stop it or name another folder"
+    assert phrase in refusal(receiver)
+    told(phrase)
+
+
+def test_a_store_that_cannot_be_made_is_refused(receiver):
+    receiver.settings["extensions"]["file_storage"]["directory"] = "/dev/null/store"
+    phrase = "name a folder that this user may write"
+    assert phrase in refusal(receiver)
+    told(phrase)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "phrase"),
+    [
+        (lambda db: newer(db), "was written by another version of this program"),
+        (lambda db: db.write_bytes(b"garbage" * 1000), "file is not a database"),
+    ],
+    ids=["newer", "broken"],
+)
+def test_a_store_that_cannot_be_read_is_refused(receiver, spoil, phrase):
+    receiver.start()
+    assert receiver.stop() == 0
+    spoil(receiver.folder / "store" / "receiver.db")
+    assert phrase in refusal(receiver)
+    told(phrase)
+
+
+def newer(database: Path) -> None:
+    """Make it that of a later version."""
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def test_an_unknown_key_is_told_with_the_nearest_one(receiver):
+    receiver.settings["extensions"]["file_storage"]["direktory"] = "x"
+    assert "unknown key; did you mean directory?" in refusal(receiver)
+    told("unknown key; did you mean")
 
 
 # names

@@ -19,14 +19,13 @@ from receiver.codec.validate import Validated
 from receiver.errors import RefusedError
 from receiver.model import Request, Signal
 from receiver.otlp.status import expected, reason
+from receiver.seldom import Seldom
 
 Accept: TypeAlias = Callable[[Request], Awaitable[None]]
 # observe(event, signal, transport, count): event is accepted, refused (by the rules) or failed (within).
 Observe: TypeAlias = Callable[[str, str, str, int], None]
 # on_refused(transport, reason): a request was refused before its records were known.
 OnRefused: TypeAlias = Callable[[str, str], None]
-
-_QUIET = 60.0  # s between two warnings of one kind: a client that is set up wrongly repeats itself with every batch
 
 _log = logging.getLogger(__name__)
 
@@ -60,8 +59,7 @@ class Admission:
         self._accept = accept
         self._observe = observe or ignore
         self._on_refused = on_refused or ignore_refused
-        self._clock = clock
-        self._warned: dict[str, float] = {}
+        self._seldom = Seldom(clock)  # a client that is set up wrongly repeats itself with every batch
 
     async def take(self, signal: Signal, validated: Validated) -> Message:
         """Returns the Export response when the records are committed; raises what `accept` raises.
@@ -93,8 +91,7 @@ class Admission:
     def refuse_foreign(self, reason: str, message: str, peer: str) -> None:
         """Count and note a request that is none of OTLP's: of each code one a minute."""
         self.refuse_unread(reason)
-        level = logging.WARNING if self._is_news(reason) else logging.DEBUG
-        _log.log(level, "%s request from %s refused: %s", self._transport, peer, message)
+        _log.log(self._level(reason), "%s request from %s refused: %s", self._transport, peer, message)
 
     def refuse(self, signal: Signal | None, error: BaseException, peer: str) -> None:
         """Note a request that ends in an error: a defect with its traceback, of the rest one of a kind a minute."""
@@ -105,14 +102,7 @@ class Admission:
         verdict = "refused" if isinstance(error, RefusedError) else "turned away"
         if isinstance(error, RefusedError):  # `accept` raises none of these: nobody has counted the records
             self.refuse_unread(reason(self._transport, error))
-        level = logging.WARNING if self._is_news(type(error).__name__) else logging.DEBUG
-        _log.log(level, "%s from %s %s: %s", what, peer, verdict, error)
+        _log.log(self._level(type(error).__name__), "%s from %s %s: %s", what, peer, verdict, error)
 
-    def _is_news(self, kind: str) -> bool:
-        """Whether nothing of the kind was said for a while: no client can flood the log."""
-        now = self._clock()
-        last = self._warned.get(kind)
-        if last is not None and now - last < _QUIET:
-            return False
-        self._warned[kind] = now
-        return True
+    def _level(self, kind: str) -> int:
+        return logging.DEBUG if self._seldom.unsaid(kind) is None else logging.WARNING

@@ -8,6 +8,7 @@ once. Nothing here knows what gRPC or HTTP/1 say after that, so a door can stand
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -15,8 +16,14 @@ from typing import cast
 
 from receiver.otlp.client_hello import is_tls, is_whole, wants_grpc
 from receiver.otlp.splicing import Backend
+from receiver.seldom import Seldom
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4
+
+_SPEAKS_TLS = "speaks TLS to %s, which has none: its endpoint must begin with http://, or this one needs tls"
+_SPEAKS_NO_TLS = "speaks no TLS to %s, which wants it: its endpoint must begin with https://"
+
+_log = logging.getLogger(__name__)
 
 FIRST_BYTES_TIMEOUT = 60.0  # net/http's ReadHeaderTimeout as confighttp sets it
 
@@ -24,15 +31,23 @@ FIRST_BYTES_TIMEOUT = 60.0  # net/http's ReadHeaderTimeout as confighttp sets it
 class Door:
     """Accepts connections and hands each to `http1` or `http2`; without `http2` all go to `http1`.
 
-    `first_bytes_timeout` is how long (s) a client may take until it is known what it speaks.
+    `first_bytes_timeout` is how long (s) a client may take until it is known what it speaks. `tls` says whether those
+    behind want it: a client that does otherwise is told of, since nobody else sees why it fails.
     """
 
     def __init__(
-        self, http1: Backend, http2: Backend | None = None, first_bytes_timeout: float = FIRST_BYTES_TIMEOUT
+        self,
+        http1: Backend,
+        http2: Backend | None = None,
+        first_bytes_timeout: float = FIRST_BYTES_TIMEOUT,
+        *,
+        tls: bool = False,
     ) -> None:
         self._http1 = http1
         self._http2 = http2
         self._timeout = first_bytes_timeout
+        self._tls = tls
+        self._seldom = Seldom()
         self._undecided: set[_Peek] = set()
         self._servers: list[asyncio.Server] = []
 
@@ -53,17 +68,35 @@ class Door:
             peek.close()
 
     def _peek(self) -> _Peek:
-        return _Peek(self._http1, self._http2, self._undecided, self._timeout)
+        return _Peek(self._http1, self._http2, self._undecided, self._timeout, self._look)
+
+    def _look(self, transport: asyncio.Transport, seen: bytes) -> None:
+        undone = transport.get_extra_info("sslcontext") is not None
+        speaks = is_tls(seen)
+        if undone or speaks == self._tls or self._seldom.unsaid(speaks) is None:
+            return
+        told = _SPEAKS_TLS if speaks else _SPEAKS_NO_TLS
+        host, port = (transport.get_extra_info("sockname") or ("", ""))[:2]
+        peer = (transport.get_extra_info("peername") or ("somebody",))[0]
+        _log.warning("%s %s", peer, told % f"{host}:{port}")
 
 
 class _Peek(asyncio.Protocol):
     """Reads until it is known what the client speaks: without TLS, HTTP/1 is known by its first or second byte."""
 
-    def __init__(self, http1: Backend, http2: Backend | None, undecided: set[_Peek], timeout: float) -> None:
+    def __init__(
+        self,
+        http1: Backend,
+        http2: Backend | None,
+        undecided: set[_Peek],
+        timeout: float,
+        look: Callable[[asyncio.Transport, bytes], None],
+    ) -> None:
         self._http1 = http1
         self._http2 = http2
         self._undecided = undecided
         self._patience = timeout
+        self._look = look
         self._seen = b""
         self._transport: asyncio.Transport | None = None
         self._timeout: asyncio.TimerHandle | None = None
@@ -96,6 +129,7 @@ class _Peek(asyncio.Protocol):
         transport, self._transport = self._transport, None
         self._forget()
         if transport is not None:
+            self._look(transport, self._seen)
             backend(transport, self._seen)
 
     def _forget(self) -> None:

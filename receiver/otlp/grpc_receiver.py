@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 from grpc import aio
@@ -139,7 +140,7 @@ class GrpcReceiver:
     async def share(self, http: Backend, patience: float = FIRST_BYTES_TIMEOUT) -> None:
         """Open the port; HTTP/1 goes to `http`. `patience` (s) is how long a client may take to show what it speaks."""
         self._splice = Splice(self._inner("grpc"))
-        self._door = Door(http, self._splice, patience)
+        self._door = Door(http, self._splice, patience, tls=self._tls is not None)
         await self._door.open(self._sockets)
         self._sockets = []
 
@@ -185,7 +186,7 @@ class GrpcReceiver:
                 response = await self._admission.take(signal, validate(signal, body))
                 return response.SerializeToString()
             except Exception as error:  # every error becomes an answer
-                self._admission.refuse(signal, error, context.peer())
+                self._admission.refuse(signal, error, _peer(context))
                 refusal = error
             return await _abort(context, refusal)
 
@@ -217,7 +218,7 @@ class _ExportHandlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
     def _refusal(self, error: UnauthenticatedError) -> grpc.RpcMethodHandler[Any, Any]:
         async def refuse(_: AsyncIterator[bytes], context: _Context) -> bytes:
-            self._admission.refuse(None, error, context.peer())
+            self._admission.refuse(None, error, _peer(context))
             return await _abort(context, error)
 
         # A handler of a stream reads no message before it asks for one: nothing of the request is taken in.
@@ -233,6 +234,11 @@ class _Unknown(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def service(self, details: grpc.HandlerCallDetails) -> None:
         code = grpc.StatusCode.UNIMPLEMENTED.name.lower()
         self._admission.refuse_foreign(code, f"nothing is served at {details.method[:200]}", "a client")
+
+
+def _peer(context: _Context) -> str:
+    """Who asks, also behind a door of this process (splicing.py)."""
+    return unquote(context.peer()).removeprefix("unix-abstract:")
 
 
 async def _abort(context: _Context, error: BaseException) -> bytes:

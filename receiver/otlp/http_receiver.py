@@ -26,7 +26,7 @@ from receiver.otlp.content_encoding import ALGORITHMS, algorithm, decompress, to
 from receiver.otlp.cors import Cors
 from receiver.otlp.doors import Door, InProcess
 from receiver.otlp.endpoint import bind, bind_unix
-from receiver.otlp.splicing import Backend, Splice
+from receiver.otlp.splicing import ABSTRACT, Backend, Splice
 from receiver.otlp.status import http_refusal, http_status
 from receiver.otlp.tls import TLSSettings, server_ssl_context
 
@@ -49,6 +49,7 @@ def _not_a_clients_doing(record: logging.LogRecord) -> bool:
 # aiohttp logs what is not HTTP, and whoever hangs up, as an error with a traceback: a stranger could fill a disk.
 _aiohttp_log = logging.getLogger(f"{__name__}.aiohttp")
 _aiohttp_log.addFilter(_not_a_clients_doing)
+logging.getLogger("aiohttp.server").addFilter(_not_a_clients_doing)  # of the doors for operators
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class HttpReceiver:
         except ConnectionError:
             raise  # the client has gone; there is nobody to answer
         except Exception as error:  # every other error becomes an answer
-            self._admission.refuse(signal, error, str(request.remote))
+            self._admission.refuse(signal, error, _peer(request))
             http, headers, status = http_status(error)
             if isinstance(error, UnauthenticatedError) and self._auth:
                 headers["WWW-Authenticate"] = self._auth.challenge
@@ -251,6 +252,12 @@ async def _continue(request: web.BaseRequest) -> None:
         raise _Refusal(417, "the only expectation that can be met is 100-continue")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # the answer itself has not begun
+
+
+def _peer(request: web.BaseRequest) -> str:
+    """Who asks, also behind the door of the other port (splicing.py)."""
+    named = request.get_extra_info("peername")
+    return named.decode().removeprefix(ABSTRACT) if isinstance(named, bytes) else str(request.remote)
 
 
 def _response(

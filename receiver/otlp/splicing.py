@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import sys
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from contextlib import suppress
+from typing import Any, TypeAlias, cast
 
 Backend: TypeAlias = Callable[[asyncio.Transport, bytes], None]
 
 _log = logging.getLogger(__name__)
 _CHUNK = 1 << 18  # asyncio's own; less makes more turns of the loop of a large request
+ABSTRACT = "\0"  # how a Unix socket's name begins that is no file's (unix(7)); gRPC calls it `unix-abstract:`
 _HIGH_WATER = 1 << 20  # what may wait for a side that reads slowly before the other is held back
 
 
@@ -57,7 +61,7 @@ class Splice:
 
     async def _join(self, client: _End, transport: asyncio.Transport, seen: bytes) -> None:
         try:
-            server = await self._connect()
+            server = await self._connect(transport)
         except OSError as error:
             _log.debug("nothing is behind this door at %s: %s", self._address, error)
             client.abort()
@@ -70,14 +74,21 @@ class Splice:
         else:
             transport.resume_reading()
 
-    async def _connect(self) -> _End:
+    async def _connect(self, client: asyncio.Transport) -> _End:
         loop = asyncio.get_running_loop()
 
         def make() -> _End:
             return _End(self._buffer)
 
         if self._address.startswith("unix:"):
-            return (await loop.create_unix_connection(make, self._address.removeprefix("unix:")))[1]
+            named = _named_after(client.get_extra_info("peername"))
+            try:
+                named.setblocking(False)
+                await loop.sock_connect(named, self._address.removeprefix("unix:"))
+            except OSError:
+                named.close()
+                raise
+            return (await loop.create_unix_connection(make, sock=named))[1]
         host, _, port = self._address.rpartition(":")
         return (await loop.create_connection(make, host.strip("[]"), int(port)))[1]
 
@@ -85,6 +96,18 @@ class Splice:
         self._clients.discard(client)
         if not self._clients:
             self._none_left.set()
+
+
+def _named_after(client: Any) -> socket.socket:
+    """A Unix socket that bears the client's address, so that the server behind can say who it was; where names that are
+    no files exist (Linux). Two connections of one name are told apart by nothing, so the second has none."""
+    named = socket.socket(socket.AF_UNIX)
+    if sys.platform == "linux" and isinstance(client, tuple):
+        host, port = client[:2]
+        name = f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+        with suppress(OSError):
+            named.bind(f"{ABSTRACT}{name}")
+    return named
 
 
 class _End(asyncio.BufferedProtocol):

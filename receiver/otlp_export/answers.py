@@ -17,6 +17,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from receiver.errors import ExportError, PermanentExportError, RetryableExportError
+from receiver.otlp_export.remedies import with_remedy
 
 _RETRYABLE_CODES = {
     grpc.StatusCode.CANCELLED,
@@ -27,14 +28,15 @@ _RETRYABLE_CODES = {
     grpc.StatusCode.DATA_LOSS,
 }
 _RETRYABLE_HTTP = {429, 502, 503, 504}
+_PAGES = {"text/html", "application/xhtml+xml"}
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 _MESSAGE_LIMIT = 300
 
 
-def grpc_failure(error: grpc.aio.AioRpcError, endpoint: str) -> ExportError:
-    """The error for a gRPC call that did not end with OK."""
+def grpc_failure(error: grpc.aio.AioRpcError, endpoint: str, others: str = "") -> ExportError:
+    """The error for a gRPC call that did not end with OK. `others`: what the name's other addresses said before."""
     code = error.code()
-    message = f"{endpoint}: {code.name}: {one_line(error.details() or 'no details')}"
+    message = with_remedy(f"{endpoint}: {code.name}: {one_line(error.details() or 'no details')}{others}")
     retry_info = _retry_info(error)
     if code in _RETRYABLE_CODES or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and retry_info is not None):
         return RetryableExportError(message, _seconds(retry_info))
@@ -48,7 +50,7 @@ def http_failure(status: int, headers: Mapping[str, str], body: bytes, endpoint:
         # Following would turn the POST into a GET, whose 200 would be taken for a success.
         return PermanentExportError(f"{message}: redirected to {headers.get('Location', 'nowhere')}")
     said = _said(headers.get("Content-Type", ""), body)
-    message = f"{message}: {said}" if said else message
+    message = with_remedy(f"{message}: {said}" if said else message)
     if status in _RETRYABLE_HTTP:
         return RetryableExportError(message, _retry_after(headers.get("Retry-After", ""), now))
     return PermanentExportError(message)
@@ -58,7 +60,14 @@ def unreachable(error: Exception, endpoint: str) -> RetryableExportError:
     """The error for a backend that did not answer: no connection, or not in time."""
     if isinstance(error, TimeoutError):
         return RetryableExportError(f"{endpoint}: no answer in time")
-    return RetryableExportError(f"{endpoint}: {one_line(str(error) or type(error).__name__)}")
+    return RetryableExportError(with_remedy(f"{endpoint}: {one_line(str(error) or type(error).__name__)}"))
+
+
+def no_answer_of_otlp(content_type: str, endpoint: str) -> PermanentExportError | None:
+    """The error for a success that is a web page: whoever answers so has taken nothing. Other answers are believed."""
+    if essence(content_type) not in _PAGES:
+        return None
+    return PermanentExportError(f"{endpoint}: answered with a web page, which OTLP never is (look at the endpoint)")
 
 
 def _retry_info(error: grpc.aio.AioRpcError) -> RetryInfo | None:

@@ -11,6 +11,7 @@ import grpc
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.model import SIGNALS, Signal
 from receiver.otlp.tls import TLSSettings
+from receiver.otlp_export.addresses import Addresses
 from receiver.otlp_export.answers import grpc_failure
 from receiver.otlp_export.endpoint import USER_AGENT, grpc_metadata, grpc_target
 from receiver.otlp_export.partial_success import OnRejected, rejection, tell
@@ -96,6 +97,7 @@ class GrpcExporter:
             *(channel or ChannelSettings()).options(),
             *_options(self._target.loopback, tls.server_name_override),
         ]
+        self._addresses = Addresses()
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[Signal, Any] = {}
 
@@ -119,8 +121,9 @@ class GrpcExporter:
                 body, timeout=self._timeout, metadata=self._metadata, wait_for_ready=self._wait_for_ready
             )
         except grpc.aio.AioRpcError as error:
-            raise grpc_failure(error, self._target.target) from None
-        tell(rejection(signal, answer), self.name, signal, items, self._on_rejected)
+            raise grpc_failure(error, self._target.target, self._addresses.others(error.details() or "")) from None
+        self._addresses = Addresses()
+        tell(rejection(signal, answer), signal, self._on_rejected)
 
     async def stop(self) -> None:
         """Close the channel. Calls that are under way are cancelled."""

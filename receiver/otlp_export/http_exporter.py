@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
+import os
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -14,7 +17,7 @@ from receiver.codec import otlp_json
 from receiver.errors import ConfigError, MalformedError, PermanentExportError
 from receiver.model import SIGNALS, Signal
 from receiver.otlp.tls import TLSSettings
-from receiver.otlp_export.answers import http_failure, unreachable
+from receiver.otlp_export.answers import http_failure, no_answer_of_otlp, unreachable
 from receiver.otlp_export.endpoint import USER_AGENT, http_headers, http_url
 from receiver.otlp_export.partial_success import OnRejected, rejection, tell
 from receiver.otlp_export.tls import client_ssl_context
@@ -103,11 +106,13 @@ class HttpExporter:
             ) as answer:
                 said = await _read(answer.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(error, _without_query(url)) from None
+            raise unreachable(_cause(error), _without_query(url)) from None
         if not 200 <= answer.status < 300:
             raise http_failure(answer.status, answer.headers, said, _without_query(url), self._now())
-        rejected = rejection(signal, said, answer.headers.get("Content-Type", ""))
-        tell(rejected, self.name, signal, items, self._on_rejected)
+        kind = answer.headers.get("Content-Type", "")
+        if page := no_answer_of_otlp(kind, _without_query(url)):
+            raise page
+        tell(rejection(signal, said, kind), signal, self._on_rejected)
 
     async def stop(self) -> None:
         """Close the session and its connections."""
@@ -136,6 +141,21 @@ def _signal_url(endpoint: str, signal: Signal) -> str:
 def _without_query(url: str) -> str:
     """For messages: some backends take their key in the query."""
     return url.partition("?")[0]
+
+
+def _cause(error: Exception) -> Exception:
+    """What is behind aiohttp's own words, which show the address once more, and bytes and objects of Python."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return error.certificate_error
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return OSError(f"{error.host} cannot be resolved: {error.os_error.strerror}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno
+        known = number in errno.errorcode and not isinstance(error.os_error, ssl.SSLError)
+        return OSError(os.strerror(number)) if known and number else error.os_error
+    if isinstance(error, aiohttp.ClientResponseError):
+        return OSError(error.message.partition("\n")[0])
+    return error
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import structlog
 from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError
 
@@ -21,8 +20,6 @@ _REJECTED: dict[Signal, str] = {
     "metrics": "rejected_data_points",
     "traces": "rejected_spans",
 }
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +48,7 @@ def rejection(signal: Signal, body: bytes, content_type: str = PROTOBUF) -> Reje
     return Rejection(count, one_line(partial.error_message)) if count or partial.error_message else None
 
 
-def tell(rejected: Rejection | None, exporter: str, signal: Signal, items: int, listener: OnRejected | None) -> None:
-    """Put a rejection, if there is one, on the log and before the listener."""
-    if rejected is None:
-        return
-    _log.warning(
-        "backend took a batch with a remark; what it rejected is not sent again",
-        exporter=exporter,
-        signal=signal,
-        rejected=rejected.count,
-        of=items,
-        remark=rejected.message,
-    )
-    if listener is not None:
+def tell(rejected: Rejection | None, signal: Signal, listener: OnRejected | None) -> None:
+    """Put a rejection, if there is one, before the listener."""
+    if rejected is not None and listener is not None:
         listener(signal, rejected.count, rejected.message)

@@ -24,7 +24,9 @@ def test_every_grpc_code_has_its_outcome(code):
     error = grpc_failure(rpc_error(code), "there:4317")
 
     assert isinstance(error, RetryableExportError if code.name in RETRYABLE else PermanentExportError)
-    assert str(error) == f"there:4317: {code.name}: because"
+    message, _, remedy = str(error).partition(" (")
+    assert message == f"there:4317: {code.name}: because"
+    assert bool(remedy) == (code.name in {"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"})
 
 
 def test_exhausted_is_retryable_only_when_the_backend_says_when(retry_info):
@@ -83,7 +85,7 @@ def test_retry_after_is_seconds_or_a_date(header, seconds):
 def test_what_the_backend_said_is_told_in_one_line(content_type, body):
     error = http_failure(404, {"Content-Type": content_type}, body, "http://there/v1/traces", NOW)
 
-    assert str(error) == "http://there/v1/traces: HTTP 404: no such tenant"
+    assert str(error) == "http://there/v1/traces: HTTP 404: no such tenant (look at the path of the endpoint)"
 
 
 def test_a_redirect_is_refused_and_named():

@@ -252,6 +252,29 @@ async def test_an_unexpected_error_is_logged_and_tried_again(run):
     assert logs[0]["event"] == "unexpected error in an exporter"
 
 
+async def test_a_backend_that_refuses_everything_does_not_fill_the_log(run):
+    bodies = [b"%d" % number for number in range(50)]
+    queue = MemoryQueue(*bodies)
+
+    with capture_logs() as logs:
+        await run(queue, Backend(*[PermanentExportError("no such tenant")] * 100))
+
+    assert queue.aside.keys() == set(bodies)
+    (line,) = [one for one in logs if one["log_level"] != "debug"]
+    assert (line["event"], line["then"]) == ("batch set aside", "opencode-trace-receiver resend")
+
+
+async def test_a_backend_that_is_back_is_said(run):
+    queue, backend = MemoryQueue(b"1", b"2"), Backend(unavailable(), unavailable())
+
+    with capture_logs() as logs:
+        await run(queue, backend)
+
+    said = [one["event"] for one in logs]
+    assert said == ["export failed; will retry", "export failed; will retry", "export works again"]
+    assert logs[2]["after_seconds"] == pytest.approx(12.5)
+
+
 @pytest.mark.parametrize("failures", [1, 2])
 async def test_a_store_that_fails_for_a_while_ends_nothing(run, failures):
     queue, backend = MemoryQueue(b"1"), Backend()
@@ -368,7 +391,7 @@ async def test_an_exporter_that_cannot_start_is_told_at_start():
 
 async def test_a_long_outage_loses_nothing_and_keeps_the_order(run):
     rows = [bytes([65 + number]) for number in range(20)]
-    outage = itertools.chain.from_iterable(([unavailable()] * 3, [None]) for _ in range(10))
+    outage = itertools.chain.from_iterable([*[unavailable()] * 3, None] for _ in range(10))
     queue, backend = MemoryQueue(*rows), Backend(*outage)
 
     await run(queue, backend, max_items=2)

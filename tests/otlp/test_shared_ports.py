@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import ssl
+import sys
 
 import aiohttp
 import grpc
@@ -58,6 +59,40 @@ async def test_credentials_are_asked_for_on_every_way(edge, sink, logs, folder):
         assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
         await call(logs(), metadata=(("authorization", "Bearer s3cret"),))
     assert len(sink.requests) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a Unix socket's name is a file's elsewhere")
+@pytest.mark.parametrize("tls", [False, True])
+async def test_who_was_refused_is_said_behind_any_door(edge, logs, folder, certificates, caplog, tls):
+    context = ssl.create_default_context(cafile=certificates.ca_file) if tls else None
+    ours = certificates.tls if tls else None
+    for receiver in await edge.both(folder, auth=BearerAuth(tokens=("s3cret",)), tls=ours):
+        await post(receiver.port, logs(), "https" if tls else "http", context)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await edge.channel(receiver.port, credentials(certificates) if tls else None).unary_unary(EXPORT)(logs())
+    said = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert said
+    assert [one for one in said if "127.0.0.1" not in one and "::1" not in one] == []
+
+
+async def test_tls_where_there_is_none_is_said_once(edge, logs, folder, certificates, caplog):
+    context = ssl.create_default_context(cafile=certificates.ca_file)
+    ports = [receiver.port for receiver in await edge.both(folder)]
+    for port in (*ports, *ports):
+        with pytest.raises(aiohttp.ClientError):
+            await post(port, logs(), "https", context)
+    said = sorted(record.getMessage() for record in caplog.records)
+    assert len(said) == 2
+    for port in ports:
+        assert any(f":{port}, which has none: its endpoint must begin with http://" in line for line in said)
+
+
+async def test_no_tls_where_it_is_wanted_is_said(edge, logs, folder, certificates, caplog):
+    ours, _ = await edge.both(folder, tls=certificates.tls)
+    with pytest.raises(aiohttp.ClientError):
+        await post(ours.port, logs())
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "receiver.otlp.doors"]
+    assert f":{ours.port}, which wants it: its endpoint must begin with https://" in said
 
 
 def credentials(certificates, client=None):

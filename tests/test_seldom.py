@@ -1,0 +1,35 @@
+"""One line of a kind in a minute, and how many were not said."""
+
+import pytest
+
+from receiver.seldom import Seldom
+
+
+@pytest.fixture
+def clock():
+    """Seconds, moved by the test."""
+    return [0.0]
+
+
+@pytest.fixture
+def seldom(clock):
+    return Seldom(lambda: clock[0])
+
+
+def test_one_of_a_kind_is_said_in_a_minute_and_the_others_are_counted(seldom, clock):
+    said = {}
+    for clock[0] in range(150):
+        if (unsaid := seldom.unsaid("full")) is not None:
+            said[clock[0]] = unsaid
+    assert said == {0: 0, 60: 59, 120: 59}
+
+
+def test_one_kind_does_not_hide_another(seldom):
+    assert (seldom.unsaid("a"), seldom.unsaid("b"), seldom.unsaid("a")) == (0, 0, None)
+
+
+def test_kinds_that_are_always_new_are_bounded(seldom, clock):
+    said = [kind for kind in range(1000) if seldom.unsaid(kind) is not None]
+    assert len(said) == 20
+    clock[0] = 60
+    assert [kind for kind in range(1000, 2000) if seldom.unsaid(kind) is not None] == list(range(1000, 1020))

@@ -24,6 +24,7 @@ import yaml
 from receiver import __version__, config
 from receiver.cli import run_command
 from receiver.config import Admin, GRPCServer, HealthCheck, HTTPServer, MetricsTelemetry
+from tests.dockerfile import context, instructions
 from tests.processes import Receiver
 
 ROOT = Path(__file__).parent.parent
@@ -125,13 +126,6 @@ def deployed(folder: Path) -> dict[str, Any]:
 # the image
 
 
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions, in order, with their continuation lines."""
-    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)
-    lines = re.sub(r"\\\n\s*", "", text).splitlines()
-    return [(name, rest) for name, _, rest in (line.partition(" ") for line in lines if line.strip())]
-
-
 def test_the_image_has_two_stages_of_one_pinned_python():
     bases = [text.split()[0] for name, text in instructions() if name == "FROM"]
     assert len(bases) == 2
@@ -165,11 +159,10 @@ def test_the_image_starts_the_installed_command():
 
 
 def test_what_the_image_copies_exists_and_is_not_ignored():
-    allowed = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     copied = [text.split()[:-1] for name, text in instructions() if name == "COPY" and not text.startswith("--from")]
     for source in (one.removeprefix("./") for sources in copied for one in sources):
         assert (ROOT / source).exists(), source
-        assert f"!{source}" in allowed, source
+        assert source in context(), source
 
 
 @pytest.mark.slow
@@ -263,6 +256,7 @@ def test_the_store_outlives_the_container_which_can_write_nothing_else(compose):
     receiver = compose["services"]["receiver"]
     assert f"receiver:{STORE}" in receiver["volumes"]
     assert receiver["read_only"]
+    assert receiver["tmpfs"] == ["/tmp"]
     assert receiver["cap_drop"] == ["ALL"]
 
 
@@ -339,6 +333,7 @@ def test_kubernetes_runs_the_pinned_image_without_rights():
     (claim,) = objects()["StatefulSet"]["spec"]["volumeClaimTemplates"]
     assert set(mounts) == {claim["metadata"]["name"], *(volume["name"] for volume in pod["volumes"])}
     assert mounts["store"] == STORE
+    assert mounts["sockets"] == "/tmp"
     assert one["args"][-1] == f"{mounts['config']}/config.yaml"
     assert {variable["name"] for variable in one["env"]} <= set(ENVIRONMENT)
 

@@ -1,8 +1,8 @@
 """Builds the backends of the interop tests into .interop/, which git ignores: `python -m tests.interop.build [NAME…]`.
 
-The Collector by its own builder, Jaeger and Tempo inside their own modules, from the Go module proxy; the parsers of the
-programs that deploy/ is for, in a module of ours; Phoenix from PyPI into an environment of its own. What is there already stays. What cannot be had is written down with the reason, which
-the tests that want it then give for not running.
+The Collector by its own builder, Jaeger and Tempo inside their own modules, from the Go module proxy; the parsers of
+what lies in deploy/ in a module of ours; Phoenix from PyPI into an environment of its own. What is there already stays.
+What cannot be had is written down with the reason, which the tests that want it then give for not running.
 """
 
 from __future__ import annotations

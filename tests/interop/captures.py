@@ -21,6 +21,7 @@ SKILL_AND_MCP = "B/02-skill-mcp-jsonbody"
 NESTED = "C/04-parallel-nested"
 TASK_CHILD = "A/03-task-child"
 SLASH = "A/05-slash-command"
+SLASH_RELAY = "C/05-slash-command"
 
 
 def capture(name: str) -> list[Request]:

@@ -1,8 +1,8 @@
 """What lies in deploy/ is consistent: with the configuration classes, with the program's version, and with itself.
 
 No container engine, cluster or Grafana is asked here. What has a real program to check it with is checked with that:
-`validate` and `run` for the receiver's file, systemd-analyze for the unit, and the Collector, Jaeger and Tempo in
-tests/interop.
+`validate` and `run` for the receiver's file, hadolint and the compose specification here, systemd in test_unit.py, and
+compose-go, buildkit, Kubernetes' types, the Collector, Jaeger and Tempo in tests/interop.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -114,13 +113,15 @@ def test_the_receiver_runs_with_it_and_the_images_health_check_is_content(tmp_pa
 
 def deployed(folder: Path) -> dict[str, Any]:
     """The file, its variables filled in, on free ports and in a folder of the test."""
-    text = CONFIG.read_text().replace("${env:BACKEND_ENDPOINT}", "http://127.0.0.1:9")
-    text = re.sub(r"\$\{env:LISTEN_HOST:-localhost\}:\d+", "127.0.0.1:0", text).replace(
-        "localhost:13134", "127.0.0.1:0"
-    )
-    tree: dict[str, Any] = yaml.safe_load(text)
+    tree: dict[str, Any] = yaml.safe_load(on_free_ports().replace("${env:BACKEND_ENDPOINT}", "http://127.0.0.1:9"))
     tree["extensions"]["file_storage"]["directory"] = str(folder / "store")
     return tree
+
+
+def on_free_ports() -> str:
+    """The file, its other variables as they are."""
+    text = re.sub(r"\$\{env:LISTEN_HOST:-localhost\}:\d+", "127.0.0.1:0", CONFIG.read_text())
+    return text.replace("localhost:13134", "127.0.0.1:0")
 
 
 # the image
@@ -180,7 +181,22 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(
+    shutil.which("hadolint") is None, reason="no hadolint on this machine: the Dockerfile was NOT linted"
+)
+def test_hadolint_has_nothing_to_say_of_the_Dockerfile():
+    done = subprocess.run(["hadolint", DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
 # compose
+
+
+@pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
+def test_it_is_what_the_compose_specification_allows(file):
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*checker, file], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture(params=COMPOSE, ids=lambda file: file.name)
@@ -336,34 +352,3 @@ def test_kubernetes_runs_the_pinned_image_without_rights():
     assert mounts["sockets"] == "/tmp"
     assert one["args"][-1] == f"{mounts['config']}/config.yaml"
     assert {variable["name"] for variable in one["env"]} <= set(ENVIRONMENT)
-
-
-# systemd
-
-
-def unit() -> dict[str, str]:
-    lines = (DEPLOY / "opencode-trace-receiver.service").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
-
-
-def test_the_unit_starts_the_installed_command_with_a_store_of_its_own():
-    program, *arguments = shlex.split(unit()["ExecStart"])
-    assert program.endswith("/bin/opencode-trace-receiver")
-    assert arguments == ["run", "--config", "/etc/opencode-trace-receiver/config.yaml"]
-    assert f"/var/lib/{unit()['StateDirectory']}" == STORE
-    assert "${env:STATE_DIRECTORY" in CONFIG.read_text()
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine")
-def test_systemd_understands_the_unit_and_finds_it_hardened(tmp_path):
-    text = (DEPLOY / "opencode-trace-receiver.service").read_text()
-    file = tmp_path / "opencode-trace-receiver.service"
-    file.write_text(text.replace(shlex.split(unit()["ExecStart"])[0], sys.executable))
-    done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    told = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", file], capture_output=True, text=True
-    ).stdout
-    level = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", told)
-    assert level is not None, told
-    assert float(level[1]) < 2

@@ -20,16 +20,18 @@ LONG = "Zeile für Zeile ¶ " * 3000  # 60 KB in UTF-8, with characters of two b
 SESSIONS = [f"ses_0000000000{n:02d}AAAAAAAAAAAA{n:02d}" for n in range(4)]
 
 
-def hosted(requests: Iterable[Request]) -> list[Request]:
-    """The same records from a host that has a name, as the event relay says it now; the recordings are older."""
-    return [Request(one.signal, _named(one.body) if one.signal == "logs" else one.body, one.items) for one in requests]
+def hosted(requests: Iterable[Request], **resource: str) -> list[Request]:
+    """The same records from a host that has a name, as the event relay says it now (the recordings are older), and with
+    more attributes of the resource."""
+    named = {"host.name": "workstation", **resource}
+    return [Request(r.signal, _named(r.body, named) if r.signal == "logs" else r.body, r.items) for r in requests]
 
 
-def _named(body: bytes) -> bytes:
+def _named(body: bytes, resource: dict[str, str]) -> bytes:
     message = ExportLogsServiceRequest.FromString(body)
     for one in message.resource_logs:
-        if not any(attribute.key == "host.name" for attribute in one.resource.attributes):
-            one.resource.attributes.extend(key_values({"host.name": "workstation"}))
+        known = {attribute.key for attribute in one.resource.attributes}
+        one.resource.attributes.extend(key_values({k: v for k, v in resource.items() if k not in known}))
     return message.SerializeToString()
 
 

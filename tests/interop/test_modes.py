@@ -15,7 +15,7 @@ import pytest
 from receiver import semconv
 from receiver.model import Request
 from tests.interop.backends import Jaeger, Tempo, until
-from tests.interop.captures import NESTED, SLASH_RELAY, TASK_CHILD, Expected, attributes, captures
+from tests.interop.captures import ALL, NESTED, SLASH_RELAY, TASK_CHILD, Expected, attributes, captures
 from tests.interop.stories import hosted, in_time, resumed, too_late, wordy
 from tests.processes import Receiver, renamed
 
@@ -75,6 +75,7 @@ MODES: dict[str, tuple[dict[str, Any], Callable[[], list[Request]]]] = {
     "turns": ({"trace_mode": "turn"}, lambda: renamed(hosted(captures(*RECORDED)), "Tu")),
     "markers": ({"live_markers": True}, lambda: renamed(hosted(captures(*RECORDED)), "Ma")),
     "both conventions": ({"conventions": ["gen_ai", "openinference"]}, lambda: renamed(captures(TASK_CHILD), "Bo")),
+    "all recordings": ({}, lambda: renamed(hosted(captures(*ALL)), "Al")),
     "resumed": ({}, resumed),
     "long texts": ({"capture_content": CONTENT}, wordy),
 }
@@ -143,6 +144,29 @@ def test_each_session_is_found_by_its_id(sent):
     for session, traces in sessions.items():
         query = f'{{ span.session.id = "{session}" }}'
         until(lambda query=query, traces=traces: set(sent.tempo.found(query)) == traces, query)
+
+
+def test_traceql_walks_down_the_trees_and_along_the_links(sent):
+    sent.tempo.ask("/flush")  # see test_tempo
+    deep = {trace for trace, spans in sent.expected.traces.items() if len(spans) > 1}
+    until(lambda: set(sent.tempo.found("{ } >> { }")) >= deep, "the search for spans below spans")
+    roots = {trace for trace, spans in sent.expected.traces.items() if not depths(spans) <= {0, 1}}
+    query = "{ nestedSetParent < 0 } > { } > { }"
+    until(lambda: set(sent.tempo.found(query)) & set(sent.expected.traces) == roots, query)
+    for ours in (span for span in sent.expected.spans if span.links):
+        for link in ours.links:
+            query, trace = f'{{ link:spanID = "{link.span_id.hex()}" }}', ours.trace_id.hex()
+            until(lambda query=query, trace=trace: trace in sent.tempo.found(query), query)
+
+
+def depths(spans: list[Any]) -> set[int]:
+    """How far below its root each span lies."""
+    above = {span.span_id: span.parent_span_id for span in spans}
+
+    def depth(span: bytes) -> int:
+        return 1 + depth(above[span]) if above[span] else 0
+
+    return set(map(depth, above))
 
 
 def test_what_comes_too_late_hangs_below_its_session_without_warnings(backends, tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,33 @@ def on_free_ports() -> str:
     """The file, its other variables as they are."""
     text = re.sub(r"\$\{env:LISTEN_HOST:-localhost\}:\d+", "127.0.0.1:0", CONFIG.read_text())
     return text.replace("localhost:13134", "127.0.0.1:0")
+
+
+# the Collector's configuration
+
+
+def chained(number: int, monkeypatch: pytest.MonkeyPatch) -> config.Settings:
+    """What the receiver makes of the command that starts it in chain A or B, copied from the file's comment."""
+    comment = re.findall(r"^#(.*)$", (ROOT / "otel-collector-config.yaml").read_text(), flags=re.MULTILINE)
+    commands = re.findall(r"OTEL_\S+=.*?run(?: --set \S+)*", re.sub(r"\\\n +", "", "\n".join(comment)))
+    words = shlex.split(commands[number])
+    start = words.index("opencode-trace-receiver")
+    for name, _, value in (word.partition("=") for word in words[:start]):
+        monkeypatch.setenv(name, value)
+    assert words[start + 1] == "run"
+    return config.load([], words[start + 3 :: 2], dict(os.environ))
+
+
+def test_the_chains_commands_and_the_collectors_ports_meet(monkeypatch):
+    text = (ROOT / "otel-collector-config.yaml").read_text()
+    ports = dict(re.findall(r"\$\{env:(\w+):-\w+:(\d+)\}", text))
+    for number, door in enumerate((int(ports["TRACE_RECEIVER_ENDPOINT"]), GRPC)):
+        settings = chained(number, monkeypatch)
+        assert port_of(settings.receivers["otlp"].protocols.grpc.endpoint) == door
+        assert settings.exporters["otlp_grpc"].endpoint == f"http://localhost:{ports['BUILT_GRPC_ENDPOINT']}"
+    assert (int(ports["AGENTS_GRPC_ENDPOINT"]), int(ports["AGENTS_HTTP_ENDPOINT"])) == (GRPC, HTTP)
+    both = [*map(int, ports.values()), HTTP + 10000, METRICS, HEALTH, ADMIN]  # side by side on one machine
+    assert len(set(both)) == len(both) - 1  # the backend is elsewhere, at its own 4317
 
 
 # the image

@@ -209,11 +209,12 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(
-    shutil.which("hadolint") is None, reason="no hadolint on this machine: the Dockerfile was NOT linted"
-)
+HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="no hadolint on this machine: the Dockerfile was NOT linted")
 def test_hadolint_has_nothing_to_say_of_the_Dockerfile():
-    done = subprocess.run(["hadolint", DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    done = subprocess.run([HADOLINT, DEPLOY / "Dockerfile"], capture_output=True, text=True)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 

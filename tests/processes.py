@@ -40,7 +40,8 @@ class Backend:
     """Takes every request, or answers with the gRPC code that `refuse` gives for its body. `received` also holds what
     was refused with a code that asks for it again: a backend may fail after it took something."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = -1) -> None:
+        self.limit = limit  # bytes of a request; -1: none
         self.received: dict[str, list[bytes]] = {signal: [] for signal in SIGNALS}
         self.refuse: Callable[[bytes], grpc.StatusCode | None] = lambda body: None
         self.port = 0
@@ -48,7 +49,7 @@ class Backend:
 
     def start(self) -> Backend:
         """Listen; on the same port as before, if it was started before."""
-        self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", -1)])
+        self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", self.limit)])
         for name in SIGNALS:
             export = grpc.unary_unary_rpc_method_handler(self._export(name))
             handler = grpc.method_handlers_generic_handler(EXPORT_SERVICES[name].name, {"Export": export})

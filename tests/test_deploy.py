@@ -1,8 +1,8 @@
 """What lies in deploy/ is consistent: with the configuration classes, with the program's version, and with itself.
 
 No container engine, cluster or Grafana is asked here. What has a real program to check it with is checked with that:
-`validate` and `run` for the receiver's file, systemd-analyze for the unit, and the Collector, Jaeger and Tempo in
-tests/interop.
+`validate` and `run` for the receiver's file, hadolint and the compose specification here, systemd in test_unit.py, and
+compose-go, buildkit, Kubernetes' types, the Collector, Jaeger and Tempo in tests/interop.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import yaml
 from receiver import __version__, config
 from receiver.cli import run_command
 from receiver.config import Admin, GRPCServer, HealthCheck, HTTPServer, MetricsTelemetry
+from tests.dockerfile import context, instructions
 from tests.processes import Receiver
 
 ROOT = Path(__file__).parent.parent
@@ -113,23 +114,45 @@ def test_the_receiver_runs_with_it_and_the_images_health_check_is_content(tmp_pa
 
 def deployed(folder: Path) -> dict[str, Any]:
     """The file, its variables filled in, on free ports and in a folder of the test."""
-    text = CONFIG.read_text().replace("${env:BACKEND_ENDPOINT}", "http://127.0.0.1:9")
-    text = re.sub(r"\$\{env:LISTEN_HOST:-localhost\}:\d+", "127.0.0.1:0", text).replace(
-        "localhost:13134", "127.0.0.1:0"
-    )
-    tree: dict[str, Any] = yaml.safe_load(text)
+    tree: dict[str, Any] = yaml.safe_load(on_free_ports().replace("${env:BACKEND_ENDPOINT}", "http://127.0.0.1:9"))
     tree["extensions"]["file_storage"]["directory"] = str(folder / "store")
     return tree
 
 
+def on_free_ports() -> str:
+    """The file, its other variables as they are."""
+    text = re.sub(r"\$\{env:LISTEN_HOST:-localhost\}:\d+", "127.0.0.1:0", CONFIG.read_text())
+    return text.replace("localhost:13134", "127.0.0.1:0")
+
+
+# the Collector's configuration
+
+
+def chained(number: int, monkeypatch: pytest.MonkeyPatch) -> config.Settings:
+    """What the receiver makes of the command that starts it in chain A or B, copied from the file's comment."""
+    comment = re.findall(r"^#(.*)$", (ROOT / "otel-collector-config.yaml").read_text(), flags=re.MULTILINE)
+    commands = re.findall(r"OTEL_\S+=.*?run(?: --set \S+)*", re.sub(r"\\\n +", "", "\n".join(comment)))
+    words = shlex.split(commands[number])
+    start = words.index("opencode-trace-receiver")
+    for name, _, value in (word.partition("=") for word in words[:start]):
+        monkeypatch.setenv(name, value)
+    assert words[start + 1] == "run"
+    return config.load([], words[start + 3 :: 2], dict(os.environ))
+
+
+def test_the_chains_commands_and_the_collectors_ports_meet(monkeypatch):
+    text = (ROOT / "otel-collector-config.yaml").read_text()
+    ports = dict(re.findall(r"\$\{env:(\w+):-\w+:(\d+)\}", text))
+    for number, door in enumerate((int(ports["TRACE_RECEIVER_ENDPOINT"]), GRPC)):
+        settings = chained(number, monkeypatch)
+        assert port_of(settings.receivers["otlp"].protocols.grpc.endpoint) == door
+        assert settings.exporters["otlp_grpc"].endpoint == f"http://localhost:{ports['BUILT_GRPC_ENDPOINT']}"
+    assert (int(ports["AGENTS_GRPC_ENDPOINT"]), int(ports["AGENTS_HTTP_ENDPOINT"])) == (GRPC, HTTP)
+    both = [*map(int, ports.values()), HTTP + 10000, METRICS, HEALTH, ADMIN]  # side by side on one machine
+    assert len(set(both)) == len(both) - 1  # the backend is elsewhere, at its own 4317
+
+
 # the image
-
-
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions, in order, with their continuation lines."""
-    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)
-    lines = re.sub(r"\\\n\s*", "", text).splitlines()
-    return [(name, rest) for name, _, rest in (line.partition(" ") for line in lines if line.strip())]
 
 
 def test_the_image_has_two_stages_of_one_pinned_python():
@@ -165,11 +188,10 @@ def test_the_image_starts_the_installed_command():
 
 
 def test_what_the_image_copies_exists_and_is_not_ignored():
-    allowed = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     copied = [text.split()[:-1] for name, text in instructions() if name == "COPY" and not text.startswith("--from")]
     for source in (one.removeprefix("./") for sources in copied for one in sources):
         assert (ROOT / source).exists(), source
-        assert f"!{source}" in allowed, source
+        assert source in context(), source
 
 
 @pytest.mark.slow
@@ -187,7 +209,23 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="no hadolint on this machine: the Dockerfile was NOT linted")
+def test_hadolint_has_nothing_to_say_of_the_Dockerfile():
+    done = subprocess.run([HADOLINT, DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
 # compose
+
+
+@pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
+def test_it_is_what_the_compose_specification_allows(file):
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*checker, file], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture(params=COMPOSE, ids=lambda file: file.name)
@@ -263,6 +301,7 @@ def test_the_store_outlives_the_container_which_can_write_nothing_else(compose):
     receiver = compose["services"]["receiver"]
     assert f"receiver:{STORE}" in receiver["volumes"]
     assert receiver["read_only"]
+    assert receiver["tmpfs"] == ["/tmp"]
     assert receiver["cap_drop"] == ["ALL"]
 
 
@@ -339,36 +378,6 @@ def test_kubernetes_runs_the_pinned_image_without_rights():
     (claim,) = objects()["StatefulSet"]["spec"]["volumeClaimTemplates"]
     assert set(mounts) == {claim["metadata"]["name"], *(volume["name"] for volume in pod["volumes"])}
     assert mounts["store"] == STORE
+    assert mounts["sockets"] == "/tmp"
     assert one["args"][-1] == f"{mounts['config']}/config.yaml"
     assert {variable["name"] for variable in one["env"]} <= set(ENVIRONMENT)
-
-
-# systemd
-
-
-def unit() -> dict[str, str]:
-    lines = (DEPLOY / "opencode-trace-receiver.service").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
-
-
-def test_the_unit_starts_the_installed_command_with_a_store_of_its_own():
-    program, *arguments = shlex.split(unit()["ExecStart"])
-    assert program.endswith("/bin/opencode-trace-receiver")
-    assert arguments == ["run", "--config", "/etc/opencode-trace-receiver/config.yaml"]
-    assert f"/var/lib/{unit()['StateDirectory']}" == STORE
-    assert "${env:STATE_DIRECTORY" in CONFIG.read_text()
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine")
-def test_systemd_understands_the_unit_and_finds_it_hardened(tmp_path):
-    text = (DEPLOY / "opencode-trace-receiver.service").read_text()
-    file = tmp_path / "opencode-trace-receiver.service"
-    file.write_text(text.replace(shlex.split(unit()["ExecStart"])[0], sys.executable))
-    done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    told = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", file], capture_output=True, text=True
-    ).stdout
-    level = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", told)
-    assert level is not None, told
-    assert float(level[1]) < 2

@@ -34,7 +34,11 @@ def private_folder() -> tempfile.TemporaryDirectory[str]:
 
 def sweep() -> None:
     """Remove the folders of receivers that were killed: ours, not new, and nobody listens in them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    try:
+        temporary = Path(tempfile.gettempdir())
+    except OSError:  # a root that nobody may write, as in a container, and nothing mounted for it
+        return
+    for folder in temporary.glob(f"{_PREFIX}*"):
         try:
             status = folder.lstat()
             ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()

@@ -6,6 +6,7 @@ own query API. Building them is in build.py.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -177,6 +178,30 @@ class Jaeger(Program):
         """Its answer to a query."""
         return asked(f"http://127.0.0.1:{self.query}{path}", **query)
 
+    def spans(self, trace: str) -> list[dict[str, Any]]:
+        """The spans of a trace, after its adjusters had them."""
+        answer = self.ask(f"/api/traces/{trace}")
+        return list(answer["data"][0]["spans"]) if answer and answer.get("data") else []
+
+    def warnings(self, trace: str) -> list[tuple[str, str]]:
+        """What its adjusters say of a trace: the span's name, and the warning. By the newer API, since the one that its
+        page asks has adjusters of its own before 2.15, which know a host by a tag `ip` and by nothing else."""
+        resources = self.ask(f"/api/v3/traces/{trace}")["result"]["resourceSpans"]
+        spans = [span for r in resources for scope in r["scopeSpans"] for span in scope["spans"]]
+        return [
+            (span["name"], one["stringValue"])
+            for span in spans
+            for attribute in span["attributes"]
+            if attribute["key"] == "@jaeger@warnings"
+            for one in attribute["value"]["arrayValue"]["values"]
+        ]
+
+    @staticmethod
+    def parent(span: dict[str, Any]) -> str:
+        """The id of the span that one of its spans lies below."""
+        found = [one["spanID"] for one in span["references"] if one["refType"] == "CHILD_OF"]
+        return found[0] if found else ""
+
 
 class Tempo(Program):
     """Tempo in one process, with the configuration file of deploy/, its ports and folders changed by the file's
@@ -206,6 +231,29 @@ class Tempo(Program):
     def ask(self, path: str, **query: str | int) -> Any:
         """Its answer to a query."""
         return asked(f"http://127.0.0.1:{self.query}{path}", **query)
+
+    def spans(self, trace: str) -> list[dict[str, Any]]:
+        """The spans of a trace."""
+        answer = self.ask(f"/api/v2/traces/{trace}")
+        if not isinstance(answer, dict) or not answer.get("trace"):
+            return []
+        resources = answer["trace"]["resourceSpans"]
+        return [span for r in resources for scope in r["scopeSpans"] for span in scope["spans"]]
+
+    @staticmethod
+    def id(text: str | None) -> str:
+        """An id, which it writes in base64, as hex."""
+        return base64.b64decode(text or "").hex()
+
+    def found(self, query: str) -> dict[str, dict[str, Any]]:
+        """What a TraceQL query finds, by trace id."""
+        answer = self.ask("/api/search", q=query, limit=1000, spss=100)
+        return {one["traceID"].rjust(32, "0"): one for one in answer["traces"]}
+
+    def counted(self, name: str) -> float:
+        """One of its own counters, all labels together."""
+        lines = (self.ask("/metrics") or "").splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
 class Phoenix(Program):

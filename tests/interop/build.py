@@ -1,8 +1,8 @@
 """Builds the backends of the interop tests into .interop/, which git ignores: `python -m tests.interop.build [NAME…]`.
 
-The Collector by its own builder, Jaeger and Tempo inside their own modules, from the Go module proxy; Phoenix from PyPI
-into an environment of its own. What is there already stays. What cannot be had is written down with the reason, which
-the tests that want it then give for not running.
+The Collector by its own builder, Jaeger and Tempo inside their own modules, from the Go module proxy; the parsers of
+what lies in deploy/ in a module of ours; Phoenix from PyPI into an environment of its own. What is there already stays.
+What cannot be had is written down with the reason, which the tests that want it then give for not running.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ PLACE = HERE.parent.parent / ".interop"
 BIN = PLACE / "bin"
 PHOENIX = PLACE / "phoenix"
 MANIFEST = HERE / "collector" / "builder.yaml"
+PARSERS = HERE / "deploy"
 
 BUILDER = "go.opentelemetry.io/collector/cmd/builder"
 JAEGER = "github.com/jaegertracing/jaeger"
 TEMPO = "github.com/grafana/tempo"
+COMPOSE = "github.com/compose-spec/compose-go/v2"
+BUILDKIT = "github.com/moby/buildkit"
+KUBERNETES = "k8s.io/api"
 PHOENIX_VERSION = "20.26.1"
 JOBS = os.environ.get("INTEROP_JOBS", "2")  # compilers at once: linking Jaeger or Tempo takes about 3 GiB
 
@@ -35,9 +39,9 @@ class Unavailable(Exception):
     """A backend cannot be built on this machine; the message says why."""
 
 
-def pinned(module: str) -> str:
+def pinned(module: str, place: Path = HERE) -> str:
     """The version of a module that go.mod names."""
-    found = re.search(rf"^\s*{re.escape(module)} (\S+)$", (HERE / "go.mod").read_text(), re.MULTILINE)
+    found = re.search(rf"^\s*{re.escape(module)} (\S+)$", (place / "go.mod").read_text(), re.MULTILINE)
     assert found is not None, module
     return found[1]
 
@@ -55,6 +59,9 @@ VERSIONS = {
     "tempo": pinned(TEMPO),
     "phoenix": PHOENIX_VERSION,
     "prometheus": prometheus.VERSION,
+    "compose-go": pinned(COMPOSE, PARSERS),
+    "buildkit": pinned(BUILDKIT, PARSERS),
+    "kubernetes": pinned(KUBERNETES, PARSERS),
 }
 
 
@@ -82,12 +89,22 @@ def _phoenix() -> None:
     _run([str(python), "-m", "pip", "install", "--quiet", f"arize-phoenix=={PHOENIX_VERSION}"])
 
 
+def _parser(name: str) -> Callable[[], None]:
+    def build() -> None:
+        _go(["go", "build", "-mod=readonly", "-p", JOBS, "-o", str(BIN / name), f"./{name}"], PARSERS)
+
+    return build
+
+
 BACKENDS: dict[str, Callable[[], None]] = {
     "collector": _collector,
     "jaeger": _jaeger,
     "tempo": _tempo,
     "phoenix": _phoenix,
     "prometheus": lambda: prometheus.build_prometheus(_go, PLACE, JOBS),
+    "compose-go": _parser("compose-go"),
+    "buildkit": _parser("buildkit"),
+    "kubernetes": _parser("kubernetes"),
 }
 
 

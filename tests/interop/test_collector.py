@@ -21,8 +21,8 @@ from receiver.recordings import read_recordings
 from receiver.replaying import replay
 from tests.factories import spans_request
 from tests.golden.rewrite import built_from
-from tests.interop.backends import ROOT, Collector, send, until
-from tests.interop.captures import NESTED, SKILL_AND_MCP, SLASH, TASK_CHILD, capture, captures, folder, same
+from tests.interop.backends import ROOT, Collector, asked, send, until
+from tests.interop.captures import ALL, NESTED, SKILL_AND_MCP, capture, captures, folder, same
 from tests.otlp_splitting import joined, singles, spans_in
 from tests.processes import Backend, Receiver, renamed
 
@@ -97,24 +97,24 @@ def test_its_own_validate_accepts_the_file_cut_to_chain_B(tmp_path):
     assert code == 0, said
 
 
-@pytest.mark.parametrize("name", [SKILL_AND_MCP, NESTED, TASK_CHILD, SLASH])
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_chain_A_gives_the_spans_of_build(chain, sink, name, protocol):
+def test_chain_A_gives_the_spans_of_build_for_all_recordings(chain, sink, protocol):
     collector, receiver = chain()
     receiver.start()
     collector.start()
     port = collector.ports[f"agents_{protocol}"]
-    play(name, f"http://127.0.0.1:{port}/" if protocol == "http" else f"127.0.0.1:{port}")
-    everything(sink, receiver.expected(capture(name)))
+    for name in ALL:
+        play(name, f"http://127.0.0.1:{port}/" if protocol == "http" else f"127.0.0.1:{port}")
+    everything(sink, receiver.expected(captures(*ALL)))
 
 
-@pytest.mark.parametrize("name", [SKILL_AND_MCP, NESTED])
-def test_chain_B_gives_the_spans_of_build(chain, sink, name):
+def test_chain_B_gives_the_spans_of_build_for_all_recordings(chain, sink):
     collector, receiver = chain(behind_only(), {"exporters": {"otlp_grpc/backend": SOON}})
     receiver.start()
     collector.start()
-    play(name, receiver.grpc)
-    everything(sink, receiver.expected(capture(name)))
+    for name in ALL:
+        play(name, receiver.grpc)
+    everything(sink, receiver.expected(captures(*ALL)))
 
 
 def test_spans_of_others_come_back_untouched(chain, sink):
@@ -153,6 +153,53 @@ def test_gzipped_batches_of_8192_records_give_the_spans_of_build(chain, sink, tm
     sizes = [_records(json.loads(line)) for line in seen.read_text().splitlines()]
     assert max(sizes) == BATCH
     assert sum(sizes) == one * copies
+
+
+def test_a_backend_with_the_usual_limit_gets_large_batches_in_pieces(chain, sink):
+    """gRPC servers, Jaeger's and Tempo's among them, refuse more than 4 MiB for good unless told otherwise."""
+    sink.stop()
+    limited = Backend(4 * 2**20).start()
+    ids = [number.to_bytes(8, "big") for number in range(1, BATCH + 1)]
+    strangers = [
+        Span(name="x" * 1000, trace_id=b"t" * 16, span_id=one, start_time_unix_nano=1, end_time_unix_nano=2)
+        for one in ids
+    ]
+    collector, receiver = chain()
+    collector.to(limited.port)
+    receiver.start()
+    collector.start()
+    request = spans_request(*strangers, scope="theirs")
+    send(collector.ports["agents_grpc"], request)
+    try:
+        everything(limited, set(spans_in([request.body])))
+    finally:
+        limited.stop()
+    assert "Exporting failed" not in collector.log
+
+
+def test_what_it_took_from_us_is_kept_when_it_is_killed(chain, sink):
+    """It answers us when a batch is in its queue on disk, so a batch that waits for company is not lost."""
+    batching = {"sending_queue": {"batch": {"flush_timeout": "120s"}}}
+    collector, receiver = chain(behind_only(), {"exporters": {"otlp_grpc/backend": batching}})
+    receiver.start()
+    collector.start()
+    play(NESTED, receiver.grpc)
+    expected = receiver.expected(capture(NESTED))
+    until(lambda: _sent(receiver) == len(expected), "everything sent to the Collector")
+    assert not sink.received["traces"]
+    collector.process.kill()
+    collector.process.wait()
+    collector.files = Collector(collector.folder, behind_only()).files
+    collector.start()
+    everything(sink, expected)
+
+
+def _sent(receiver: Receiver) -> int:
+    """The spans that the receiver says it has sent."""
+    said = [json.loads(line) for line in receiver.log.splitlines() if '"metrics"' in line]
+    text = asked(f"http://{said[0]['endpoint']}/metrics") or ""
+    lines = [line for line in text.splitlines() if line.startswith("otelcol_exporter_sent_spans{")]
+    return sum(int(float(line.rpartition(" ")[2])) for line in lines)
 
 
 def test_it_retries_while_the_receiver_is_not_there_yet(chain, sink):

@@ -5,7 +5,6 @@ attributes that people look for, and nothing for Jaeger's adjusters to complain 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
@@ -34,25 +33,11 @@ def jaeger(tmp_path_factory):
         receiver.send(*captures(*RECORDINGS))
         expected = Expected(receiver.expected(captures(*RECORDINGS)))
         for trace, spans in expected.traces.items():
-            until(lambda trace=trace, spans=spans: len(_spans(started, trace)) >= len(spans), f"trace {trace}")
+            until(lambda trace=trace, spans=spans: len(started.spans(trace)) >= len(spans), f"trace {trace}")
         yield started, expected
     finally:
         receiver.kill()
         started.stop()
-
-
-def _trace(jaeger: Jaeger, trace: str) -> dict[str, Any]:
-    answer = jaeger.ask(f"/api/traces/{trace}")
-    return answer["data"][0] if answer and answer.get("data") else {"spans": []}
-
-
-def _spans(jaeger: Jaeger, trace: str) -> list[dict[str, Any]]:
-    return list(_trace(jaeger, trace)["spans"])
-
-
-def _parent(span: dict[str, Any]) -> str:
-    found = [one["spanID"] for one in span["references"] if one["refType"] == "CHILD_OF"]
-    return found[0] if found else ""
 
 
 def _found(jaeger: Jaeger, expected: Expected, **tags: str) -> set[str]:
@@ -76,23 +61,23 @@ def _wanted(expected: Expected, key: str, value: str) -> set[str]:
 def test_each_trace_has_every_span_once(jaeger):
     started, expected = jaeger
     for trace, spans in expected.traces.items():
-        came = [span["spanID"] for span in _spans(started, trace)]
+        came = [span["spanID"] for span in started.spans(trace)]
         assert sorted(came) == sorted(span.span_id.hex() for span in spans)
 
 
 def test_each_trace_has_one_root_and_the_right_parents(jaeger):
     started, expected = jaeger
     for trace in expected.traces:
-        spans = _spans(started, trace)
-        assert len([span for span in spans if not _parent(span)]) == 1
+        spans = started.spans(trace)
+        assert len([span for span in spans if not Jaeger.parent(span)]) == 1
         for span in spans:
-            assert _parent(span) == expected.by_id[span["spanID"]].parent_span_id.hex()
+            assert Jaeger.parent(span) == expected.by_id[span["spanID"]].parent_span_id.hex()
 
 
 def test_names_times_and_attributes_are_the_ones_of_build(jaeger):
     started, expected = jaeger
     for trace in expected.traces:
-        for span in _spans(started, trace):
+        for span in started.spans(trace):
             ours = expected.by_id[span["spanID"]]
             assert span["operationName"] == ours.name
             assert span["startTime"] == ours.start_time_unix_nano // 1000
@@ -106,8 +91,8 @@ def test_links_are_there(jaeger):
     linked = [span for span in expected.spans if span.links]
     assert linked
     for ours in linked:
-        (span,) = (one for one in _spans(started, ours.trace_id.hex()) if one["spanID"] == ours.span_id.hex())
-        followed = {(r["traceID"], r["spanID"]) for r in span["references"] if r["spanID"] != _parent(span)}
+        (span,) = (one for one in started.spans(ours.trace_id.hex()) if one["spanID"] == ours.span_id.hex())
+        followed = {(r["traceID"], r["spanID"]) for r in span["references"] if r["spanID"] != Jaeger.parent(span)}
         assert followed == {(link.trace_id.hex(), link.span_id.hex()) for link in ours.links}
 
 
@@ -142,7 +127,7 @@ def test_failed_calls_are_errors_and_found_by_their_kind(jaeger):
     """Not searched for by `error=true`: the memory storage of this release looks for the opposite of it."""
     started, expected = jaeger
     for trace in expected.traces:
-        for span in _spans(started, trace):
+        for span in started.spans(trace):
             failed = expected.by_id[span["spanID"]].status.code == Status.STATUS_CODE_ERROR
             assert ({"key": "error", "type": "bool", "value": True} in span["tags"]) == failed
     for kind in {attributes(span).get(semconv.ERROR_TYPE) for span in expected.spans} - {None}:
@@ -156,11 +141,13 @@ def test_the_adjusters_have_no_warnings(jaeger):
     started, expected = jaeger
     named = Expected(build(captures(SKILL_AND_MCP, TASK_CHILD, SLASH), BuilderSettings()).requests()).traces
     for trace in expected.traces:
-        warnings = [(span["operationName"], w) for span in _spans(started, trace) for w in span["warnings"] or ()]
-        if trace in named:
-            assert not warnings
-        else:
-            assert all("clock skew adjustment disabled" in said for _, said in warnings)
+        shown = [(span["operationName"], w) for span in started.spans(trace) for w in span["warnings"] or ()]
+        for warnings in (shown, started.warnings(trace)):
+            if trace in named:
+                assert not warnings
+            else:
+                assert warnings
+                assert all("clock skew adjustment disabled" in said for _, said in warnings)
 
 
 def test_the_service_and_its_operations_are_listed(jaeger):

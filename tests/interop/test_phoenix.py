@@ -13,8 +13,9 @@ from receiver import config, semconv
 from receiver.errors import ConfigError
 from receiver.wiring import builder_settings
 from tests.interop.backends import Phoenix, until
-from tests.interop.captures import NESTED, SKILL_AND_MCP, TASK_CHILD, Expected, attributes, captures
-from tests.processes import Receiver
+from tests.interop.captures import NESTED, SKILL_AND_MCP, TASK_CHILD, Expected, attributes, capture, captures
+from tests.interop.stories import hosted
+from tests.processes import Receiver, renamed
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("phoenix")]
 
@@ -60,10 +61,10 @@ def phoenix(conventions, tmp_path_factory):
         started.stop()
 
 
-def _pages(phoenix: Phoenix, what: str) -> Iterator[dict[str, Any]]:
+def _pages(phoenix: Phoenix, what: str, project: str = "default") -> Iterator[dict[str, Any]]:
     cursor: dict[str, str] = {}
     while True:
-        answer = phoenix.ask(f"/v1/projects/default/{what}", limit=100, **cursor) or {"data": [], "next_cursor": None}
+        answer = phoenix.ask(f"/v1/projects/{project}/{what}", limit=100, **cursor) or {"data": [], "next_cursor": None}
         yield from answer["data"]
         if not answer["next_cursor"]:
             return
@@ -120,5 +121,26 @@ def test_it_counts_the_tokens_of_model_requests(phoenix):
     started, expected = phoenix
     for one in _pages(started, "traces"):
         asked = [span for span in expected.traces[one["trace_id"]] if span.name.startswith("chat")]
-        told = sum(attributes(span).get(semconv.INPUT_TOKENS, 0) for span in asked)
-        assert one["token_count_prompt"] == told
+        told = [
+            sum(attributes(span).get(key, 0) for span in asked) for key in (semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS)
+        ]
+        assert [one["token_count_prompt"], one["token_count_completion"]] == told
+
+
+@pytest.mark.parametrize("conventions", [BOTH], indirect=True, ids="+".join, scope="module")
+def test_linked_sessions_are_sessions_of_their_own_in_the_producers_project(phoenix, tmp_path):
+    """The project is the one that the producer's resource names, which the receiver keeps."""
+    started, _ = phoenix
+    receiver = Receiver(tmp_path, settle="1s", idle_timeout="3s", inactivity_timeout="6s", child_sessions="linked")
+    receiver.settings["exporters"] = {"otlp_grpc": {"endpoint": f"http://127.0.0.1:{started.port}"}}
+    receiver.start()
+    requests = hosted(renamed(capture(NESTED), "Ph"), **{"openinference.project.name": "agents"})
+    try:
+        receiver.send(*requests)
+        expected = Expected(receiver.expected(requests))
+        until(lambda: len(list(_pages(started, "spans", "agents"))) == len(expected.spans), "every span")
+    finally:
+        receiver.kill()
+    found = {trace["trace_id"]: s["session_id"] for s in _pages(started, "sessions", "agents") for trace in s["traces"]}
+    assert found == {t: attributes(spans[0])[semconv.SESSION_ID] for t, spans in expected.traces.items()}
+    assert len(set(found.values())) == len(found) > 1

@@ -4,7 +4,6 @@ the limits that Tempo enforces. Tempo runs with deploy/tempo.yaml.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +35,7 @@ def tempo(tmp_path_factory):
         receiver.send(*captures(*RECORDINGS))
         expected = Expected(receiver.expected(captures(*RECORDINGS)))
         for trace, spans in expected.traces.items():
-            until(lambda trace=trace, spans=spans: len(_spans(started, trace)) >= len(spans), f"trace {trace}")
+            until(lambda trace=trace, spans=spans: len(started.spans(trace)) >= len(spans), f"trace {trace}")
         # Ten seconds after its beginning Tempo writes down what it has of a trace, and searches the pieces one by one
         # until they become a block, which this makes them do now. Only then can a search see from one to another.
         started.ask("/flush")
@@ -44,18 +43,6 @@ def tempo(tmp_path_factory):
     finally:
         receiver.kill()
         started.stop()
-
-
-def _spans(tempo: Tempo, trace: str) -> list[dict[str, Any]]:
-    answer = tempo.ask(f"/api/v2/traces/{trace}")
-    if not isinstance(answer, dict) or not answer.get("trace"):
-        return []
-    resources = answer["trace"]["resourceSpans"]
-    return [span for r in resources for scope in r["scopeSpans"] for span in scope["spans"]]
-
-
-def _id(text: str | None) -> str:
-    return base64.b64decode(text or "").hex()
 
 
 def _values(span: dict[str, Any]) -> dict[str, Any]:
@@ -69,12 +56,6 @@ def _plain(value: dict[str, Any]) -> Any:
     return int(plain) if kind == "intValue" else plain
 
 
-def _found(tempo: Tempo, query: str) -> dict[str, dict[str, Any]]:
-    """What a TraceQL query finds, by trace id."""
-    answer = tempo.ask("/api/search", q=query, limit=1000, spss=100)
-    return {one["traceID"].rjust(32, "0"): one for one in answer["traces"]}
-
-
 def _having(expected: Expected, key: str, value: str) -> set[str]:
     return {span.trace_id.hex() for span in expected.spans if attributes(span).get(key) == value}
 
@@ -82,17 +63,17 @@ def _having(expected: Expected, key: str, value: str) -> set[str]:
 def test_each_trace_has_every_span_once_with_the_right_parents(tempo):
     started, expected = tempo
     for trace, spans in expected.traces.items():
-        came = {_id(span["spanId"]): _id(span.get("parentSpanId")) for span in _spans(started, trace)}
+        came = {Tempo.id(span["spanId"]): Tempo.id(span.get("parentSpanId")) for span in started.spans(trace)}
         assert came == {span.span_id.hex(): span.parent_span_id.hex() for span in spans}
-        assert len(_spans(started, trace)) == len(spans)
+        assert len(started.spans(trace)) == len(spans)
         assert list(came.values()).count("") == 1
 
 
 def test_names_times_and_attributes_are_the_ones_of_build(tempo):
     started, expected = tempo
     for trace in expected.traces:
-        for span in _spans(started, trace):
-            ours = expected.by_id[_id(span["spanId"])]
+        for span in started.spans(trace):
+            ours = expected.by_id[Tempo.id(span["spanId"])]
             assert span["name"] == ours.name
             assert int(span["startTimeUnixNano"]) == ours.start_time_unix_nano
             assert int(span["endTimeUnixNano"]) == ours.end_time_unix_nano
@@ -104,8 +85,8 @@ def test_links_are_there(tempo):
     linked = [span for span in expected.spans if span.links]
     assert linked
     for ours in linked:
-        (span,) = (s for s in _spans(started, ours.trace_id.hex()) if _id(s["spanId"]) == ours.span_id.hex())
-        came = [(_id(link["traceId"]), _id(link["spanId"]), _values(link)) for link in span["links"]]
+        (span,) = (s for s in started.spans(ours.trace_id.hex()) if Tempo.id(s["spanId"]) == ours.span_id.hex())
+        came = [(Tempo.id(link["traceId"]), Tempo.id(link["spanId"]), _values(link)) for link in span["links"]]
         assert came == [(link.trace_id.hex(), link.span_id.hex(), attributes(link)) for link in ours.links]
 
 
@@ -116,7 +97,7 @@ def test_traceql_finds_by(tempo, key):
     assert values
     for value in values:
         wanted = _having(expected, key, value)
-        until(lambda value=value, wanted=wanted: set(_found(started, f'{{ span.{key} = "{value}" }}')) == wanted, value)
+        until(lambda value=value, wanted=wanted: set(started.found(f'{{ span.{key} = "{value}" }}')) == wanted, value)
 
 
 def test_traceql_walks_from_a_task_call_to_what_its_child_session_did(tempo):
@@ -125,7 +106,7 @@ def test_traceql_walks_from_a_task_call_to_what_its_child_session_did(tempo):
     runs = [span for span in expected.spans if attributes(span).get(semconv.TOOL_NAME) == "bash"]
     below = {run.trace_id.hex() for run in runs if any("tool task" in above.name for above in _up(run, expected))}
     assert below
-    until(lambda: set(_found(started, query)) == below, "the search")
+    until(lambda: set(started.found(query)) == below, "the search")
 
 
 def _up(span: Any, expected: Expected) -> Iterator[Any]:
@@ -137,21 +118,16 @@ def _up(span: Any, expected: Expected) -> Iterator[Any]:
 def test_a_trace_has_its_root_for_a_name(tempo):
     started, expected = tempo
     roots = {span.trace_id.hex(): span for span in expected.spans if not span.parent_span_id}
-    found = until(lambda: (f := _found(started, "{ }")) and set(f) >= set(roots) and f, "every trace")
+    found = until(lambda: (f := started.found("{ }")) and set(f) >= set(roots) and f, "every trace")
     for trace, root in roots.items():
         assert found[trace]["rootTraceName"] == root.name
         assert found[trace]["rootServiceName"] == "opencode"
 
 
-def _counted(tempo: Tempo, name: str) -> float:
-    lines = [line for line in (tempo.ask("/metrics") or "").splitlines() if line.startswith((f"{name}{{", f"{name} "))]
-    return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
 def test_nothing_was_refused_or_cut(tempo):
     started, expected = tempo
-    assert _counted(started, "tempo_distributor_spans_received_total") == len(expected.spans)
-    assert _counted(started, "tempo_discarded_spans_total") == 0
+    assert started.counted("tempo_distributor_spans_received_total") == len(expected.spans)
+    assert started.counted("tempo_discarded_spans_total") == 0
     # attributes are cut at 2,048 bytes where Tempo has that limit (3.x)
     assert all(len(str(value)) <= 2048 for span in expected.spans for value in attributes(span).values())
 
@@ -161,11 +137,11 @@ def test_a_trace_beyond_its_limit_is_refused_and_the_next_one_is_not(tmp_path, t
     receiver = _receiver(tmp_path, small)
     try:
         receiver.send(*capture(NESTED))
-        until(lambda: _counted(small, "tempo_discarded_spans_total"), "a refusal")
+        until(lambda: small.counted("tempo_discarded_spans_total"), "a refusal")
         receiver.send(*capture(SLASH))
         wanted = Expected(receiver.expected(capture(SLASH))).traces
         for trace, spans in wanted.items():
-            until(lambda trace=trace, spans=spans: len(_spans(small, trace)) >= len(spans), f"trace {trace}")
+            until(lambda trace=trace, spans=spans: len(small.spans(trace)) >= len(spans), f"trace {trace}")
     finally:
         receiver.kill()
         small.stop()

@@ -1,5 +1,6 @@
 """The folder of the sockets behind shared ports, and what is swept away of killed receivers' ones."""
 
+import errno
 import os
 import socket
 import tempfile
@@ -56,6 +57,19 @@ def test_no_temporary_folder_is_told(temporary, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / "none"))
     with pytest.raises(ReceiverError, match="no temporary folder"):
         private_folder()
+
+
+def test_without_any_temporary_folder_nothing_is_swept_and_the_reason_is_told(monkeypatch):
+    """As in a container with a read-only root: Python then finds none to offer."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", nowhere)
+    sweep()
+    with pytest.raises(ReceiverError, match="no temporary folder: No usable"):
+        private_folder()
+
+
+def nowhere(*_: object) -> str:
+    raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
 
 def test_only_what_nobody_listens_in_is_swept_away(temporary):

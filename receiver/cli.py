@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from receiver import __version__, config
-from receiver.errors import ConfigError, ReceiverError
+from receiver.config_sources import referred, source
+from receiver.errors import ReceiverError
 from receiver.showing import Shown
 
 WELL, BAD, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -178,43 +179,8 @@ def _count(text: str) -> int:
 
 
 def _settings(options: argparse.Namespace) -> config.Settings:
-    files = [_source(name) for name in options.config]
-    return config.load(files, options.set, os.environ, _referred)
-
-
-def _source(name: str) -> tuple[str, str]:
-    """What to call it, and its text: the Collector's `file:`, `env:` and `yaml:`, and a path."""
-    scheme, colon, rest = name.partition(":")
-    if colon and scheme == "yaml":
-        return "--config yaml:…", rest  # it may hold a secret
-    if colon and scheme == "env":
-        if rest not in os.environ:
-            raise ConfigError(f"--config {name}: the environment variable {rest} is not set")
-        return f"--config {name}", os.environ[rest]
-    if colon and scheme in ("http", "https"):
-        raise ConfigError(f"--config {name}: is not fetched here; download it, and name the file")
-    return name, _read_text(rest if colon and scheme == "file" else name)
-
-
-def _read_text(name: str) -> str:
-    try:
-        return Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--config {name}: cannot be read ({_reason(error)}); name a YAML file") from error
-
-
-def _referred(name: str) -> str:
-    """What `${file:name}` stands for."""
-    try:
-        return Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"the file {name} cannot be read ({_reason(error)})") from error
-
-
-def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, UnicodeError):
-        return "it is not UTF-8"
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+    files = [source(name, os.environ) for name in options.config]
+    return config.load(files, options.set, os.environ, referred)
 
 
 # run

@@ -111,8 +111,10 @@ class Reading:
             if told is not None:
                 self._count(evidence, dialect, told, record, arrival)
                 return True
-        evidence.discarded["unknown_record"] += 1
-        if evidence.signal != "traces":  # whose unknown ones go on as they came
+        if evidence.signal == "traces":
+            evidence.discarded["handed_on"] += 1
+        else:
+            evidence.discarded["unknown_record"] += 1
             evidence.unknown = record.scope.name[:_SCOPE]
         return False
 

@@ -113,6 +113,7 @@ NOTES = (
 # why a record, or a part of one, became nothing; each is a counter's label
 DISCARDS = {
     "unknown_record": "no dialect knows the record",
+    "handed_on": "a span that no dialect knows: it is of no tree, and goes on as it came",
     "not_of_the_tree": "a known record that carries nothing of the tree",
     "no_session": "no session id, or one that is no text",
     "no_call": "a call without an id",

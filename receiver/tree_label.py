@@ -30,7 +30,6 @@ from receiver import semconv as sc
 _INDENT = 2
 _GAP = 2
 _TEXT_LIMIT = 200
-_ID_SHOWN = 16  # hex digits of a trace id: enough to find it in a backend's search
 _ASCII = str.maketrans({"✗": "x", "→": "->", "⤷": "^", "⤴": "^", "·": "/", "…": "~", "µ": "u"})
 _LINKS = {
     sc.LINK_CHILD: "→ session",
@@ -58,7 +57,7 @@ def span_label(span: Span, *, orphan: bool = False, details: bool = False, trace
     if trace_id:
         if (session := attributes.get(sc.SESSION_ID)) is not None:
             parts.append(_part(f"session {session}", "dim"))
-        parts.append(_part(f"trace {trace_id[:_ID_SHOWN]}", "dim"))
+        parts.append(_part(f"trace {trace_id}", "dim"))
     lines = [_part(_failure(span, attributes), "red")] if failed else []
     if details:
         lines += [_part(line, "dim") for line in _details(span, attributes)]
@@ -67,7 +66,7 @@ def span_label(span: Span, *, orphan: bool = False, details: bool = False, trace
 
 def title_label(title: str, trace_id: str) -> Label:
     """The line above spans that have no span of their own above them. `trace_id` is hex."""
-    return Label([_part(title, "bold"), _part(trace_id[:_ID_SHOWN], "dim")])
+    return Label([_part(title, "bold"), _part(trace_id, "dim")])
 
 
 def _marks(span: Span, attributes: Mapping[str, Any]) -> Iterator[Text]:

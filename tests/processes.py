@@ -28,9 +28,9 @@ from tests.otlp_splitting import span_ids, spans_in
 PATIENCE = 30.0  # s: far more than anything here takes
 
 
-def until(holds: Callable[[], Any], what: str = "it") -> None:
-    """Return when it holds; fail when it does not for too long."""
-    deadline = time.monotonic() + PATIENCE
+def until(holds: Callable[[], Any], what: str = "it", patience: float = PATIENCE) -> None:
+    """Return when it holds; fail when it does not for too long (s)."""
+    deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(0.02)

@@ -79,6 +79,13 @@ def test_the_dashboard_shows_what_there_is():
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
+def test_the_dashboard_offers_this_program_only_and_no_collector_beside_it():
+    asked = [one["query"] for one in DASHBOARD["templating"]["list"] if one["type"] == "query"]
+    assert len(asked) == 2
+    assert all(query.startswith(f"label_values({OWN}store_size") for query in asked)
+    assert not any("allValue" in one for one in DASHBOARD["templating"]["list"])  # it would match any job's
+
+
 def test_a_counter_of_the_collectors_has_no_suffix():
     assert not [name for name in NAMES if name.endswith(("_total", "_bytes"))]
 

@@ -83,7 +83,7 @@ def test_the_whole_picture():
 
     assert shown(trace_tree(spans)) == [
         "invoke_agent build  2m 05s  tokens 12,034 in · 1,203 out  $0.0421  ended: idle",
-        "  session ses_A  trace 0000000000000000",
+        "  session ses_A  trace 00000000000000000000000000000001",
         "├── chat claude-sonnet-4  700ms  ~parent  ~start",
         "├── tools/call run_query  94ms  @my_db",
         "│     ✗ no such table",
@@ -137,7 +137,7 @@ def test_orphans_come_after_the_root_with_a_note():
     lines = shown(trace_tree([span(3, 9, "orphan", 1), span(4, 3, "its child", 2), span(1, 0, "root", 5)]))
 
     assert lines == [
-        "trace  0000000000000000",
+        "trace  00000000000000000000000000000001",
         "├── root  0ms",
         "└── orphan  0ms  ⤴ parent 0000000000000009 not here",
         "    └── its child  0ms",

@@ -19,6 +19,8 @@ from tests.operators import command
 from tests.processes import until
 from tests.test_deploy import CONFIG, DEPLOY, STORE, on_free_ports
 
+TRACED = 120.0  # s: strace stops the program at each of its calls
+
 FILE = DEPLOY / "opencode-trace-receiver.service"
 
 
@@ -89,12 +91,12 @@ def test_it_starts_the_program_and_forbids_nothing_that_it_does(tmp_path):
     program = ["strace", "-f", "-qq", "-o", str(seen), sys.executable, "-m", "receiver", *arguments]
     with log.open("wb") as out, subprocess.Popen(program, stderr=out, env=environment, umask=0o077) as process:
         try:
-            until(lambda: '"ready"' in log.read_text() or process.poll() is not None, "the start")
+            until(lambda: '"ready"' in log.read_text() or process.poll() is not None, "the start", TRACED)
             address = re.search(r'"protocol": "grpc", "endpoint": "([^"]+)"', log.read_text())
             assert address is not None, log.read_text()
             done = command("replay", str(HERE / "C" / "04-parallel-nested" / "otlp"), "--endpoint", address[1])
             assert done.returncode == 0, done.stderr
-            until(lambda: "export failed; will retry" in log.read_text(), "an attempt to send")
+            until(lambda: "export failed; will retry" in log.read_text(), "an attempt to send", TRACED)
         finally:
             child = int(seen.read_text().split(maxsplit=1)[0])
             os.kill(child, getattr(signal, unit()["KillSignal"]))

@@ -184,4 +184,4 @@ def test_no_span_breaks_the_reading_of_it(name, attributes, start, end):
     read_of_it = sum(evidence.used.values()) + sum(evidence.discarded.values())
     assert read_of_it == 1
     assert not evidence.discarded["internal_error"]
-    assert bool(evidence.untouched) == bool(evidence.discarded["unknown_record"])
+    assert bool(evidence.untouched) == bool(evidence.discarded["handed_on"])

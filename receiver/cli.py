@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "sessions", _sessions, "list the open sessions of a running receiver", _add_limit)
     _add(commands, "tree", _tree, "show a session's tree as it would be built now", _add_session)
     _add(commands, "flush", _flush, "close a session with the tree that it is in, or all", _add_maybe_session)
-    _add(commands, "queue", _queue, "show what waits to be sent, and what backends refused for good", _add_endpoint)
+    _add(commands, "queue", _queue, "show what waits to be sent, and what backends refused for good", _add_rows)
     _add(commands, "resend", _resend, "send again what backends refused for good", _add_ids)
     return parser
 
@@ -143,6 +143,17 @@ def _add_limit(parser: argparse.ArgumentParser) -> None:
         default=1000,
         metavar="N",
         help="the last touched ones, 10000 at most; default: %(default)s",
+    )
+    _add_endpoint(parser)
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="rows of what was refused, the last ones, 10000 at most; default: %(default)s",
     )
     _add_endpoint(parser)
 
@@ -337,16 +348,21 @@ def _flush(options: argparse.Namespace) -> int:
 
 def _queue(options: argparse.Namespace) -> int:
     from receiver.admin.client import AdminClient
-    from receiver.admin.view import queues_table, set_aside_table
+    from receiver.admin.view import failures_table, queues_table, reasons_table, set_aside_table
 
     with AdminClient(options.endpoint) as client:
-        queues, aside = client.queues(), client.set_aside()
-    _console().print(queues_table(queues, time.time_ns()))
+        queues, aside = client.queues(), client.set_aside(options.limit)
+    now = time.time_ns()
+    _console().print(queues_table(queues, now))
+    if (failing := failures_table(queues, now)) is not None:
+        print("\nfailing, and tried again:")
+        _console().print(failing)
     if aside.rows:
         print("\nset aside:")
-        _console().print(set_aside_table(aside.rows, time.time_ns()))
+        _console().print(set_aside_table(aside.rows, now))
         if (more := sum(queue.set_aside_rows for queue in queues.queues) - len(aside.rows)) > 0:
-            print(f"and {more} more")
+            print(f"and {more} more (--limit); of the last 1000 in all:")
+            _console().print(reasons_table(queues))
     return WELL
 
 

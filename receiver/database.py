@@ -16,6 +16,10 @@ from receiver.errors import ConfigError, UnavailableError
 FILE = "receiver.db"
 VERSION = 2
 _VACUUM_PAGES = 4096  # at once, so that nothing waits long behind it
+_ANEW = (
+    "restore its folder from a copy, or move it away with its -wal and -shm and start with an empty one; what it held "
+    "is lost then: requests not built yet, open sessions, and spans not sent yet or set aside"
+)
 
 _SPANS = """
 CREATE TABLE span (
@@ -70,11 +74,17 @@ class Database:
                 undo.callback(self.connection.close)
                 self._prepare(fsync)
             except (OSError, sqlite3.Error) as error:
-                raise ConfigError(
-                    f"extensions::file_storage::directory: {directory} cannot be used ({error}); "
-                    "name a folder that this user may write"
-                ) from error
+                raise _unusable(directory, error) from error
             undo.pop_all()
+
+    @contextmanager
+    def first_look(self) -> Iterator[None]:
+        """Around what is read before anything else. Raises ConfigError, the file closed, where it cannot be read."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.close()
+            raise _unusable(self._path.parent, error) from error
 
     def _prepare(self, fsync: bool) -> None:
         db = self.connection
@@ -150,6 +160,29 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def _unusable(directory: Path, error: OSError | sqlite3.Error) -> ConfigError:
+    if _damaged(error) or _code(error) == sqlite3.SQLITE_ERROR:  # the last: tables that are missing, or not ours
+        text = f"{directory / FILE} cannot be read ({error}): {_ANEW}"
+    elif _code(error) == sqlite3.SQLITE_FULL:
+        text = f"{directory} cannot be used ({error}); make room on its disk"
+    else:
+        text = f"{directory} cannot be used ({error}); name a folder that this user may write"
+    return ConfigError(f"extensions::file_storage::directory: {text}")
+
+
 def _unwritable(error: sqlite3.Error) -> UnavailableError:
-    remedy = "; make room on the disk of extensions::file_storage" if "is full" in str(error) else ""
+    remedy = ""
+    if _damaged(error):
+        remedy = f"; stop the receiver, and {_ANEW}"
+    elif "is full" in str(error):
+        remedy = "; make room on the disk of extensions::file_storage"
     return UnavailableError(f"the store cannot be written ({error}){remedy}")
+
+
+def _damaged(error: Exception) -> bool:
+    return _code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code; 0 where it is none of its errors. Those of the module itself have none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -17,7 +17,7 @@ import asyncio
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import structlog
@@ -48,6 +48,15 @@ class Chunk:
     signal: Signal
     body: bytes
     items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a chunk that is tried again and again was not taken the last time, since when (ns), and how often."""
+
+    reason: str
+    since: int
+    attempts: int
 
 
 class SendingQueue(Protocol):
@@ -110,8 +119,8 @@ def _ignore(event: Event, signal: Signal, exporter: str, items: int) -> None:
 class Sender:
     """Sends what one exporter's queue holds, from start() to stop(), and never ends by itself.
 
-    With one consumer, chunks leave in the order in which they were put. Clock, sleep and random are arguments
-    so that a test can pass hours in no time.
+    With one consumer, chunks leave in the order in which they were put. Clock (s), the time of day (ns), sleep and
+    random are arguments so that a test can pass hours in no time.
     """
 
     def __init__(
@@ -125,6 +134,7 @@ class Sender:
         num_consumers: int = 1,
         observe: Observe = _ignore,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
     ) -> None:
@@ -136,10 +146,12 @@ class Sender:
         self._num_consumers = num_consumers
         self._observe = observe
         self._clock = clock
+        self._now = now
         self._sleep = sleep
         self._random = random
         self._consumers: list[asyncio.Task[None]] = []
         self._settling: set[asyncio.Task[None]] = set()
+        self._failing: dict[tuple[int, ...], Failure] = {}  # by the rows that are tried again
         self._log = _log.bind(exporter=exporter.name)
         self._refusals, self._troubles = Seldom(clock), Seldom(clock)
 
@@ -160,6 +172,10 @@ class Sender:
         self._consumers = []
         await self._exporter.stop()
 
+    def failure(self) -> Failure | None:
+        """What fails now, the longest of several; None where nothing does."""
+        return min(self._failing.values(), key=lambda failure: failure.since, default=None)
+
     async def _consume(self) -> None:
         name = self._exporter.name
         while True:
@@ -172,7 +188,7 @@ class Sender:
     async def _deliver(self, chunk: Chunk) -> None:
         """See one chunk out of the queue, whatever the backend says."""
         try:
-            await self._export(chunk)
+            await self._persist(chunk)
         except PermanentExportError as error:
             if len(chunk.ids) > 1:
                 await self._deliver_rows(chunk, str(error))
@@ -213,6 +229,17 @@ class Sender:
 
         await self._insist(attempt)
 
+    async def _persist(self, chunk: Chunk) -> None:
+        """_export(), and no failure is known of the chunk any more, however it ended."""
+        try:
+            await self._export(chunk)
+        finally:
+            self._failing.pop(chunk.ids, None)
+
+    def _note(self, chunk: Chunk, failure: RetryableExportError) -> None:
+        known = self._failing.get(chunk.ids) or Failure("", self._now(), 0)
+        self._failing[chunk.ids] = replace(known, reason=str(failure), attempts=known.attempts + 1)
+
     async def _export(self, chunk: Chunk) -> None:
         """Return when the chunk was taken. Raises what the exporter raised when no attempt is left."""
         started = self._clock()
@@ -228,6 +255,7 @@ class Sender:
             elapsed = self._clock() - started
             if self._retry.max_elapsed_time and elapsed + delay > self._retry.max_elapsed_time:
                 raise RetryableExportError(f"given up after {elapsed:.0f} s: {failure}") from failure
+            self._note(chunk, failure)
             self._log.warning("export failed; will retry", delay_seconds=round(delay, 1), error=str(failure))
             self._observe("retried", chunk.signal, self._exporter.name, chunk.items)
             await self._sleep(delay)

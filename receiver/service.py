@@ -55,7 +55,9 @@ class Service:
         if self._metrics is not None:
             for name in routes.exporters:
                 self._metrics.at_exporter(name, routes.signals_to(name))
-        self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue)
+        self._senders = self._made_senders()
+        failures = {name: sender.failure for name, sender in self._senders.items()}
+        self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue, failures)
         self._pushes: list[Push] = []
         self._remarks = Seldom()
         self._doors: list[GrpcReceiver | HttpReceiver] = []
@@ -73,7 +75,7 @@ class Service:
         self._stack.push_async_callback(self.pipeline.close)
         self._stack.push_async_callback(self._stop_metrics)  # when all is counted, and the store can still be asked
         await self._side_doors.begin()
-        for exporter, sender in self._senders().items():
+        for exporter, sender in self._senders.items():
             self._stack.push_async_callback(sender.stop)
             with wiring.under(f"exporters::{exporter}"):
                 await sender.start()
@@ -90,7 +92,7 @@ class Service:
             _log.warning(notice)
         _log.info("ready", version=__version__, exporters=list(self._exporters))
 
-    def _senders(self) -> dict[str, Sender]:
+    def _made_senders(self) -> dict[str, Sender]:
         senders = {}
         for name, exporter in self._exporters.items():
             section = self._settings.exporters[name]

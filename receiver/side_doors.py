@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -22,6 +22,7 @@ from receiver.errors import ConfigError, ReceiverError
 from receiver.health import HealthServer
 from receiver.otlp.endpoint import bind
 from receiver.pipeline import Pipeline
+from receiver.sending import Failure
 from receiver.telemetry.metrics import Metrics
 from receiver.telemetry.server import MetricsServer
 from receiver.telemetry.state import State, state_of
@@ -31,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 class SideDoors:
     """Those that the settings ask for. `metrics` is None where nothing is counted; `capacity` gives the bound of an
-    exporter's queue, in items.
+    exporter's queue, in items; `failures` tell by exporter what fails now.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SideDoors:
         pipeline: Pipeline,
         metrics: Metrics | None,
         capacity: Callable[[str], int],
+        failures: Mapping[str, Callable[[], Failure | None]],
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
@@ -48,7 +50,7 @@ class SideDoors:
         self._metrics = MetricsServer(metrics, self._look, capacity) if metrics is not None else None
         health = settings.health_check
         self._health = HealthServer(pipeline.check, health.path) if health is not None else None
-        self._answers = Answers(pipeline, builder, self._exporters)
+        self._answers = Answers(pipeline, builder, self._exporters, failures)
         self._stack = AsyncExitStack()
 
     async def begin(self) -> None:

@@ -35,15 +35,16 @@ class SQLiteStore:
     def __init__(self, directory: Path, *, fsync: bool = True, create: bool = True, max_size: int = 0) -> None:
         """Open the store. `max_size` (bytes, 0 for none) is what its data may take before append() refuses.
 
-        Raises ConfigError where the folder cannot be used.
+        Raises ConfigError where the folder cannot be used, or what is in it cannot be read.
         """
         self._max_size = max_size
         self._database = Database(directory, fsync=fsync, create=create)
         self._db = self._database.connection
         # Counted once and kept up to date from then on: a long queue must not be scanned at every step.
-        self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
-        counted = self._db.execute("SELECT exporter, count(*), sum(items) FROM queue GROUP BY exporter")
-        self._sizes = {exporter: QueueSize(rows, items) for exporter, rows, items in counted}
+        with self._database.first_look():
+            self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
+            counted = self._db.execute("SELECT exporter, count(*), sum(items) FROM queue GROUP BY exporter")
+            self._sizes = {exporter: QueueSize(rows, items) for exporter, rows, items in counted}
 
     # requests
 

@@ -1,7 +1,12 @@
-"""Root fixtures: how much Hypothesis tries. The deep profile looks for defects, the default guards against them."""
+"""Root fixtures: how much Hypothesis tries, and a log that each test finds as the first one did. The deep profile looks
+for defects, the default guards against them.
+"""
 
+import logging
 import os
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, Phase, settings
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -22,3 +27,15 @@ settings.register_profile(
     "dev", max_examples=600, deadline=None, suppress_health_check=_SLOW, phases=[Phase.reuse, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def log_of_the_process():
+    """`run` and `build --endpoint` set up the log of their process, which here is the tests'."""
+    loggers = [logging.getLogger(name) for name in (None, "receiver")]
+    before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
+    yield
+    structlog.reset_defaults()
+    for logger, handlers, level in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)

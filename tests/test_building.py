@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from concurrent import futures
 
 import grpc
 import pytest
-import structlog
 from aiohttp import web
 
 from receiver import building
@@ -76,16 +74,6 @@ class Backend:
             loop.close()
 
         return f"http://127.0.0.1:{address[0]}", stop
-
-
-@pytest.fixture(autouse=True)
-def logs():
-    """`build --endpoint` sets up the log of its process, which here is the tests'."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The command line: exit codes, one line for what is wrong, and output that other programs can read."""
 
 import http.server
-import logging
 import os
 import pty
 import re
@@ -10,7 +9,6 @@ import sys
 import threading
 
 import pytest
-import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from receiver import __version__
@@ -21,16 +19,6 @@ from receiver.offline import build
 from tests.otlp_splitting import DATA, recorded, span_ids, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
-
-
-@pytest.fixture(autouse=True)
-def logs():
-    """`run` sets up the log of its process, which here is the tests'."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(autouse=True)

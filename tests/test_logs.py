@@ -18,13 +18,6 @@ PROMPT = "hunter2, said the prompt"
 INJECTED = "one\n2026-01-01T00:00:00Z [error    ] forged \x1b[31m \x07 \x85 \u2028 \u202e"
 
 
-@pytest.fixture(autouse=True)
-def as_before():
-    yield
-    structlog.reset_defaults()
-    logging.basicConfig(force=True, handlers=[logging.NullHandler()], level=logging.WARNING)
-
-
 def test_json_is_one_object_a_line(capsys):
     set_up_logs("info", "json")
     structlog.get_logger("x").info("ready", port=4317)

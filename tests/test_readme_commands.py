@@ -29,7 +29,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 PROGRAM = re.compile(r"^((?:[A-Z_]+=\S+ )*)(?:\.venv/bin/)?opencode-trace-receiver (.*)$")
-OTHERS = re.compile(r"opencode export |docker run |(?:[A-Z_]+=\S+ )*(?:otelcol-contrib|phoenix) ")  # other programs
+OTHERS = re.compile(
+    r"opencode export |docker run |jaeger --set|(?:[A-Z_]+=\S+ )*(?:otelcol-contrib|phoenix) "
+)  # other programs
 FREE_PORTS = [
     "receivers::otlp::protocols::grpc::endpoint=127.0.0.1:0",
     "receivers::otlp::protocols::http::endpoint=127.0.0.1:0",

@@ -288,6 +288,56 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path):
         SQLiteStore(tmp_path / "broken")
 
 
+def overwritten(path):
+    path.write_bytes(b"this is no database, whatever its name says" * 100)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:8192])
+
+
+def scribbled(path):
+    """Its first page, which says what it is and where all else lies, is whole."""
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + bytes(range(256)) * ((len(data) - 4096) // 256))
+
+
+def anothers(path):
+    path.unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE inbox (mine TEXT)")
+
+
+@pytest.mark.parametrize("spoil", [overwritten, cut, scribbled, anothers])
+def test_a_file_that_cannot_be_read_is_told_with_what_to_do_and_what_is_lost(tmp_path, spoil):
+    SQLiteStore(tmp_path).close()
+    spoil(tmp_path / FILE)
+    for _ in range(2):  # it is let go of, and left as it is
+        with pytest.raises(ConfigError) as refused:
+            SQLiteStore(tmp_path)
+        said = str(refused.value)
+        assert said.startswith(f"extensions::file_storage::directory: {tmp_path / FILE} cannot be read (")
+        assert "restore its folder from a copy, or move it away" in said
+        assert "is lost then: requests not built yet, open sessions, and spans not sent" in said
+        assert "may write" not in said
+        assert "\n" not in said
+    (tmp_path / FILE).rename(tmp_path / "away")
+    SQLiteStore(tmp_path).close()
+
+
+def test_damage_that_is_met_later_is_told_with_the_same_remedy(tmp_path):
+    store = SQLiteStore(tmp_path)
+    store.append(1, [logs()])
+    store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store._db.execute("PRAGMA cache_size = 0")
+    scribbled(tmp_path / FILE)
+    with pytest.raises(
+        UnavailableError, match=r"cannot be written \(.*malformed\); stop the receiver, and restore its"
+    ):
+        store.append(2, [logs()])
+    store.close()
+
+
 # other processes
 
 _CHILD = """

@@ -315,9 +315,10 @@ def test_a_store_that_cannot_be_made_is_refused(receiver):
     ("spoil", "phrase"),
     [
         (lambda db: newer(db), "was written by another version of this program"),
-        (lambda db: db.write_bytes(b"garbage" * 1000), "file is not a database"),
+        (lambda db: db.write_bytes(b"garbage" * 1000), "receiver.db cannot be read (file is not a database)"),
+        (lambda db: db.write_bytes(db.read_bytes()[:8192]), "database disk image is malformed"),
     ],
-    ids=["newer", "broken"],
+    ids=["newer", "broken", "cut"],
 )
 def test_a_store_that_cannot_be_read_is_refused(receiver, spoil, phrase):
     receiver.start()

@@ -50,10 +50,14 @@ def test_a_backend_that_is_gone_is_waited_for(receiver, backend):
     waits = re.search(r"^otelcol_exporter_queue_size\{.*\} (\d+)$", metrics(receiver), re.MULTILINE)
     assert waits is not None
     assert int(waits[1]) > 0
-    assert "otlp_grpc" in command(receiver, "queue")
+    shown = command(receiver, "queue")
+    assert "otlp_grpc" in shown
+    assert re.search(r"^ *otlp_grpc +\d+s ago +\d+ .*Connection refused", shown, re.MULTILINE), shown
+    told("failing, and tried again")
     backend.start()
     until(lambda: backend.spans() == receiver.expected(CAPTURE), "every span")
     until(lambda: "export works again" in receiver.log, "a line in the log")
+    until(lambda: "failing" not in command(receiver, "queue"), "nothing that fails")
     told("export works again")
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from google.protobuf.message import Message
@@ -22,28 +23,34 @@ from receiver.core.settings import BuilderSettings
 from receiver.errors import InputError
 from receiver.pipeline import Pipeline
 from receiver.printable import printable
+from receiver.sending import Failure
 from receiver.store import SetAsideRow, Store
 from receiver.woods import decode_session
 
 MOST = 1000  # rows of one answer, unless a limit is asked for
 AT_MOST = 10_000  # whatever is asked for: the owner of the store does nothing else meanwhile
 _NAMED = 100  # characters of an id that a message repeats: an error must fit into a header
+_REASON = 2048  # characters of what an exporter says, as the store keeps of what was set aside
 _NEVER = 1 << 63
 
 
 class Answers:
-    """The methods by name. `settings` are the builder's, `exporters` the names of the queues."""
+    """The methods by name. `settings` are the builder's, `exporters` the names of the queues; `failures` tell by
+    exporter what fails now.
+    """
 
     def __init__(
         self,
         pipeline: Pipeline,
         settings: BuilderSettings,
         exporters: Sequence[str],
+        failures: Mapping[str, Callable[[], Failure | None]] = MappingProxyType({}),
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._exporters = tuple(exporters)
+        self._failures = failures
         self._clock = clock
 
     async def answer(self, method: str, request: Message) -> Message:
@@ -81,7 +88,14 @@ class Answers:
 
     async def queue_state(self, request: pb.QueueStateRequest) -> pb.QueueStateResponse:
         """The sending queues."""
-        return await self._pipeline.ask(lambda _, store: _queues(store, self._exporters))
+        answer = await self._pipeline.ask(lambda _, store: _queues(store, self._exporters))
+        for queue in answer.queues:
+            failing = self._failures.get(queue.exporter)
+            if failing is not None and (failure := failing()):
+                queue.failure = failure.reason[:_REASON]
+                queue.failing_since_unix_nano = failure.since
+                queue.failed_attempts = failure.attempts
+        return answer
 
     async def list_set_aside(self, request: pb.ListSetAsideRequest) -> pb.ListSetAsideResponse:
         """What was set aside."""

@@ -58,9 +58,9 @@ class AdminClient:
         """The sending queues."""
         return cast(pb.QueueStateResponse, self._call("QueueState"))
 
-    def set_aside(self) -> pb.ListSetAsideResponse:
-        """What was set aside."""
-        return cast(pb.ListSetAsideResponse, self._call("ListSetAside"))
+    def set_aside(self, limit: int = 0) -> pb.ListSetAsideResponse:
+        """What was set aside, so many rows at most (0: as many as the receiver likes)."""
+        return cast(pb.ListSetAsideResponse, self._call("ListSetAside", limit=limit))
 
     def resend(self, ids: list[int]) -> pb.ResendResponse:
         """Put what was set aside (these, or all) back into the queues."""

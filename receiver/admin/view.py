@@ -14,6 +14,7 @@ from receiver.admin import admin_pb2 as pb
 from receiver.printable import printable
 from receiver.tree_view import trace_trees
 
+_REASONS = 10  # of an exporter
 _STATES = {pb.Session.STATE_OPEN: "open", pb.Session.STATE_IDLE: "idle"}
 
 
@@ -51,6 +52,28 @@ def queues_table(answer: pb.QueueStateResponse, now: int) -> Table:
             _ago(queue.oldest_time_unix_nano, now),
             f"{queue.set_aside_rows} rows, {queue.set_aside_items} items" if queue.set_aside_rows else "",
         )
+    return table
+
+
+def failures_table(answer: pb.QueueStateResponse, now: int) -> Table | None:
+    """Why what waits was not taken; None where nothing fails."""
+    table = Table("exporter", "failing since", "attempts", "reason", box=None)
+    for queue in answer.queues:
+        if queue.failure:
+            since = _ago(queue.failing_since_unix_nano, now)
+            table.add_row(_said(queue.exporter), since, str(queue.failed_attempts), _said(queue.failure))
+    return table if table.row_count else None
+
+
+def reasons_table(answer: pb.QueueStateResponse) -> Table:
+    """Why rows were set aside, and how many for the same reason; the commonest reasons of each exporter."""
+    table = Table("exporter", "rows", "reason", box=None)
+    for queue in answer.queues:
+        reasons = sorted(queue.set_aside_reasons.items(), key=lambda item: (-item[1], item[0]))
+        for reason, rows in reasons[:_REASONS]:
+            table.add_row(_said(queue.exporter) or "(not built)", str(rows), _said(reason))
+        if others := reasons[_REASONS:]:
+            table.add_row("", str(sum(rows for _, rows in others)), f"{len(others)} other reasons")
     return table
 
 

@@ -18,6 +18,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
 from receiver.codec.export_service import EXPORT_SERVICES
+from receiver.codec.json_shape import misshapen
 from receiver.errors import MalformedError, TooLargeError
 from receiver.model import Signal
 
@@ -66,7 +67,7 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
         if not isinstance(document, dict):
             raise MalformedError("the body is not a JSON object")
         _rewrite_ids(signal, document, _hex_to_base64)
-        message = ParseDict(document, EXPORT_SERVICES[signal].request(), ignore_unknown_fields=True)
+        message = ParseDict(_shaped(signal, document), EXPORT_SERVICES[signal].request(), ignore_unknown_fields=True)
         return message.SerializeToString()
     except RecursionError:
         raise MalformedError("the JSON body is nested too deeply") from None
@@ -104,6 +105,13 @@ def loads(body: bytes) -> Any:
         if b"\\ud" not in body and b"\\uD" not in body:
             raise
         return msgspec.json.decode(_ESCAPE.sub(_without_lone_surrogate, body))
+
+
+def _shaped(signal: Signal, document: dict[str, Any]) -> dict[str, Any]:
+    """The document, with an object wherever there is to be one. Raises MalformedError."""
+    if path := misshapen(document, EXPORT_SERVICES[signal].request.DESCRIPTOR):
+        raise MalformedError(f"{path} is not a JSON object, which it must be")
+    return document
 
 
 def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:

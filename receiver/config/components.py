@@ -34,9 +34,14 @@ def type_of(component: str) -> str:
     return component.partition("/")[0]
 
 
+def canonical(section: str, component: str) -> str:
+    """The id, its type by the name of today."""
+    kind, slash, name = component.partition("/")
+    return ALIASES.get(section, {}).get(kind, kind) + slash + name
+
+
 def kind_of(section: str, component: str) -> type[Section] | None:
     """The settings of a component of a section; None for an unknown type. Raises ValueError for what is no id."""
     if not _ID.fullmatch(component):
         raise ValueError("is not a component's id; write type or type/name")
-    name = type_of(component)
-    return COMPONENTS[section].get(ALIASES.get(section, {}).get(name, name))
+    return COMPONENTS[section].get(type_of(canonical(section, component)))

@@ -1,13 +1,14 @@
 """What holds where the files are silent: the components, the pipelines between them, and where the store lies. Pure.
 
-A file's `receivers`, `exporters` and `pipelines` stand in for the default ones. To the extensions it adds.
+A file's `receivers`, `exporters` and `pipelines` stand in for the default ones; but the default exporter lies below
+one of its type that says no endpoint. To the extensions a file adds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from receiver.config.components import SECTIONS, type_of
+from receiver.config.components import SECTIONS, canonical, type_of
 from receiver.config.merging import Tree, mapping, merge
 
 _DIRECTORY = "opencode-trace-receiver"
@@ -17,6 +18,8 @@ def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, 
     """The tree to validate: files over the defaults, and `--set` over both. `exporter` is the default one."""
     files, sets = _told(files), _told(sets)
     tree = merge(_components(files, sets, exporter), files, sets)
+    if uses_default_exporter(files, sets, exporter):
+        _fill(mapping(tree["exporters"]) or {}, exporter)
     service = mapping(files.get("service")) or {}
     wiring: Tree = {}
     if service.get("extensions") is None:
@@ -29,9 +32,32 @@ def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, 
 
 
 def uses_default_exporter(files: Tree, sets: Tree, exporter: Tree) -> bool:
-    """Whether the default exporter is wanted: no file defines one, and `--set` at most adds to it."""
-    named = mapping(sets.get("exporters")) or {}
-    return not mapping(files.get("exporters")) and all(name in exporter for name in named)
+    """Whether the default exporter is wanted: nobody names another, or, where it has an endpoint, somebody names it."""
+    named = mapping(merge(files, sets).get("exporters"))
+    if "debug" in exporter:
+        return not mapping(files.get("exporters")) and set(named or {}) <= {"debug"}
+    return named == {} or any(name in exporter for name in may_be_default(files, sets))
+
+
+def may_be_default(files: Tree, sets: Tree) -> list[str]:
+    """The exporters that the default one can lie below: those of `--set`, and of a file what says no endpoint."""
+    named = mapping(merge(files, sets).get("exporters")) or {}
+    of_files = mapping(files.get("exporters"))
+    return [name for name, body in named.items() if of_files == {} or lacks_endpoint(name, body)]
+
+
+def lacks_endpoint(name: str, body: object) -> bool:
+    """Whether an exporter speaks OTLP and nothing says where to."""
+    said = mapping(body)
+    speaks = type_of(canonical("exporters", name)) in ("otlp_grpc", "otlp_http")
+    return speaks and said is not None and all(said[key] is None for key in said if key.endswith("endpoint"))
+
+
+def _fill(exporters: Tree, exporter: Tree) -> None:
+    """A block without a value has its defaults: of the default exporter's, all that it is."""
+    for name, body in exporter.items():
+        if exporters.get(name, body) is None:
+            exporters[name] = body
 
 
 def _told(tree: Tree) -> Tree:

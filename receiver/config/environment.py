@@ -2,14 +2,16 @@
 
 OTel's own rules: an empty variable is not set; the traces variable beats the general one; the general endpoint is a
 base to which HTTP adds /v1/traces, the traces endpoint is used as it is; a gRPC endpoint's scheme says whether TLS is
-spoken. Where no protocol is stated, port 4317 means gRPC and any other HTTP, since a wrong guess loses everything.
+spoken. Where no protocol is stated, port 4317 means gRPC, 4318 HTTP, and of any other port the exporter that is named
+says it, or HTTP is meant, since a wrong guess loses everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import unquote, urlsplit
 
+from receiver.config.components import canonical
 from receiver.config.merging import Tree
 from receiver.config.problem import Problem
 
@@ -39,17 +41,19 @@ class _Variables:
         self._problems.append(Problem((self.name(part),), text))
 
 
-def default_exporter(environment: Mapping[str, str], problems: list[Problem]) -> Tree:
-    """One exporter by its id: OTLP where an endpoint is set, otherwise `debug`."""
+def default_exporter(environment: Mapping[str, str], problems: list[Problem], named: Collection[str] = ()) -> Tree:
+    """One exporter by its id: OTLP where an endpoint is set, otherwise `debug`. It may be one of the `named` ids, and
+    then is spelled as there."""
     variables = _Variables(environment, problems)
     if not variables.get("ENDPOINT"):
         return {"debug": {"verbosity": "normal"}}
-    protocol = _protocol(variables)
+    ids = {canonical("exporters", name): name for name in named}
+    protocol = _protocol(variables, ids)
     shared = _shared(variables)
     if protocol == "grpc":
-        return {"otlp_grpc": {"endpoint": variables.get("ENDPOINT"), **shared}}
+        return {ids.get("otlp_grpc", "otlp_grpc"): {"endpoint": variables.get("ENDPOINT"), **shared}}
     encoding = "json" if protocol == "http/json" else "proto"
-    return {"otlp_http": {**_http_endpoint(variables), "encoding": encoding, **shared}}
+    return {ids.get("otlp_http", "otlp_http"): {**_http_endpoint(variables), "encoding": encoding, **shared}}
 
 
 def endpoint_variable(environment: Mapping[str, str]) -> str:
@@ -64,7 +68,7 @@ def variable_of(key: str, environment: Mapping[str, str]) -> str:
     return next((name for name in map(variables.name, parts) if name), "")
 
 
-def _protocol(variables: _Variables) -> str:
+def _protocol(variables: _Variables, named: Collection[str]) -> str:
     stated = variables.get("PROTOCOL")
     if stated and stated not in _PROTOCOLS:
         variables.refuse("PROTOCOL", f"{stated!r} is not one of {', '.join(_PROTOCOLS)}")
@@ -74,7 +78,9 @@ def _protocol(variables: _Variables) -> str:
     # Without a scheme it cannot be a URL, so it is not for HTTP.
     if "://" not in endpoint or urlsplit(endpoint).netloc.endswith(":4317"):
         return "grpc"
-    return "http/protobuf"
+    if urlsplit(endpoint).netloc.endswith(":4318") or "otlp_http" in named or "otlp_grpc" not in named:
+        return "http/protobuf"
+    return "grpc"
 
 
 def _http_endpoint(variables: _Variables) -> Tree:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from receiver.config import addresses, fitting, yaml_text
-from receiver.config.defaults import complete, uses_default_exporter
+from receiver.config.defaults import complete, lacks_endpoint, may_be_default, uses_default_exporter
 from receiver.config.environment import PREFIX, default_exporter, endpoint_variable, variable_of
 from receiver.config.expansion import Expander, ReadFile
 from receiver.config.merging import Tree, assignments, mapping, merge, unfolded
@@ -60,30 +60,48 @@ def _explained(problems: Sequence[Problem], expander: Expander) -> Iterator[Prob
 
 
 def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Settings | None:
-    exporter = default_exporter(environment, [])
+    named = may_be_default(tree, changes)
+    exporter = default_exporter(environment, [], named)
     from_variables = uses_default_exporter(tree, changes, exporter) and "debug" not in exporter
     if from_variables:
-        default_exporter(environment, problems)
+        default_exporter(environment, problems, named)
     before = len(problems)
+    said = merge(tree, changes)
     loaded = settings(complete(tree, changes, exporter, environment), problems)
-    if from_variables:
-        problems[before:] = [_by_variable(problem, environment) for problem in problems[before:]]
+    problems[before:] = [_by_variable(one, said, exporter, environment) for one in problems[before:]]
     if loaded is None:
         return None
     problems.extend(fitting.misfits(loaded))
     loop = list(addresses.loops(loaded))
-    if loop and from_variables:
+    if loop and from_variables and not set(exporter) & set(named):
         return _without_variables(tree, changes, environment, problems)
-    problems.extend(loop)
+    problems.extend(_by_variable(one, said, exporter, environment) for one in loop)
     problems.extend(addresses.collisions(loaded))
     notices = (*fitting.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
     return replace(loaded, notices=(*loaded.notices, *notices))
 
 
-def _by_variable(problem: Problem, environment: Mapping[str, str]) -> Problem:
-    """No file holds what the default exporter is made of: name what does."""
-    variable = variable_of(problem.path[-1], environment) if problem.path[:1] == ("exporters",) else ""
-    return replace(problem, path=(variable,)) if variable else problem
+def _by_variable(problem: Problem, said: Tree, exporter: Tree, environment: Mapping[str, str]) -> Problem:
+    """What no file says and no `--set` comes from a variable, or could have: name it."""
+    variable = endpoint_variable(environment)
+    section, name, *keys = (*problem.path, "", "")
+    if section != "exporters" or not variable:
+        return problem
+    exporters = mapping(said.get("exporters")) or {}
+    if name in exporter:
+        source = "" if _says(exporters, problem.path[1:]) else variable_of(problem.path[-1], environment)
+        return replace(problem, path=(source,)) if source else problem
+    if keys[:1] in ([""], ["endpoint"]) and lacks_endpoint(name, exporters.get(name, 0)):
+        return replace(problem, text=f"{problem.text} ({variable} configures {next(iter(exporter))}, not this one)")
+    return problem
+
+
+def _says(tree: Tree, path: Path) -> bool:
+    """Whether a value stands at a path."""
+    at: object = tree
+    for key in path:
+        at = (mapping(at) or {}).get(key)
+    return at is not None
 
 
 def _without_variables(

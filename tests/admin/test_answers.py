@@ -15,6 +15,7 @@ from receiver.codec.encode import spans_request
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.core.settings import SECOND
 from receiver.errors import InputError
+from receiver.sending import Failure
 from receiver.store import NO_EXPORTER
 from receiver.tree_view import spans_of
 from receiver.wiring import builder_settings
@@ -358,6 +359,17 @@ async def test_a_request_that_could_not_be_built_is_built_again(tmp_path):
         await answers.resend(pb.ResendRequest(ids=[row.id]))
         listed = await until(answers, lambda sessions: len(sessions) == 1)
     assert listed.sessions[0].id == "ses_a"
+
+
+async def test_what_fails_now_is_told_with_its_queue_and_cut(tmp_path):
+    written = tree(tmp_path, free_ports(), settle=LATER)
+    read = settings(written)
+    async with service(read) as running:
+        failing = {"file": lambda: Failure("x" * 5000, at(3), 7), "other": lambda: None}
+        answers = Answers(running.pipeline, builder_settings(read.connector), ("file", "other", "third"), failing)
+        queues = (await answers.queue_state(pb.QueueStateRequest())).queues
+    told = [(q.exporter, len(q.failure), q.failing_since_unix_nano, q.failed_attempts) for q in queues]
+    assert told == [("file", 2048, at(3), 7), ("other", 0, 0, 0), ("third", 0, 0, 0)]
 
 
 async def test_the_oldest_in_a_queue_tells_when_it_came(tmp_path):

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from receiver.admin import admin_pb2 as pb
-from receiver.admin.view import queues_table, sessions_table, set_aside_table
+from receiver.admin.view import failures_table, queues_table, reasons_table, sessions_table, set_aside_table
 
 SECOND = 10**9
 NOW = 1_760_000_000 * SECOND
@@ -53,17 +53,35 @@ def test_what_was_set_aside_is_shown_row_by_row():
     assert text(set_aside_table(rows, NOW))[1] == "7 (not built) logs 4 99 0s ago a [defect]"
 
 
+def test_what_fails_is_shown_with_the_reason_and_nothing_where_nothing_fails():
+    failing = pb.ExporterQueue(
+        exporter="otlp_grpc", rows=2, failure="a [reason]", failing_since_unix_nano=NOW - 61 * SECOND, failed_attempts=7
+    )
+    answer = pb.QueueStateResponse(queues=[pb.ExporterQueue(exporter="debug"), failing])
+    assert text(failures_table(answer, NOW))[1:] == ["otlp_grpc 1m ago 7 a [reason]"]
+    assert failures_table(pb.QueueStateResponse(queues=[pb.ExporterQueue(exporter="debug")]), NOW) is None
+
+
+def test_reasons_are_counted_the_commonest_first_and_the_rest_together():
+    many = pb.ExporterQueue(exporter="x", set_aside_reasons={f"reason {n:02}": n for n in range(1, 13)})
+    lines = text(reasons_table(pb.QueueStateResponse(queues=[many, pb.ExporterQueue(set_aside_reasons={"odd": 5})])))
+    assert lines[1] == "x 12 reason 12"
+    assert lines[10:] == ["x 3 reason 03", "3 2 other reasons", "(not built) 5 odd"]
+
+
 AWKWARD = "a\nforged \x1b]0;title\x07\x1b[31m[bold]b\u202e\r\x85"
 
 
 def test_nothing_that_others_wrote_makes_a_line_or_moves_the_cursor():
     sessions = [pb.Session(id=AWKWARD, agent=AWKWARD, parent_id=AWKWARD, root_id=AWKWARD + "x")]
     rows = [pb.SetAside(id=1, exporter=AWKWARD, signal=AWKWARD, reason=AWKWARD)]
-    queues = [pb.ExporterQueue(exporter=AWKWARD)]
+    queues = [pb.ExporterQueue(exporter=AWKWARD, failure=AWKWARD, set_aside_reasons={AWKWARD: 1})]
     for table in (
         sessions_table(pb.ListSessionsResponse(sessions=sessions), NOW),
         set_aside_table(rows, NOW),
         queues_table(pb.QueueStateResponse(queues=queues), NOW),
+        failures_table(pb.QueueStateResponse(queues=queues), NOW),
+        reasons_table(pb.QueueStateResponse(queues=queues)),
     ):
         console = Console(file=io.StringIO(), width=1000)
         console.print(table)

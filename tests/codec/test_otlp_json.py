@@ -77,6 +77,42 @@ def test_an_id_that_is_not_hex_is_refused_by_its_name(field, value):
         to_protobuf("traces", spans_of({field: value}))
 
 
+# What a Collector 0.155.0 does with each of them too: 400, "expect { or , or } or n".
+BARE = ["text", "", "stringValue", ["stringValue"], [], 5, True]
+RECORD = "resourceLogs.scopeLogs.logRecords"
+
+
+@pytest.mark.parametrize("value", BARE)
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (lambda value: {"body": value}, "body"),
+        (lambda value: {"body": {"kvlistValue": value}}, "body.kvlistValue"),
+        (lambda value: {"body": {"array_value": {"values": [{}, value]}}}, "body.arrayValue.values"),
+        (lambda value: {"attributes": [{"key": "a", "value": value}]}, "attributes.value"),
+        (lambda value: {"attributes": [value]}, "attributes"),
+    ],
+)
+def test_what_is_to_be_an_object_and_is_not_is_refused_by_its_name(record, field, value):
+    with pytest.raises(MalformedError) as refused:
+        to_protobuf("logs", logs_of(record(value)))
+    assert str(refused.value) == f"{RECORD}.{field} is not a JSON object, which it must be"
+
+
+@pytest.mark.parametrize("value", BARE)
+def test_so_is_what_stands_for_a_resource_in_either_spelling(value):
+    for key, signal in (("resourceSpans", "traces"), ("resource_spans", "traces"), ("resourceMetrics", "metrics")):
+        for body in ({key: [{"resource": value}]}, {key: [value]}):
+            with pytest.raises(MalformedError, match="is not a JSON object"):
+                to_protobuf(signal, json.dumps(body).encode())
+
+
+def test_an_object_or_null_is_taken_where_an_object_is_to_be_and_an_unknown_field_holds_anything():
+    assert not log(logs_of({"body": None, "future": "text", "futures": [["x"]]})).HasField("body")
+    assert log(logs_of({"body": {"future": "text"}})).HasField("body")
+    assert log(logs_of({"body": {"stringValue": "text"}})).body.string_value == "text"
+
+
 def test_an_attribute_or_unknown_field_that_is_called_like_an_id_is_left_alone():
     attribute = {"key": "traceId", "value": {"stringValue": "not hex"}}
     read = log(logs_of({"attributes": [attribute], "unknown": {"traceId": "not hex"}}))

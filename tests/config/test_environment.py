@@ -134,3 +134,92 @@ def test_the_same_endpoint_is_used_when_the_doors_are_elsewhere(read: Read) -> N
         "receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:5317'}}}}", **{P + "ENDPOINT": "localhost:4317"}
     )
     assert list(settings.exporters) == ["otlp_grpc"]
+
+
+NAMED = [("", ("exporters::{}::timeout=9s",)), ("exporters: {{{}: {{timeout: 9s}}}}", ()), ("exporters: {{{}: }}", ())]
+
+
+@pytest.mark.parametrize(("text", "sets"), NAMED)
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("otlp_grpc", {"ENDPOINT": "http://b:4317"}),
+        ("otlp", {"ENDPOINT": "http://b:4317"}),
+        ("otlp_grpc", {"ENDPOINT": "http://b:4318", "PROTOCOL": "grpc"}),
+        ("otlp_grpc", {"ENDPOINT": "http://b:14317"}),  # the port leaves the protocol open: the exporter's name says it
+        ("otlp", {"TRACES_ENDPOINT": "https://b:443"}),
+        ("otlp_http", {"ENDPOINT": "http://b:4318"}),
+        ("otlphttp", {"ENDPOINT": "http://b:14318"}),
+        ("otlp_http", {"ENDPOINT": "http://b:4317", "PROTOCOL": "http/protobuf"}),
+        ("otlp_http", {"TRACES_ENDPOINT": "http://b/x"}),
+    ],
+)
+def test_they_are_below_what_is_said_of_their_exporter(
+    read: Read, text: str, sets: tuple[str, ...], name: str, variables: dict[str, str]
+) -> None:
+    variables = {P + key: value for key, value in variables.items()} | {P + "HEADERS": "a=b"}
+    settings = read(text.format(name), tuple(one.format(name) for one in sets), **variables)
+    exporter = settings.exporters[name]
+    assert isinstance(exporter, OTLPGRPCExporter | OTLPHTTPExporter)
+    assert (variables.get(P + "ENDPOINT") or variables[P + "TRACES_ENDPOINT"]) in (
+        exporter.endpoint,
+        getattr(exporter, "traces_endpoint", None),
+    )
+    assert list(exporter.headers) == ["a"]
+    assert exporter.timeout == 9_000_000_000 or "timeout" not in text + "".join(sets)
+    assert settings.graph.built == (name,)
+
+
+def test_set_wins_over_them_key_by_key_and_adds_other_exporters(read: Read) -> None:
+    settings = read(
+        "",
+        (
+            "exporters::otlp_grpc::endpoint=c:4317",
+            "exporters::otlp_grpc::headers::x=z",
+            "exporters::debug::verbosity=basic",
+        ),
+        **{P + "ENDPOINT": "b:4317", P + "HEADERS": "x=y,a=b", P + "TIMEOUT": "1500"},
+    )
+    exporter = settings.exporters["otlp_grpc"]
+    assert isinstance(exporter, OTLPGRPCExporter)
+    assert (exporter.target, exporter.timeout) == ("c:4317", 1_500_000_000)
+    assert {key: value.get_secret_value() for key, value in exporter.headers.items()} == {"x": "z", "a": "b"}
+    assert settings.graph.built == ("otlp_grpc", "debug")
+
+
+@pytest.mark.parametrize("name", ["otlp_grpc", "otlp"])
+def test_an_exporter_of_a_file_with_an_endpoint_of_its_own_has_nothing_of_them(read: Read, name: str) -> None:
+    exporter = only(
+        read(
+            f"exporters: {{{name}: {{endpoint: 'c:4317'}}}}", **{P + "ENDPOINT": "b:4317", P + "HEADERS": "key=secret"}
+        )
+    )
+    assert isinstance(exporter, OTLPGRPCExporter)
+    assert (exporter.target, exporter.headers) == ("c:4317", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "configured"),
+    [
+        ("otlp_grpc", "http://b:4318", "otlp_http"),
+        ("otlp_http", "http://b:4317", "otlp_grpc"),
+        ("otlp_grpc/second", "http://b:4317", "otlp_grpc"),
+    ],
+)
+@pytest.mark.parametrize(("text", "sets"), NAMED)
+def test_an_exporter_that_is_not_theirs_is_told_which_one_is(
+    refused: Refused, text: str, sets: tuple[str, ...], name: str, endpoint: str, configured: str
+) -> None:
+    (line,) = refused(text.format(name), tuple(one.format(name) for one in sets), **{P + "ENDPOINT": endpoint})
+    assert line.startswith(f"exporters::{name}")
+    assert line.endswith(f" ({P}ENDPOINT configures {configured}, not this one)")
+
+
+def test_what_is_wrong_with_a_key_is_told_where_the_key_stands(refused: Refused) -> None:
+    (line,) = refused("", ("exporters::otlp_grpc::endpoint=http://c:1/x",), **{P + "ENDPOINT": "b:4317"})
+    assert line.startswith("exporters::otlp_grpc::endpoint: ")
+
+
+def test_an_endpoint_that_names_this_receiver_is_an_error_for_an_exporter_that_is_wanted(refused: Refused) -> None:
+    (line,) = refused("", ("exporters::otlp_grpc::timeout=9s",), **{P + "ENDPOINT": "http://localhost:4317"})
+    assert line.startswith(f"{P}ENDPOINT: localhost:4317 is this program's own receiver")

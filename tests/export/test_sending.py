@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
-from receiver.sending import Chunk, RetryOnFailure, Sender
+from receiver.sending import Chunk, Failure, RetryOnFailure, Sender
 
 
 class MemoryQueue:
@@ -114,6 +114,7 @@ class Running:
             exporter,
             observe=lambda *event: self.counted.append(event),
             clock=lambda: time.now,
+            now=lambda: round(time.now * 1e9),
             sleep=time.sleep,
             random=lambda: 0.5,
             **settings,
@@ -273,6 +274,57 @@ async def test_a_backend_that_is_back_is_said(run):
     said = [one["event"] for one in logs]
     assert said == ["export failed; will retry", "export failed; will retry", "export works again"]
     assert logs[2]["after_seconds"] == pytest.approx(12.5)
+
+
+class Told(Backend):
+    """Notes before each attempt what the sender says of itself."""
+
+    def __init__(self, *script, **refuses):
+        super().__init__(*script, **refuses)
+        self.heard = []
+
+    async def export(self, signal, body, items):
+        self.heard.append(self.failure())
+        await super().export(signal, body, items)
+
+
+async def told(queue, backend, **settings):
+    """What a sender said of itself before each attempt, and when all was over."""
+    running = Running(queue, backend, VirtualTime(), **settings)
+    backend.failure = running.sender.failure
+    await running.sender.start()
+    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await running.sender.stop()
+    return [*backend.heard, running.sender.failure()]
+
+
+async def test_what_fails_now_is_told_with_the_last_reason_since_when_and_how_often():
+    heard = await told(MemoryQueue(b"1"), Told(unavailable(), RetryableExportError("HTTP 503"), KeyError("a defect")))
+
+    assert heard[0] is None
+    assert heard[1:3] == [Failure("UNAVAILABLE", 0, 1), Failure("HTTP 503", 0, 2)]
+    assert (heard[3].reason.partition(" at ")[0], heard[3].attempts) == ("KeyError", 3)
+    assert heard[4:] == [None]
+
+
+async def test_nothing_fails_any_more_when_it_was_given_up_or_refused():
+    retry = RetryOnFailure(max_elapsed_time=6)
+    given_up = await told(MemoryQueue(b"1"), Told(unavailable(), unavailable()), retry=retry)
+    refused = await told(MemoryQueue(b"bad"), Told(unavailable(), refuses=b"bad"))
+
+    assert [failure and failure.attempts for failure in given_up] == [None, 1, None]
+    assert [failure and failure.attempts for failure in refused] == [None, 1, None]
+
+
+async def test_of_several_that_fail_the_longest_is_told():
+    queue, backend = MemoryQueue(b"1", b"2"), Told(*[unavailable() for _ in range(6)])
+
+    heard = await told(queue, backend, num_consumers=2, max_items=1)
+
+    since = [failure.since for failure in heard if failure]
+    assert since[0] == 0
+    assert since == sorted(since)  # a chunk that fails later stands behind until the first one was taken
+    assert heard[-1] is None
 
 
 @pytest.mark.parametrize("failures", [1, 2])

@@ -3,7 +3,8 @@
 //   node send.cjs SIGNAL KIND ENDPOINT [COUNT] [PAUSE_MS]
 //
 // SIGNAL is logs, metrics or traces; KIND is grpc, http (JSON) or proto. Each of COUNT items is one request, PAUSE_MS
-// apart. For each, a line of JSON: its name, and what the exporter told the SDK about it (code 0 is success).
+// apart; COUNT 0 goes on until standard input ends. For each, a line of JSON when it is sent, {"sent": its name}, and one
+// with its name and what the exporter told the SDK about it (code 0 is success).
 "use strict"
 const { createRequire } = require("node:module")
 const load = createRequire(process.cwd() + "/")
@@ -64,9 +65,12 @@ const senders = {
 async function main() {
   const sent = []
   const { provider, send } = senders[signal](() => sent.shift())
-  for (let number = 0; number < Number(count); number++) {
+  let enough = false
+  if (!Number(count)) process.stdin.resume().on("end", () => (enough = true))
+  for (let number = 0; Number(count) ? number < Number(count) : !enough; number++) {
     const item = `item-${signal}-${kind}-${number}.`
     sent.push(item)
+    console.log(JSON.stringify({ sent: item }))
     const sending = send(item)
     await (Number(pause) ? waiting(Number(pause)) : sending)
   }

@@ -38,6 +38,7 @@ STRANGE_JSON = (
     b'{"timeUnixNano":"18446744073709551615","severityNumber":9,"traceId":"5B8EFFF798038103D269B633813FC60C",'
     b'"spanId":"eee19b7ec3c1b174","body":{"intValue":"-9223372036854775808"}}]}]}]}'
 )
+BARE_JSON = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":"text"}]}]}]}'
 BOMB = bytes(4 << 20)
 
 
@@ -122,6 +123,7 @@ TABLE = (
     pb("a body that is not protobuf", 400, b"hello", code=3),
     json("a body that is not JSON", 400, b"{", code=3),
     json("JSON of another shape", 400, b'{"resourceLogs":1}', code=3),
+    json("JSON with a text where a value is to be", 400, BARE_JSON, code=3),
     json("an empty body with JSON's content type", 400, b"", code=3),
     json("JSON nested 100,000 deep", 400, b"[" * 99_999, code=3),
     pb("a body larger than the limit", 413, logs(1, 2 * LIMIT), code=8, collector="400"),

@@ -316,8 +316,12 @@ class TreeView:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
         found: set[int] = set()
         for segment in self._gaps(top) if self._settings.max_trace_age > 0 else ():
+            if segment.end - segment.start < self._settings.max_trace_age:
+                continue
             bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
-            found.update(cuts.by_age(top, segment.runs, bounds, self._settings.max_trace_age))
+            members = [(m, self._forest.left_of(m.id)) for m in self.members if self.top(m) is top]
+            begun = cuts.beginnings(segment.runs, members)
+            found.update(cuts.by_age(top, segment.runs, begun, bounds, self._settings.max_trace_age))
         return found
 
     def _turns(self, session: Session, segment: Segment) -> list[int]:

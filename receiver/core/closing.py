@@ -233,14 +233,21 @@ class Closing:
         holders = [
             other
             for key, other in sorted(self._forest.sessions.items())
-            if key != session.id and session.history and all(self._has_call(other, call) for call in session.history)
+            if key != session.id
+            and session.history
+            and all(self._was_copied(session, other, call) for call in session.history)
         ]
         return holders[0] if len(holders) == 1 else None
 
-    def _has_call(self, session: Session, call: str) -> bool:
-        """Whether a session told of a call, by its id or by the facts that identify it."""
-        reported = call.startswith("~") and call[1:] in session.unnamed
-        return reported or call in session.calls or self._forest.has_left(session.id, f"call:{call}")
+    def _was_copied(self, session: Session, other: Session, call: str) -> bool:
+        """Whether another session told, by its id or by the facts that identify it, of a call of its own that a session
+        can have copied: it ended before that one began. What the other copied itself says nothing, since that is
+        forgotten as soon as it is found out."""
+        left = self._forest.left_of(other.id).get(f"call:{call}")
+        reported = other.unnamed.get(call[1:]) if call.startswith("~") else None
+        told = left or other.calls.get(call) or reported
+        ended = (told.end or told.start) if told is not None else 0
+        return is_history(session, ended) and not is_history(other, ended)
 
     # what it says
 

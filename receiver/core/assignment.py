@@ -6,7 +6,7 @@ matched greedily in order of cost, and only pairs without a rival are kept, so t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -137,20 +137,34 @@ def _augment(price: Sequence[Sequence[int]], height: int, width: int) -> list[in
 
 
 def _greedy(costs: Mapping[tuple[A, B], int], lefts: Sequence[A], margin: int, alone: int) -> dict[A, set[B | None]]:
+    cheapest_first = sorted(costs.items(), key=lambda kv: (kv[1], repr(kv[0])))
     by_left: dict[A, list[tuple[B, int]]] = {}
     by_right: dict[B, list[tuple[A, int]]] = {}
-    for (a, b), price in costs.items():
+    for (a, b), price in cheapest_first:
         by_left.setdefault(a, []).append((b, price))
         by_right.setdefault(b, []).append((a, price))
+    open_ = {a: {None, *(b for b, _ in of_left)} for a, of_left in by_left.items()}
     taken: dict[A, B] = {}
     given: set[B] = set()
-    for (a, b), price in sorted(costs.items(), key=lambda kv: (kv[1], repr(kv[0]))):
+    for (a, b), price in cheapest_first:
         if a in taken or b in given or price + max(margin, 0) > alone:
             continue
-        rivals = [p for y, p in by_left[a] if y != b and y not in given]
-        rivals += [p for x, p in by_right[b] if x != a and x not in taken]
-        if all(p > price + margin for p in rivals):
+        rivals = (_cheapest(by_left[a], b, given), _cheapest(by_right[b], a, taken))
+        if all(p is None or p > price + margin for p in rivals):
             taken[a] = b
             given.add(b)
-    open_: dict[A, set[B | None]] = {a: {None, *(y for y, _ in by_left[a])} for a in lefts if a not in taken}
-    return {**open_, **{a: {b} for a, b in taken.items()}}
+    return {a: {taken[a]} if a in taken else open_[a] for a in lefts}
+
+
+def _cheapest(sides: list[tuple[A, int]], own: A, gone: Container[A]) -> int | None:
+    """The least price of what is still to be had besides one's own; what is gone is taken off the list on the way."""
+    at = 0
+    while at < len(sides):
+        side, price = sides[at]
+        if side in gone:
+            del sides[at]
+        elif side == own:
+            at += 1
+        else:
+            return price
+    return None

@@ -4,7 +4,7 @@ task call where one started it, at the root of a trace where it has no parent; l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict
 
 from receiver import semconv as sc
@@ -35,6 +35,38 @@ class _Totals(TypedDict):
     lines: tuple[int, int]
 
 
+class _Known:
+    """What has left of a session whose segments close, by segment: sorted once for all of them."""
+
+    def __init__(self, left: Mapping[str, Left], segments: Iterable[Segment]) -> None:
+        self._in: dict[int, dict[str, Left]] = {}
+        for key, record in left.items():
+            if not key.startswith("counted:"):
+                self._in.setdefault(record.segment, {})[key] = record
+        self._until: dict[int, int] = {}
+        soonest = _EVER
+        for segment in sorted(segments, key=lambda s: s.number, reverse=True):
+            self._until[segment.number] = soonest
+            soonest = min(soonest, segment.start)
+
+    def is_first(self, segment: Segment) -> bool:
+        """Whether no other one has a lower number."""
+        return segment.number == min(self._until)
+
+    def until(self, segment: Segment) -> int:
+        """Until when (ns) what cannot be placed for certain is a segment's: until the next one begins."""
+        return self._until[segment.number]
+
+    def left_in(self, segment: Segment, until: int) -> dict[str, Left]:
+        """What left in a segment; where that is not kept, what began in it."""
+        placeless = self._in.get(0, {}).items()
+        return self._in.get(segment.number, {}) | {k: r for k, r in placeless if segment.start <= r.start <= until}
+
+    def ends_in(self, segment: Segment) -> list[int]:
+        """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
+        return [record.end for record in self.left_in(segment, self.until(segment) - 1).values()]
+
+
 class Closing:
     """Closes the sessions of one tree, children before parents. `flushed`: someone asked, so that what follows is a
     new segment however soon it comes."""
@@ -55,8 +87,9 @@ class Closing:
         if copies:
             self._leaving.outcome.discards["history"] += copies
         segments = list(self._view.segments(session))
+        known = _Known(self._forest.left_of(session.id), segments)
         for segment in segments:
-            self._write(session, segment)
+            self._write(session, segment, known)
         if not segments and (counted := sum(len(s.readings) for s in session.series.values() if s.what in TOTALS)):
             self._leaving.outcome.discards["already_left" if session.closed else "not_told"] += counted
         session.pins.clear()
@@ -77,12 +110,14 @@ class Closing:
         """Write the segments that a roll-over or the next turn ended, once nothing that began in them is still to leave
         (and, of turns, to come: `is_due` takes an arrival and a wait)."""
         segments = list(self._view.segments(session))
+        known: _Known | None = None
         for segment in segments:
             if not segment.rolled or self._busy_before(session, segment.until):
                 return
             if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
                 return
-            self._write(session, segment)
+            known = known or _Known(self._forest.left_of(session.id), segments)
+            self._write(session, segment, known)
             if not segment.turned:
                 self._view.keep_cuts(self._view.top(session), segment.until + 1)
             session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
@@ -126,13 +161,13 @@ class Closing:
             for item in items.values()
         )
 
-    def _write(self, session: Session, segment: Segment) -> None:
+    def _write(self, session: Session, segment: Segment, known: _Known) -> None:
         self._leaving.session_started(session, segment)
         seat = self._view.seat_in(session, segment, segment.start)
         place = self._leaving.place_in(seat, segment.start)
         hung = Hanging(self._leaving).hang(session, segment, seat)
-        left = self._left_in(session, segment)
-        end = max([segment.end, *self._ends_in(session, segment), *self._ends_below(session, segment)])
+        left = known.left_in(segment, segment.own_end)
+        end = max([segment.end, *known.ends_in(segment), *self._ends_below(session, segment)])
         place.parent = hung.parent
         place.remote_parent = session is self._view.root and bool(hung.parent)
         place.agent = self._agent(session, segment)
@@ -151,7 +186,7 @@ class Closing:
             parent_session=session.parent,
             end_reason=self._reason(session, segment, error_type),
             facts=self._facts(session, segment),
-            **self._totals(session, segment, left),
+            **self._totals(session, segment, known),
             error_type=error_type,
             error=error,
             events=self._events(session, segment),
@@ -198,26 +233,23 @@ class Closing:
         holders = [
             other
             for key, other in sorted(self._forest.sessions.items())
-            if key != session.id and session.history and all(self._has_call(other, call) for call in session.history)
+            if key != session.id
+            and session.history
+            and all(self._was_copied(session, other, call) for call in session.history)
         ]
         return holders[0] if len(holders) == 1 else None
 
-    def _has_call(self, session: Session, call: str) -> bool:
-        """Whether a session told of a call, by its id or by the facts that identify it."""
-        reported = call.startswith("~") and call[1:] in session.unnamed
-        return reported or call in session.calls or self._forest.has_left(session.id, f"call:{call}")
+    def _was_copied(self, session: Session, other: Session, call: str) -> bool:
+        """Whether another session told, by its id or by the facts that identify it, of a call of its own that a session
+        can have copied: it ended before that one began. What the other copied itself says nothing, since that is
+        forgotten as soon as it is found out."""
+        left = self._forest.left_of(other.id).get(f"call:{call}")
+        reported = other.unnamed.get(call[1:]) if call.startswith("~") else None
+        told = left or other.calls.get(call) or reported
+        ended = (told.end or told.start) if told is not None else 0
+        return is_history(session, ended) and not is_history(other, ended)
 
     # what it says
-
-    def _left_in(self, session: Session, segment: Segment) -> dict[str, Left]:
-        left = ((k, r) for k, r in self._forest.left_of(session.id).items() if not k.startswith("counted:"))
-        return {k: r for k, r in left if _is_in(r, segment, segment.own_end)}
-
-    def _ends_in(self, session: Session, segment: Segment) -> list[int]:
-        """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
-        _, until = self._reign_of(session, segment)
-        left = self._forest.left_of(session.id)
-        return [r.end for k, r in left.items() if _is_in(r, segment, until - 1) and not k.startswith("counted:")]
 
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
         trace = self._view.seat_in(session, segment, segment.start).trace
@@ -269,13 +301,14 @@ class Closing:
                 facts[name] = held[1]
         return facts
 
-    def _totals(self, session: Session, segment: Segment, left: dict[str, Left]) -> _Totals:
+    def _totals(self, session: Session, segment: Segment, known: _Known) -> _Totals:
         """What the segment's own requests and calls used, by what was told of them and what metrics counted."""
-        told, lines = _usage(left), self._lines(session, segment)
+        told, lines = _usage(known.left_in(segment, segment.own_end)), self._lines(session, segment)
         if not session.series or session.get("copies"):
             return {"usage": told, "lines": lines}
         everything = self._forest.left_of(session.id)
-        begin, until = self._reign_of(session, segment)
+        begin = 0 if not session.closed and known.is_first(segment) else segment.start
+        until = known.until(segment)
         metered, in_all = (totals.counted(session, everything, *t) for t in ((begin, until), (0, _EVER)))
         told_in_all = _usage(everything)
         usage: dict[str, AttributeValue] = {}
@@ -288,13 +321,6 @@ class Closing:
                 usage[name] = told[name]
         added, removed = (int(metered.get(what, 0)) for what in ("lines_added", "lines_removed"))
         return {"usage": usage, "lines": (max(lines[0], added), max(lines[1], removed))}
-
-    def _reign_of(self, session: Session, segment: Segment) -> tuple[int, int]:
-        """From when until when (ns) what cannot be placed for certain is a segment's: until the next one begins."""
-        segments = self._view.segments(session)
-        first = not session.closed and segment.number == min(s.number for s in segments)
-        until = min((s.start for s in segments if s.number > segment.number), default=_EVER)
-        return 0 if first else segment.start, until
 
     def _lines(self, session: Session, segment: Segment) -> tuple[int, int]:
         told = [n for n in session.lines.values() if segment.start <= n[0] <= segment.own_end]
@@ -321,11 +347,6 @@ class Closing:
             return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
         last_answer = max(answers, key=lambda r: (r.end, r.start, not r.failed, r.label), default=None)
         return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
-
-
-def _is_in(left: Left, segment: Segment, until: int) -> bool:
-    """Whether something left in a segment; where that is not kept, whether it began in it."""
-    return left.segment == segment.number if left.segment else segment.start <= left.start <= until
 
 
 def _is_same(counted: Note, told: Note) -> bool:

@@ -4,17 +4,18 @@ A cut divides by beginnings: what began before it stays in the trace before it, 
 look says the same. So a cut lies after the beginning of all that has left, and is kept (Session.cuts) once something
 has left beyond it, or the trace before it is closed. One by number falls after the last thing that has left, and is
 kept at once. One by age falls `max_trace_age` after its trace began; the next begins with what happens then or next.
+Time in which nothing begins makes no trace of its own, however long it is: a clock that is absurd costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from receiver.core.facts import Session
+from receiver.core import turns
+from receiver.core.facts import Left, Session
 from receiver.core.parts import Run
-
-_MOST = 1_000  # of one part: a time that is absurd must not make a trace for every day until then
 
 
 def by_number(top: Session) -> int:
@@ -23,18 +24,31 @@ def by_number(top: Session) -> int:
     return max([top.reach, *(pin.last for pin in top.pins.values())]) + 1
 
 
-def by_age(top: Session, runs: Sequence[Run], bounds: Iterable[int], age: int) -> Iterator[int]:
-    """Where what lies between two of some `bounds` gets too old; each of them begins a trace."""
+def by_age(
+    top: Session, runs: Sequence[Run], beginnings: Sequence[int], bounds: Iterable[int], age: int
+) -> Iterator[int]:
+    """Where what lies between two of some `bounds` gets too old; each of them begins a trace. `beginnings` (ns, sorted)
+    are all that may have a span."""
     soonest = max((pin.last for pin in top.pins.values()), default=0) + 1
     for bound, until in pairwise(bounds):
         begun = _active(runs, bound)
-        for _ in range(_MOST):
-            if begun is None or begun >= until:
-                break
+        while begun is not None:
             cut = max(begun + age, soonest)
+            following = _next(beginnings, cut, until)
+            cut = following if following >= cut + age else cut
             begun = _active(runs, cut)
-            if begun is not None and begun < until:
-                yield cut
+            if begun is None or begun >= until or following >= until:
+                break
+            yield cut
+
+
+def beginnings(runs: Iterable[Run], members: Sequence[tuple[Session, Mapping[str, Left]]]) -> list[int]:
+    """When something began (ns, in order) that has a span, in some sessions of which this much has left."""
+    known = {session.id for session, _ in members}
+    found = {run.start for run in runs if run.work and run.session in known}
+    for session, left in members:
+        found.update(start for start, _ in turns.items(session, left))
+    return sorted(found)
 
 
 def keep(top: Session, cuts: Iterable[int], start: int) -> None:
@@ -45,3 +59,8 @@ def keep(top: Session, cuts: Iterable[int], start: int) -> None:
 def _active(runs: Sequence[Run], time: int) -> int | None:
     """The first moment from a given one on (ns) at which somebody works."""
     return min((max(run.start, time) for run in runs if run.work and run.end >= time), default=None)
+
+
+def _next(beginnings: Sequence[int], time: int, otherwise: int) -> int:
+    at = bisect_left(beginnings, time)
+    return beginnings[at] if at < len(beginnings) else otherwise

@@ -5,11 +5,12 @@ is added only where no other call could be meant and nothing else says it, and i
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import chain
 
 from receiver.core.assignment import match
 from receiver.core.facts import Hint, Item, Left, Session, learn
+from receiver.core.nearby import Nearby, gone, held
 from receiver.core.settings import MILLISECOND
-from receiver.core.unnamed import END_SKEW, START_SKEW
 from receiver.events import INFERRED, REPORTED
 
 CLEARLY = 50 * MILLISECOND  # a call is better than any other by more than this, or it is not the one
@@ -18,23 +19,15 @@ CLEARLY = 50 * MILLISECOND  # a call is better than any other by more than this,
 def add_hints(session: Session, left: dict[str, Left], leaving: Collection[str]) -> None:
     """Add to the calls that are about to leave what was said of them. Those that have left still have their own."""
     costs: dict[tuple[str, str], int] = {}
+    tools = {hint.tool for hint in session.hints.values()}
+    calls = Nearby(chain(held(session.calls, tools), gone(left)))
     for key, hint in session.hints.items():
-        for call in session.calls.values():
-            if call.get("tool") == hint.tool and (price := _cost(hint, call.start, call.end)) is not None:
-                costs[key, f"call:{call.key}"] = price
-        for gone, record in left.items():
-            price = _cost(hint, record.start, record.end)
-            if gone.startswith("call:") and record.label == hint.tool and price is not None:
-                costs[key, gone] = price
+        for near in calls.near(hint.tool, hint.start, hint.end):
+            costs[key, near.key] = abs(hint.start - near.start) + abs(hint.end - near.end)
     for key, found in match(costs, CLEARLY).items():
-        held = session.calls.get(found.removeprefix("call:"))
-        if held is not None and held.key in leaving:
-            _add(held, session.hints.pop(key))
-
-
-def _cost(hint: Hint, start: int, end: int) -> int | None:
-    by_start, by_end = abs(hint.start - start), abs(hint.end - end)
-    return by_start + by_end if by_start <= START_SKEW and by_end <= END_SKEW else None
+        call = session.calls.get(found.removeprefix("call:"))
+        if call is not None and call.key in leaving:
+            _add(call, session.hints.pop(key))
 
 
 def _add(call: Item, hint: Hint) -> None:

@@ -16,11 +16,12 @@ from receiver.core.forest import Forest
 from receiver.core.history import is_history, remember
 from receiver.core.ids import item_span_id, session_span_id
 from receiver.core.mcp import McpName, resolve
+from receiver.core.nearby import Nearby
 from receiver.core.parts import Segment
 from receiver.core.render import Place, call_span, marker_span, permission_span, request_span
 from receiver.core.segments import Seat, TreeView
 from receiver.core.settings import BuilderSettings
-from receiver.core.unnamed import is_placed, is_unnamed, left_already
+from receiver.core.unnamed import is_placed, is_unnamed, unnamed_gone
 from receiver.events import EXACT, INFERRED
 from receiver.model import Link, Span
 
@@ -69,11 +70,15 @@ class Leaving:
         self.forest = forest
         self.view = view
         self.outcome = outcome
+        self._unnamed: dict[str, Nearby] = {}
         self._makers: dict[str, dict[links.Child, list[links.TaskCall]]] = {}
 
     def items(self, due: Iterable[tuple[Session, str, Item]], closing: Collection[str]) -> None:
         """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
-        for session, kind, item in sorted(due, key=lambda d: _order(*d)):
+        due = sorted(due, key=lambda d: _order(*d))
+        for session in {session.id: session for session, kind, _ in due if kind == "call"}.values():
+            self._unnamed[session.id] = unnamed_gone(self.forest.left_of(session.id))
+        for session, kind, item in due:
             self._one(session, kind, item, session.id in closing)
 
     def place(self, session: Session, time: int) -> Place:
@@ -187,7 +192,7 @@ class Leaving:
             return "history"
         if not item.start or (kind == "call" and not item.get("tool")):
             return "not_told"
-        if kind == "call" and not is_unnamed(item.key) and left_already(item, self.forest.left_of(session.id)):
+        if kind == "call" and self._left_unnamed(session, item):
             return "already_left"
         if not self.settings.infer and not item.end:
             return "not_ended"
@@ -196,6 +201,14 @@ class Leaving:
         if kind == "permission" and (call := item.get("call")) and not self._has_call(session, call):
             return "wait"
         return None
+
+    def _left_unnamed(self, session: Session, call: Item) -> bool:
+        """Whether the span of a call left, in a look before this one, by a report or a count that did not name it: what
+        leaves in the same look was matched with all calls, and is another one."""
+        if is_unnamed(call.key):
+            return False
+        known = self._unnamed.get(session.id) or unnamed_gone(self.forest.left_of(session.id))
+        return any(known.near(str(call.get("tool")), call.start, call.end))
 
     def _has_call(self, session: Session, call: str) -> bool:
         """A permission's span follows that of its call, since not every call that is told of gets one."""

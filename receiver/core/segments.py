@@ -212,7 +212,7 @@ class TreeView:
         runs = [
             Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
             for s in stretches
-            if s.end >= created
+            if s.end >= created or any(s.start <= pin.start <= s.end for pin in session.pins.values())
         ]
         if not runs:
             return runs
@@ -244,11 +244,13 @@ class TreeView:
         return ours or session is self.top(session)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
-        """When what straddles a session's creation began: it is no copy, its clock is a little off."""
+        """When what is no copy began before a session's creation: what straddles it, since its clock is a little off,
+        and what had left, here or below, before the creation was told."""
         for items in (session.calls, session.requests, session.permissions):
             yield from (i.start for i in items.values() if start <= i.start < created <= i.end)
         left = self._forest.left_of(session.id).items()
-        yield from (r.start for k, r in left if start <= r.start < created <= r.end and not k.startswith("counted:"))
+        yield from (r.start for k, r in left if start <= r.start < created and not k.startswith("counted:"))
+        yield from (pin.start for pin in session.pins.values() if start <= pin.start < created)
 
     def _gaps(self, session: Session) -> list[Segment]:
         found: list[Segment] = []
@@ -316,8 +318,12 @@ class TreeView:
         """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
         found: set[int] = set()
         for segment in self._gaps(top) if self._settings.max_trace_age > 0 else ():
+            if segment.end - segment.start < self._settings.max_trace_age:
+                continue
             bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
-            found.update(cuts.by_age(top, segment.runs, bounds, self._settings.max_trace_age))
+            members = [(m, self._forest.left_of(m.id)) for m in self.members if self.top(m) is top]
+            begun = cuts.beginnings(segment.runs, members)
+            found.update(cuts.by_age(top, segment.runs, begun, bounds, self._settings.max_trace_age))
         return found
 
     def _turns(self, session: Session, segment: Segment) -> list[int]:

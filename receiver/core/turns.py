@@ -30,7 +30,7 @@ def beginnings(session: Session, left: Mapping[str, Left], start: int, end: int)
     if prompts:
         found = set(_asked(prompts, session.rests))
     else:
-        begun = sorted(s for s, _ in _items(session, left) if start < s <= end)
+        begun = sorted(s for s, _ in items(session, left) if start < s <= end)
         after_idle = (next((s for s in begun if s > idle), 0) for idle in session.rests if start <= idle <= end)
         found = {s for s in after_idle if s}
     held = session.pins.values()
@@ -44,7 +44,7 @@ def begins(session: Session, time: int) -> bool:
 
 def last_thing(session: Session, left: Mapping[str, Left], start: int, until: int) -> int:
     """When the last thing ended (ns) that began from a moment on and before another one."""
-    ends = [end for begun, end in _items(session, left) if start <= begun < until]
+    ends = [end for begun, end in items(session, left) if start <= begun < until]
     told = [*session.rests, *(n.time for n in session.notes.values()), *(n[0] for n in session.lines.values())]
     return max([start, *ends, *(t for t in told if start <= t < until)])
 
@@ -84,6 +84,13 @@ def forget(session: Session, until: int) -> None:
         session.changes[name] = {t: value for t, value in told.items() if t >= holds}
 
 
+def items(session: Session, left: Mapping[str, Left]) -> Iterator[tuple[int, int]]:
+    """When each call, request and permission of a session began and ended (ns), held or left."""
+    for held in (session.calls, session.requests, session.permissions):
+        yield from ((i.start, i.end or i.start) for i in held.values() if i.start)
+    yield from ((r.start, r.end) for key, r in left.items() if key.startswith(_ITEMS))
+
+
 def _asked(prompts: Iterable[Note], idles: Sequence[int]) -> Iterator[int]:
     """When the user asked for something new, after the first time."""
     last = 0
@@ -98,9 +105,3 @@ def _asked(prompts: Iterable[Note], idles: Sequence[int]) -> Iterator[int]:
 def _prompts(session: Session) -> Iterator[Note]:
     told = ((key, n) for key, n in session.notes.items() if n.name == PROMPT and f":{COUNTED_NOTE}" not in key)
     return (n for _, n in told if not is_history(session, n.time))
-
-
-def _items(session: Session, left: Mapping[str, Left]) -> Iterable[tuple[int, int]]:
-    for items in (session.calls, session.requests, session.permissions):
-        yield from ((i.start, i.end or i.start) for i in items.values() if i.start)
-    yield from ((r.start, r.end) for key, r in left.items() if key.startswith(_ITEMS))

@@ -1,33 +1,25 @@
 """One call, told by several signals, is one span: reports without a call id find the call that they tell of.
 
-A report and a call are the same if session and tool are, and both ends lie close (the tolerances are the skews that
-FACTS measured, with room for load), or both name the same child session. Parallel calls are matched one to one.
+A report and a call are the same if session and tool are, and both ends lie close (core/nearby.py), or both name the
+same child session. Parallel calls are matched one to one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from itertools import chain
 
 from receiver.core.assignment import match
 from receiver.core.facts import Item, Left, Session, Unnamed, learn
-from receiver.core.settings import MILLISECOND
+from receiver.core.nearby import START_SKEW, Known, Nearby, gone, held
 from receiver.events import REPORTED
 
-# An AI SDK span begins -30..-1 ms (-260 in OpenCode 1.2) and ends -10..+1 ms (-275 when aborted) from the agent's
-# own times; a plugin's report -5..+3 and -12..-1 ms (facts/opencode-telemetry-plugin.md).
-START_SKEW, END_SKEW = 400 * MILLISECOND, 400 * MILLISECOND
 ANY_OF_THE_BEST = -1
 
 
-def _cost(told: Unnamed, start: int, end: int, child: str, failed: bool) -> int | None:
-    told_child = told.facts.get("child", (0, ""))[1]
-    if told_child and child:
-        return 0 if told_child == child else None
-    by_start, by_end = abs(told.start - start), abs(told.end - end)
-    if by_start > START_SKEW or by_end > END_SKEW:
-        return None
+def _cost(told: Unnamed, call: Known) -> int:
     says_failed = told.facts.get("status", (0, ""))[1] == "error"
-    return by_start + by_end + (START_SKEW if says_failed != failed else 0)
+    return abs(told.start - call.start) + abs(told.end - call.end) + (START_SKEW if says_failed != call.failed else 0)
 
 
 def find_calls(session: Session, left: dict[str, Left], due: Collection[str], calls: Collection[str]) -> None:
@@ -47,20 +39,19 @@ def same_calls(session: Session, left: dict[str, Left]) -> dict[str, str]:
     """Which reports tell of a call whose id is known, held or left: report -> `call:` and its id."""
     if not session.unnamed:
         return {}
+    tools = {told.tool for told in session.unnamed.values()}
+    named = {key: call for key, call in session.calls.items() if call.end and not is_unnamed(key)}
+    # a report that has left stands for a call of its own: what tells it again has its key
+    told_before = {key: record for key, record in left.items() if not key.startswith("call:~")}
+    calls = Nearby(chain(held(named, tools), gone(told_before)))
     costs: dict[tuple[str, str], int] = {}
     for key, told in session.unnamed.items():
-        for call in session.calls.values():
-            if call.end and call.get("tool") == told.tool and not is_unnamed(call.key):
-                failed = call.get("status") == "error"
-                price = _cost(told, call.start, call.end, call.get("child") or "", failed)
-                if price is not None:
-                    costs[key, f"call:{call.key}"] = price
-        for gone, record in left.items():
-            # a report that has left stands for a call of its own: what tells it again has its key
-            if record.label == told.tool and gone.startswith("call:") and not gone.startswith("call:~"):
-                price = _cost(told, record.start, record.end, record.child, record.failed)
-                if price is not None:
-                    costs[key, gone] = price
+        child = told.facts.get("child", (0, ""))[1]
+        for call in calls.near(told.tool, told.start, told.end):
+            if not (child and call.child):
+                costs[key, call.key] = _cost(told, call)
+        for call in calls.naming(told.tool, child):
+            costs[key, call.key] = 0
     return match(costs, ANY_OF_THE_BEST)
 
 
@@ -86,13 +77,7 @@ def is_placed(call: Item) -> bool:
     return guessed and not call.get("child")
 
 
-def left_already(call: Item, left: dict[str, Left]) -> bool:
-    """Whether the span of a call left before its id was told, by a report or a count of the same call."""
-    return any(
-        is_unnamed(key.removeprefix("call:"))
-        and record.label == call.get("tool")
-        and abs(record.start - call.start) <= START_SKEW
-        and abs(record.end - call.end) <= END_SKEW
-        for key, record in left.items()
-        if key.startswith(("call:~", "call:#"))
-    )
+def unnamed_gone(left: Mapping[str, Left]) -> Nearby:
+    """The calls whose span left before their id was told, by a report or a count of them: what is told near one of
+    them is that one."""
+    return Nearby(gone({key: record for key, record in left.items() if key.startswith(("call:~", "call:#"))}))

@@ -67,7 +67,8 @@ class TestWhatIsToldLater:
         late = a_session().call("bash", 0.5, call="long").request(110, 120)
         before = a_session().call("read", 107, 122, call="before").call("bash", 0.5, 130, call="long").idle(130)
         spans = streamed(YOUNG, (40, first), (120, late), (130, before))
-        assert named(spans, "before").trace_id == session_span(spans, "ses_a", 2).trace_id
+        assert session_span(spans, "ses_a", 2).start == at(110)
+        assert named(spans, "before").trace_id == session_span(spans, "ses_a", 1).trace_id
 
 
 class TestWhatHasClosed:
@@ -110,8 +111,14 @@ class TestCuts:
     def test_by_age_counts_from_the_first_activity_of_each_trace(self, last, found):
         runs = [Run(at(0), at(40), "ses_a", 0, True), Run(at(50), at(150), "ses_a", 0, True)]
         top = Session("ses_a", pins={1: Pin(at(0), at(last), b"", 1)})
-        ages = list(cuts.by_age(top, runs, [at(0), at(150) + 1], 45 * SECOND))
-        assert ages[: len(found)] == [at(t) for t in found]
+        begun = [at(t) for t in (0, 50, 100, 139)]
+        assert list(cuts.by_age(top, runs, begun, [at(0), at(150) + 1], 45 * SECOND)) == [at(t) for t in found]
+
+    def test_by_age_waits_for_the_next_beginning_where_nothing_began_for_so_long(self):
+        runs = [Run(at(0), at(50_000), "ses_a", 0, True)]
+        begun = [at(t) for t in (0, 1, 1_000, 1_050, 40_000)]
+        ages = cuts.by_age(Session("ses_a"), runs, begun, [at(0), at(50_000) + 1], 45 * SECOND)
+        assert list(ages) == [at(t) for t in (1_000, 1_045, 40_000)]
 
     def test_those_before_what_left_are_kept(self):
         top = Session("ses_a", cuts=[at(5)])

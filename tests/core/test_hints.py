@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from receiver.core.facts import Hint, Item, Left, Session
 from receiver.core.hints import CLEARLY, add_hints
+from receiver.core.nearby import END_SKEW
 from receiver.core.settings import MILLISECOND
-from receiver.core.unnamed import END_SKEW
 from receiver.events import REPORTED
 from tests.factories import NOON
 

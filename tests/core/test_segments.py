@@ -15,6 +15,7 @@ from receiver.core.settings import SECOND, BuilderSettings
 from receiver.events import GUESSED
 from tests.factories import NOON, RELAY, SETTINGS, a_session, at
 from tests.laws import attribute, is_session
+from tests.reads import Read
 from tests.virtual import trees
 
 IDLE, INACTIVE = SETTINGS.idle_timeout // SECOND, SETTINGS.inactivity_timeout // SECOND
@@ -142,6 +143,9 @@ class TestBeginnings:
         assert segments(created_by_its_id(a_session().call("read", 1000, 1001), 1)) == [(1000, 1001)]
 
 
+YEAR = 365 * 24 * 3600
+
+
 class TestRollOver:
     def test_by_age(self):
         young = replace(SETTINGS, max_trace_age=45 * SECOND)
@@ -156,8 +160,15 @@ class TestRollOver:
     def test_cuts_everything_below(self):
         young = replace(SETTINGS, max_trace_age=45 * SECOND)
         parent = a_session().created(0).call("task", 1, 99, child="ses_b").idle(100)
-        child = a_session("ses_b").created(2, parent="ses_a").call("bash", 3, 90).idle(98)
+        child = a_session("ses_b").created(2, parent="ses_a").call("bash", 3, 90).call("read", 50, 51).idle(98)
+        child.call("read", 95, 96)
         assert [start for start, _ in segments(view(parent, child, settings=young), "ses_b")] == [2, 45, 90]
+
+    def test_time_in_which_nothing_begins_makes_no_trace(self):
+        long = a_session().call("bash", -50 * YEAR, 1).call("read", 2, 3).idle(4)
+        assert segments(view(long)) == [(-50 * YEAR, pytest.approx(2)), (2, 4)]
+        waits = a_session().created(0).call("bash", 1, 50 * YEAR)
+        assert segments(view(waits)) == [(0, 50 * YEAR)]
 
     def test_a_continuation_links_to_the_trace_before_it(self):
         spans = trees(a_session().created(0).idle(1).call("read", 100, 101).idle(102))
@@ -166,6 +177,21 @@ class TestRollOver:
         assert (link.trace_id, link.span_id) == (first.trace_id, first.span_id)
         assert dict(link.attributes)[sc.LINK_TYPE] == sc.LINK_CONTINUED
         assert [attribute(s, sc.SESSION_SEGMENT) for s in (first, second)] == [1, 2]
+
+
+class TestManySegments:
+    """Found by fuzzing: what had left was read again for each of a session's segments."""
+
+    @pytest.mark.parametrize("segments", [10, 60])
+    def test_what_has_left_is_read_as_often_for_many_as_for_few(self, segments):
+        told = a_session()
+        for day in range(segments):
+            told.call("read", day * 86_400, day * 86_400 + 1)
+        forest = told_of(told)
+        left = forest.left["ses_a"] = Read()
+        spans = Builder(SETTINGS).advance(forest, ["ses_a"], None).spans
+        assert (len(spans), len(left)) == (2 * segments, segments)
+        assert left.reads < 10
 
 
 def test_when_and_why_a_session_ended():

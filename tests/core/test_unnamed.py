@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from receiver import semconv as sc
 from receiver.core.facts import Item, Left, Session, Unnamed
-from receiver.core.settings import MILLISECOND
-from receiver.core.unnamed import END_SKEW, START_SKEW, find_calls, is_unnamed, left_already, stand_alone
-from receiver.events import EXACT, REPORTED, SPAN
-from tests.factories import NOON
+from receiver.core.nearby import END_SKEW, START_SKEW, Known, Nearby
+from receiver.core.settings import MILLISECOND, SECOND
+from receiver.core.unnamed import find_calls, is_unnamed, same_calls, stand_alone, unnamed_gone
+from receiver.events import EXACT, REPORTED, SPAN, Told
+from tests.factories import NOON, RELAY, a_session, at
+from tests.laws import attribute
+from tests.reads import Read
+from tests.virtual import Stream, trees
 
 
 def ms(time: int) -> int:
@@ -125,10 +130,64 @@ class TestStandingAlone:
         assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).get("inferred") is None
 
     def test_the_call_that_is_told_later_is_known_to_have_left(self):
-        left = {"call:~r": Left(ms(1000), ms(2000), "skill")}
-        assert left_already(call("call_1", 1010, 2010), left)
-        assert not left_already(call("call_1", 1010, 2010, "bash"), left)
-        assert not left_already(call("call_1", 3000, 4000), left)
+        left = unnamed_gone({"call:~r": Left(ms(1000), ms(2000), "skill")})
+        assert [c.key for c in left.near("skill", ms(1010), ms(2010))] == ["call:~r"]
+        assert not any(left.near("bash", ms(1010), ms(2010)))
+        assert not any(left.near("skill", ms(3000), ms(4000)))
 
     def test_a_call_that_left_with_its_id_is_another_one(self):
-        assert not left_already(call("call_1", 1010, 2010), {"call:call_2": Left(ms(1000), ms(2000), "skill")})
+        left = unnamed_gone({"call:call_2": Left(ms(1000), ms(2000), "skill")})
+        assert not any(left.near("skill", ms(1010), ms(2010)))
+
+
+class TestManyOfThem:
+    """Found by fuzzing: 20,000 of them in one session held the receiver for a minute."""
+
+    def test_each_call_is_asked_once_for_a_look_however_many_reports_there_are(self):
+        calls = {f"c{i}": Asked(f"c{i}", call("c", i * 1000, i * 1000 + 500).facts) for i in range(300)}
+        reports = {f"r{i}": report(i * 1000 + 3, i * 1000 + 495) for i in range(300)}
+        held = Session(id="ses_a", calls=calls, unnamed=reports)
+        assert same_calls(held, {}) == {f"r{i}": f"call:c{i}" for i in range(300)}
+        assert sum(c.asked for c in calls.values()) == 300
+
+    def test_what_has_left_unnamed_is_read_once_for_all_calls_that_leave(self):
+        stream = Stream().tell(RELAY, *_reports(300)).until(at(302 + 2))
+        left = stream.forest.left["ses_a"] = Read(stream.forest.left_of("ses_a"))
+        assert sum(key.startswith("call:~") for key in left) == 300
+        named = a_session()
+        for i in range(300):
+            named.call("skill", i, i + 0.5, call=f"c{i}")
+        stream.tell(RELAY, *named.told).until(stream.now + 3 * SECOND)
+        assert stream.discards["already_left"] == 300
+        assert left.reads < 10
+
+    def test_of_many_at_one_time_the_nearest_are_compared(self):
+        many = Nearby(("skill", Known(ms(i), ms(900), f"call:c{i}", "", False)) for i in range(300))
+        near = {known.start for known in many.near("skill", ms(150), ms(900))}
+        assert {ms(i) for i in range(120, 180)} <= near
+        assert len(near) < 100
+
+    def test_what_leaves_in_the_same_look_is_another_call(self):
+        told = a_session().report("skill", 1, 2).report("skill", 1.01, 2.01).call("skill", 1, 2.02, call="c1").idle(3)
+        ids = [attribute(s, sc.TOOL_CALL_ID) for s in trees(told) if s.name == "execute_tool skill"]
+        assert len(ids) == 2
+        assert "c1" in ids
+
+
+class Asked(Item):
+    """A call that counts how often it is compared."""
+
+    asked: int = 0
+
+    @property
+    def start(self) -> int:
+        """When it began."""
+        self.asked += 1
+        return super().start
+
+
+def _reports(many: int) -> list[Told]:
+    told = a_session().created(0)
+    for i in range(many):
+        told.report("skill", i, i + 0.5)
+    return told.told

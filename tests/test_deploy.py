@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -33,7 +32,8 @@ CONFIG = DEPLOY / "receiver.yaml"
 IMAGE = f"opencode-trace-receiver:{__version__}"
 STORE = "/var/lib/opencode-trace-receiver"
 COMPOSE = sorted(DEPLOY.glob("compose.*.yaml"))
-ENVIRONMENT = {"BACKEND_ENDPOINT": "http://backend:4317", "LISTEN_HOST": "0.0.0.0", "HOME": "/nowhere"}
+BACKEND = "OTEL_EXPORTER_OTLP_ENDPOINT"
+ENVIRONMENT = {BACKEND: "http://backend:4317", "LISTEN_HOST": "0.0.0.0", "HOME": "/nowhere"}
 
 
 def port_of(address: str) -> int:
@@ -49,8 +49,8 @@ METRICS, HEALTH = default_port(MetricsTelemetry, "address"), default_port(Health
 ADMIN = default_port(Admin, "endpoint")
 
 
-def loaded(text: str) -> config.Settings:
-    return config.load([("receiver.yaml", text)], [], ENVIRONMENT)
+def loaded(text: str, **variables: str) -> config.Settings:
+    return config.load([("receiver.yaml", text)], [], {**ENVIRONMENT, **variables})
 
 
 def pinned(image: str) -> bool:
@@ -80,10 +80,25 @@ def test_the_receivers_file_is_valid(monkeypatch, capsys):
     assert "valid" in capsys.readouterr().out
 
 
-def test_the_receivers_file_says_which_variable_is_missing(monkeypatch, capsys):
-    monkeypatch.delenv("BACKEND_ENDPOINT", raising=False)
-    assert run_command(["validate", "--config", str(CONFIG)]) == 1
-    assert "BACKEND_ENDPOINT is not set" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("endpoint", "protocol", "exporter"),
+    [
+        ("http://backend:4317", "", "otlp_grpc"),
+        ("https://backend", "", "otlp_http"),
+        ("http://backend:5317", "grpc", "otlp_grpc"),
+    ],
+)
+def test_the_standard_variables_configure_the_receivers_backend(endpoint, protocol, exporter):
+    variables = {BACKEND: endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_HEADERS": "a=secret"}
+    settings = loaded(CONFIG.read_text(), **variables)
+    assert settings.graph.built == (exporter,)
+    assert settings.exporters[exporter].endpoint == endpoint
+    assert {key: one.get_secret_value() for key, one in settings.exporters[exporter].headers.items()} == {"a": "secret"}
+
+
+def test_without_them_the_trees_are_shown():
+    assert loaded(CONFIG.read_text(), **{BACKEND: ""}).graph.built == ("debug",)
+    assert "Without them the trees go to standard output" in CONFIG.read_text()
 
 
 def test_the_ports_are_the_ones_that_nobody_changed():
@@ -114,7 +129,7 @@ def test_the_receiver_runs_with_it_and_the_images_health_check_is_content(tmp_pa
 
 def deployed(folder: Path) -> dict[str, Any]:
     """The file, its variables filled in, on free ports and in a folder of the test."""
-    tree: dict[str, Any] = yaml.safe_load(on_free_ports().replace("${env:BACKEND_ENDPOINT}", "http://127.0.0.1:9"))
+    tree: dict[str, Any] = yaml.safe_load(on_free_ports())
     tree["extensions"]["file_storage"]["directory"] = str(folder / "store")
     return tree
 
@@ -123,33 +138,6 @@ def on_free_ports() -> str:
     """The file, its other variables as they are."""
     text = re.sub(r"\$\{env:LISTEN_HOST:-localhost\}:\d+", "127.0.0.1:0", CONFIG.read_text())
     return text.replace("localhost:13134", "127.0.0.1:0")
-
-
-# the Collector's configuration
-
-
-def chained(number: int, monkeypatch: pytest.MonkeyPatch) -> config.Settings:
-    """What the receiver makes of the command that starts it in chain A or B, copied from the file's comment."""
-    comment = re.findall(r"^#(.*)$", (ROOT / "otel-collector-config.yaml").read_text(), flags=re.MULTILINE)
-    commands = re.findall(r"OTEL_\S+=.*?run(?: --set \S+)*", re.sub(r"\\\n +", "", "\n".join(comment)))
-    words = shlex.split(commands[number])
-    start = words.index("opencode-trace-receiver")
-    for name, _, value in (word.partition("=") for word in words[:start]):
-        monkeypatch.setenv(name, value)
-    assert words[start + 1] == "run"
-    return config.load([], words[start + 3 :: 2], dict(os.environ))
-
-
-def test_the_chains_commands_and_the_collectors_ports_meet(monkeypatch):
-    text = (ROOT / "otel-collector-config.yaml").read_text()
-    ports = dict(re.findall(r"\$\{env:(\w+):-\w+:(\d+)\}", text))
-    for number, door in enumerate((int(ports["TRACE_RECEIVER_ENDPOINT"]), GRPC)):
-        settings = chained(number, monkeypatch)
-        assert port_of(settings.receivers["otlp"].protocols.grpc.endpoint) == door
-        assert settings.exporters["otlp_grpc"].endpoint == f"http://localhost:{ports['BUILT_GRPC_ENDPOINT']}"
-    assert (int(ports["AGENTS_GRPC_ENDPOINT"]), int(ports["AGENTS_HTTP_ENDPOINT"])) == (GRPC, HTTP)
-    both = [*map(int, ports.values()), HTTP + 10000, METRICS, HEALTH, ADMIN]  # side by side on one machine
-    assert len(set(both)) == len(both) - 1  # the backend is elsewhere, at its own 4317
 
 
 # the image
@@ -279,11 +267,34 @@ def test_endpoints_name_services_of_the_file(compose):
             assert int(port) in {GRPC, HTTP, 5317}
 
 
+def test_the_receiver_sends_over_grpc_to_a_service_of_the_file(compose):
+    variables = compose["services"]["receiver"]["environment"]
+    (name,) = (settings := loaded(CONFIG.read_text(), **variables)).graph.built
+    assert isinstance(settings.exporters[name], config.OTLPGRPCExporter)
+    assert f"http://{settings.exporters[name].target}" == variables[BACKEND]
+
+
 def test_variables_are_ones_that_the_files_read(compose):
-    read_by = {"receiver": CONFIG, "tempo": DEPLOY / "tempo.yaml", "collector": ROOT / "otel-collector-config.yaml"}
+    read_by = {"tempo": DEPLOY / "tempo.yaml", "collector": ROOT / "otel-collector-config.yaml"}
     for name, file in read_by.items():
         for variable in compose["services"].get(name, {}).get("environment", {}):
             assert variable in file.read_text(), variable
+
+
+def test_tempos_variables_in_the_tests_are_ones_that_its_file_reads():
+    given = re.findall(r'"(TEMPO_\w+)":', (ROOT / "tests" / "interop" / "backends.py").read_text())
+    assert given
+    for variable in given:
+        assert f"${{{variable}" in (DEPLOY / "tempo.yaml").read_text(), variable
+
+
+def test_the_images_are_of_the_versions_that_were_tried():
+    """As far as the README names one to the patch."""
+    tried = dict(re.findall(r"^\| ([\w ]+) \| (\d+\.\d+\.\d+) \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    images = "\n".join(file.read_text() for file in COMPOSE)
+    names = {"Prometheus": "prom/prometheus:v", "Jaeger": "jaegertracing/jaeger:"}
+    for program, image in {**names, "OpenTelemetry Collector": "otel/opentelemetry-collector-contrib:"}.items():
+        assert set(re.findall(rf"{image}(\S+)", images)) == {tried[program]}
 
 
 def test_mounts_exist_and_volumes_are_declared(compose):
@@ -381,3 +392,27 @@ def test_kubernetes_runs_the_pinned_image_without_rights():
     assert mounts["sockets"] == "/tmp"
     assert one["args"][-1] == f"{mounts['config']}/config.yaml"
     assert {variable["name"] for variable in one["env"]} <= set(ENVIRONMENT)
+
+
+def test_kubernetes_shows_how_a_secret_becomes_a_header():
+    """The commented example, with its comment signs taken away: what it names is there, and it is taken."""
+    text = (DEPLOY / "kubernetes.yaml").read_text()
+    (shown,) = re.findall(r"^ +# (- name: OTEL_EXPORTER_OTLP_HEADERS)\n +# (  valueFrom: .*)$", text, re.MULTILINE)
+    (variable,) = yaml.safe_load("\n".join(shown))
+    (secret, key, value) = re.search(r"create secret generic (\S+) --from-literal=(\w+)='(.*)'", text).groups()
+    assert variable["valueFrom"] == {"secretKeyRef": {"name": secret, "key": key}}
+    settings = loaded(objects()["ConfigMap"]["data"]["config.yaml"], **{variable["name"]: value})
+    assert settings.exporters["otlp_grpc"].headers["authorization"].get_secret_value() == "Bearer TOKEN"
+
+
+# what the documents say of them
+
+
+def test_the_commands_that_reach_the_admin_service_name_what_is_there():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    file, service, program = re.search(r"docker compose -f (\S+) exec (\w+) (\S+) queue", page).groups()
+    assert service in yaml.safe_load((ROOT / file).read_text())["services"]
+    assert program == json.loads(dict(instructions())["ENTRYPOINT"])[0]
+    pod, program = re.search(r"kubectl exec (\S+) -- (\S+) queue", page).groups()
+    assert pod == f"{objects()['StatefulSet']['metadata']['name']}-0"
+    assert program == json.loads(dict(instructions())["ENTRYPOINT"])[0]

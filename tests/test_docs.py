@@ -1,13 +1,16 @@
 """What is said is tested: names in the code are in the documentation, and the README's commands exist."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from receiver import semconv
 from receiver.cli import run_command
+from receiver.config import Retry
 from receiver.core import render
+from receiver.core.settings import SECOND
 
 ROOT = Path(__file__).parent.parent
 TRACE = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
@@ -70,6 +73,51 @@ def prose() -> list[tuple[str, int, str]]:
 
 def test_prose_fits_the_screen() -> None:
     assert [(page, number) for page, number, line in prose() if len(line) > 125] == []
+
+
+def test_no_line_of_a_paragraph_ends_early() -> None:
+    """What is put into a paragraph may leave a short line, after which the next goes on in small letters."""
+    lines = prose()
+    early = [
+        (page, number)
+        for (page, number, line), (other, following, rest) in pairwise(lines)
+        if (page, number + 1) == (other, following)
+        and line.strip()
+        and len(line) < 80
+        and re.match(r" *[a-z]", rest)
+        and not line.startswith("    ")
+    ]
+    assert early == []
+
+
+def test_a_page_has_each_heading_once() -> None:
+    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        headings = re.findall(r"^#+ .*$", text, re.MULTILINE)
+        assert len(set(headings)) == len(headings), page.name
+
+
+def test_how_often_a_failing_export_is_told_is_as_documented() -> None:
+    retry = Retry()
+    low = retry.initial_interval * (1 - retry.randomization_factor) / SECOND
+    high = retry.max_interval * (1 + retry.randomization_factor) / SECOND
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert f"every {low:g} to {high:g} s" in page
+
+
+def test_the_first_version_tells_no_history() -> None:
+    """Nobody had what came before it."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first = text.partition("## 0.1.0")[2]
+    assert re.findall(r"^### (.*)$", first, re.MULTILINE) == [
+        "Receives",
+        "Builds",
+        "Sends",
+        "Operates",
+        "Deploys",
+        "Known limits",
+    ]
+    assert not re.search(r"no longer|\bfixed\b|used to\b|\bhung\b", first)
 
 
 def test_the_places_that_the_documents_link_to_exist() -> None:

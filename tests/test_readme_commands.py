@@ -18,6 +18,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def _metrics(receiver: Receiver) -> bytes:
 def started(place: Path, variables: dict[str, str], arguments: list[str]) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "receiver", *arguments],
+        [sys.executable, "-m", "receiver", *(word.replace("=/tmp/", f"={place}/") for word in arguments)],
         cwd=place,
         env={**clean, "HOME": str(place), "PYTHONPATH": str(ROOT), **variables},
         stdout=subprocess.PIPE,
@@ -131,11 +132,26 @@ def test_a_server_gets_ready_and_ends_well(place, variables, arguments):
 
 @pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if c[1][0] == "run" and c[0]], ids=str)
 def test_what_the_readme_sets_brings_the_traces_to_a_backend(place, variables, arguments):
-    """Each backend of the README takes OTLP over gRPC."""
+    """Each backend of the README takes OTLP over gRPC. Where the command has a store of its own, `make run` had had the
+    recording before."""
     backend = Backend().start()
+    if any("file_storage::directory=" in word for word in arguments):
+        with served(place, {}, ["run"]) as doors:
+            replayed(place, doors["grpc"])
     moved = {name: re.sub(r"localhost:\d+", f"127.0.0.1:{backend.port}", value) for name, value in variables.items()}
+    try:
+        with served(place, moved, arguments) as doors:
+            replayed(place, doors["grpc"])
+            until(lambda: backend.received["traces"], "the first spans")
+    finally:
+        backend.stop()
+
+
+@contextmanager
+def served(place: Path, variables: dict[str, str], arguments: list[str]) -> Iterator[dict[str, str]]:
+    """A receiver, ready, by where it listens."""
     sets = [*FREE_PORTS, "service::telemetry::logs::encoding=json", "connectors::agenttrace::settle=100ms"]
-    process = started(place, moved, [*arguments, *(word for one in sets for word in ("--set", one))])
+    process = started(place, variables, [*arguments, *(word for one in sets for word in ("--set", one))])
     try:
         assert process.stderr is not None
         doors = {}
@@ -144,14 +160,17 @@ def test_what_the_readme_sets_brings_the_traces_to_a_backend(place, variables, a
             doors[one.get("protocol")] = one.get("endpoint")
             if one["event"] == "ready":
                 break
-        replay = started(place, {}, ["replay", "tests/golden/C/04-parallel-nested", "--endpoint", doors["grpc"]])
-        assert "refused" in replay.communicate(timeout=60)[0]
-        assert replay.returncode == 0
-        until(lambda: backend.received["traces"], "the first spans")
+        yield doors
     finally:
         process.terminate()
         process.communicate(timeout=30)
-        backend.stop()
+
+
+def replayed(place: Path, endpoint: str) -> None:
+    """Send the README's recording there."""
+    replay = started(place, {}, ["replay", "tests/golden/C/04-parallel-nested", "--endpoint", endpoint])
+    assert "refused" in replay.communicate(timeout=60)[0]
+    assert replay.returncode == 0
 
 
 def _taken(port: int) -> bool:

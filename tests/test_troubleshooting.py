@@ -23,13 +23,14 @@ from pathlib import Path
 import grpc
 import pytest
 import trustme
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver import config
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.telemetry.instruments import NAMES
-from tests.factories import NOON, logs_request, relay_record
+from tests.factories import NOON, logs_request, relay_record, spans_request
 from tests.otlp_splitting import DATA, joined
-from tests.processes import Receiver, renamed, until
+from tests.processes import Backend, Receiver, renamed, until
 from tests.troubled import CAPTURE, PAGE, address, command, metrics, sending_to, told
 
 
@@ -175,6 +176,47 @@ def test_records_that_no_dialect_knows_are_counted_and_no_more(receiver):
     until(lambda: "no dialect knows these records" in receiver.log, "a line in the log")
     assert receiver.log.count("com.example.other") == 1
     told(counted, "no session is open", "no dialect knows these records")
+
+
+def test_spans_of_others_are_counted_and_handed_on(receiver):
+    backend = Backend().start()
+    sending_to(receiver, otlp_grpc={"endpoint": f"http://127.0.0.1:{backend.port}"})
+    receiver.start()
+    receiver.send(spans_request(Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="x"), scope="com.example.other"))
+    counted = 'opencode_trace_receiver_records_discarded{reason="handed_on"'
+    until(lambda: counted in metrics(receiver), "the count")
+    until(lambda: backend.received["traces"], "the span")
+    backend.stop()
+    told(counted)
+
+
+def test_what_was_replayed_before_leaves_no_second_time(receiver):
+    """The probe that the page recommends, twice, the second time with another backend."""
+    backend = Backend().start()
+    sending_to(receiver, otlp_grpc={"endpoint": f"http://127.0.0.1:{backend.port}"})
+    replayed(receiver)
+    until(lambda: backend.received["traces"], "the spans")
+    until(lambda: "opencode_trace_receiver_sessions_open 0" in metrics(receiver), "the end of the sessions")
+    assert receiver.stop() == 0
+    backend.stop()
+    other = Backend().start()
+    sending_to(receiver, otlp_grpc={"endpoint": f"http://127.0.0.1:{other.port}"})
+    replayed(receiver)
+    counted = 'opencode_trace_receiver_items_skipped{reason="already_left"'
+    until(lambda: counted in metrics(receiver), "the count")
+    assert "no session is open" in command(receiver, "sessions")
+    assert not other.received["traces"]
+    other.stop()
+    assert config.FileStorage(directory="x").retention == 7 * 86400 * 10**9
+    told(counted, "the store remembers for 7 days", "had in the last 7 days")
+
+
+def replayed(receiver: Receiver) -> None:
+    """Start it, and send it a recording."""
+    receiver.start()
+    asked = [sys.executable, "-m", "receiver", "replay", str(DATA / "parallel-nested"), "--endpoint", receiver.grpc]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    assert (done.returncode, "0 refused" in done.stdout + done.stderr) == (0, True)
 
 
 @pytest.mark.parametrize("off", [-400, 400])

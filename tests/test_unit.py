@@ -83,7 +83,7 @@ def test_it_starts_the_program_and_forbids_nothing_that_it_does(tmp_path):
     _, *arguments = shlex.split(unit()["ExecStart"].replace("/etc/opencode-trace-receiver", str(tmp_path)))
     environment = {
         **dict(pair.split("=", 1) for pair in settings("Environment")),
-        **dict(re.findall(r"echo (\w+)=(\S+) >", FILE.read_text())),
+        **dict(re.findall(r"echo (\w+)=(\S+) >", FILE.read_text())),  # a backend that is not there
         "STATE_DIRECTORY": str(tmp_path / "store"),
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),

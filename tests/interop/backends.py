@@ -220,7 +220,6 @@ class Tempo(Program):
             "TEMPO_HTTP_PORT": str(self.query),
             "TEMPO_GRPC_PORT": str(self.grpc),
             "TEMPO_DATA": str(self.folder / "tempo"),
-            "TEMPO_RING_ADDRESS": "127.0.0.1",
             **{name.upper(): str(value) for name, value in self.limits.items()},
         }
         file = ROOT / "deploy" / "tempo.yaml"

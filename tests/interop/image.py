@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import http.server
 import json
 import os
 import re
@@ -19,7 +20,10 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +137,32 @@ def alone() -> None:
         fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sh22x", b"lo", flags))
 
 
+@contextmanager
+def backend() -> Iterator[tuple[int, list[list[str | None]]]]:
+    """A web server's port, and what was posted to it: where to, and with which credentials."""
+    posted: list[list[str | None]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            posted.append([self.path, self.headers["Authorization"]])
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, posted
+        server.shutdown()
+
+
 def run(image: Stage, recording: Path) -> dict[str, Any]:
-    """Start it as compose does: its root read-only, its volume and /tmp writable, a backend that is not there."""
+    """Start it as compose does: its root read-only, its volume and /tmp writable, and its backend named by nothing but
+    the standard variables."""
     volume = image.inside(told("VOLUME"))
     kept = image.root.parent / "volume"
     subprocess.run(["cp", "--archive", str(volume), str(kept)], check=True)
@@ -147,9 +175,10 @@ def run(image: Stage, recording: Path) -> dict[str, Any]:
     health = image.command(*json.loads(told("HEALTHCHECK").partition("CMD ")[2]))
     saw: dict[str, Any] = {"before": _code(health), "volume": [oct(volume.stat().st_mode), volume.stat().st_uid]}
     command = json.loads(told("ENTRYPOINT"))
-    with subprocess.Popen(
-        image.command(*start, BACKEND_ENDPOINT="http://127.0.0.1:9"), stderr=subprocess.PIPE
-    ) as process:
+    with (
+        backend() as (port, saw["posted"]),
+        subprocess.Popen(image.command(*start, **variables(port)), stderr=subprocess.PIPE) as process,
+    ):
         try:
             until = time.monotonic() + PATIENCE
             while (code := _code(health)) and time.monotonic() < until and process.poll() is None:
@@ -159,6 +188,8 @@ def run(image: Stage, recording: Path) -> dict[str, Any]:
                 done = subprocess.run(image.command(*command, *words), capture_output=True, text=True, check=False)
                 saw[name] = [done.returncode, done.stdout + done.stderr]
             saw["listening"] = _listening()
+            while not saw["posted"] and time.monotonic() < until:
+                time.sleep(0.2)
             saw["store"] = [[one.name, one.stat().st_uid, oct(one.stat().st_mode)] for one in sorted(volume.iterdir())]
             process.send_signal(getattr(signal, told("STOPSIGNAL")))
             saw["log"] = process.communicate(timeout=PATIENCE)[1].decode()
@@ -166,6 +197,14 @@ def run(image: Stage, recording: Path) -> dict[str, Any]:
         finally:
             process.kill()
     return saw
+
+
+def variables(port: int) -> dict[str, str]:
+    """What `docker run -e` gives."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20right",
+    }
 
 
 def _code(command: list[str]) -> int:

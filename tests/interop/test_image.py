@@ -54,6 +54,11 @@ def test_it_takes_telemetry_and_answers_its_own_commands(seen):
     assert "ses_" in said
 
 
+def test_the_standard_variables_alone_bring_its_traces_to_a_backend(seen):
+    assert seen["posted"], seen["log"]
+    assert set(map(tuple, seen["posted"])) == {("/v1/traces", "Bearer right")}
+
+
 def test_it_listens_where_it_says_and_keeps_its_admin_service_inside(seen):
     assert seen["listening"] == [4317, 4318, 8888, 13133]
 

@@ -127,6 +127,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a recorded request, or a folder of them")
     parser.add_argument("--endpoint", default="localhost:4317", metavar="URL", help="default: localhost:4317")
     parser.add_argument("--protocol", choices=PROTOCOLS, help="default: by the endpoint")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="sent with every request")
     parser.add_argument("--rate", type=_rate, metavar="N", help="requests a second; default: as fast as they are taken")
 
 
@@ -285,25 +286,21 @@ def _build(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from receiver.recordings import Recording, read_recordings, recorded_files
-    from receiver.replaying import replay
+    from receiver.replaying import given_headers, replay
 
-    files = recorded_files(options.paths)
+    files, headers = recorded_files(options.paths), given_headers(options.header)
     with _progress() as progress:
         task = progress.add_task("sending", total=len(files))
 
         def sent(recording: Recording) -> None:
             progress.update(task, advance=1, description=f"sending {Path(recording.source).name}")
 
-        result = asyncio.run(
-            replay(read_recordings(options.paths), options.endpoint, options.rate, sent, protocol=options.protocol)
-        )
-    sources: dict[str, list[str]] = {}
-    for refusal in result.refused:
-        sources.setdefault(refusal.reason, []).append(refusal.source)
-    for reason, (first, *others) in sources.items():
-        more = f" and {len(others)} more" if others else ""
-        print(f"opencode-trace-receiver: {first}{more}: refused ({reason})", file=sys.stderr)
-    print(f"{result.sent} requests sent, {len(result.refused)} refused")
+        recordings, protocol = read_recordings(options.paths), options.protocol
+        replaying = replay(recordings, options.endpoint, options.rate, sent, protocol=protocol, headers=headers)
+        result = asyncio.run(replaying)
+    for reason, source in result.reasons():
+        print(f"opencode-trace-receiver: {source}: refused ({reason})", file=sys.stderr)
+    print(f"{_counted(result.sent, 'request')} sent, {len(result.refused)} refused")
     return BAD if result.refused else WELL
 
 
@@ -342,7 +339,7 @@ def _flush(options: argparse.Namespace) -> int:
     from receiver.admin.client import AdminClient
 
     with AdminClient(options.endpoint) as client:
-        print(f"{client.flush(options.session)} sessions closed")
+        print(f"{_counted(client.flush(options.session), 'session')} closed")
     return WELL
 
 
@@ -371,8 +368,13 @@ def _resend(options: argparse.Namespace) -> int:
 
     with AdminClient(options.endpoint) as client:
         answer = client.resend(options.ids)
-    print(f"{answer.rows} rows ({answer.items} items) put back into their queues")
+    queues = "its queue" if answer.rows == 1 else "their queues"
+    print(f"{_counted(answer.rows, 'row')} ({_counted(answer.items, 'item')}) put back into {queues}")
     return WELL
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _console() -> Console:

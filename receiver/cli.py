@@ -298,8 +298,8 @@ def _replay(options: argparse.Namespace) -> int:
         recordings, protocol = read_recordings(options.paths), options.protocol
         replaying = replay(recordings, options.endpoint, options.rate, sent, protocol=protocol, headers=headers)
         result = asyncio.run(replaying)
-    for reason, source in result.reasons():
-        print(f"opencode-trace-receiver: {source}: refused ({reason})", file=sys.stderr)
+    for reason, first in result.reasons():
+        print(f"opencode-trace-receiver: {first}: refused ({reason})", file=sys.stderr)
     print(f"{_counted(result.sent, 'request')} sent, {len(result.refused)} refused")
     return BAD if result.refused else WELL
 

@@ -336,16 +336,35 @@ async def test_building_waits_for_a_full_queue_and_loses_nothing(start):
     assert spans_in(taken) == expected(*requests)
 
 
+async def test_that_building_waits_is_said_once_and_that_it_goes_on(start):
+    running = await start(limits=Limits(queues={"out": 20}))
+    await queue(running, ("traces", 23, b""))
+    with capture_logs() as said:
+        await running.send(a_request("ses_a"))
+        for _ in range(3):
+            running.pipeline.wake()
+            await running.pipeline.ask(lambda *_: None)
+        assert running.store.backlog().rows == 1
+        (row,) = await running.pipeline.ask(lambda _, store: store.queue_head("out", (), *ALL))
+        await running.pipeline.ask(lambda _, store: store.queue_done([row.id]))
+        await running.quiet()
+    waits, goes_on = said
+    assert (waits["log_level"], waits["exporter"], waits["items"], waits["queue_size"]) == ("warning", "out", 23, 20)
+    assert "sending_queue::queue_size" in waits["then"]
+    assert (goes_on["log_level"], goes_on["event"]) == ("info", "building goes on")
+
+
 async def test_nothing_leaves_for_a_quiet_that_a_request_in_the_backlog_broke(start):
     """Building stood still for hours, while what was accepted lay in the store."""
-    running = await start(limits=Limits(queue_items=1, step_items=1))
-    await queue(running, ("traces", 1, b""))
+    running = await start(limits=Limits(queue_items=1_000, step_items=1))
+    await queue(running, ("traces", 1_000, b""))
     records = singles([a_request("ses_a", calls=10)])
     for record in records:
         await running.send(record)
         running.clock.now += SECOND
     running.clock.now += 9_000 * SECOND
-    running.pipeline._limits = Limits(step_items=1)
+    (row,) = await running.pipeline.ask(lambda _, store: store.queue_head("out", (), *ALL))
+    await running.pipeline.ask(lambda _, store: store.queue_done([row.id]))
     await running.run_out()
     assert await running.spans() == expected(*records)
 

@@ -1,5 +1,5 @@
-"""Building waits while the queue of an exporter is full. The log says so when it begins to, and when it goes on; of a queue that
-is full again and again, once in a while.
+"""Building waits while the queue of an exporter is full. The log says so when it begins to, and when it goes on; of a
+queue that is full again and again, once in a while.
 """
 
 from __future__ import annotations

@@ -338,8 +338,8 @@ async def test_building_waits_for_a_full_queue_and_loses_nothing(start):
 
 async def test_that_building_waits_is_said_once_and_that_it_goes_on(start):
     running = await start(limits=Limits(queues={"out": 20}))
-    await queue(running, ("traces", 23, b""))
     with capture_logs() as said:
+        await queue(running, ("traces", 23, b""))
         await running.send(a_request("ses_a"))
         for _ in range(3):
             running.pipeline.wake()
@@ -668,3 +668,36 @@ async def test_what_was_in_flight_is_sent_again_by_the_next_process(start):
     await running.stop()
     running = await start()
     assert await running.pipeline.outbox.head("out", 10, 1 << 20) == before
+
+
+async def test_that_rows_that_were_put_back_were_taken_is_said_once(start):
+    running = await start()
+    outbox = running.pipeline.outbox
+    await queue(running, *(("traces", 1, b"%d" % i) for i in range(3)))
+
+    async def fare(taken, rows):
+        """The next rows are taken, or set aside."""
+        for row in rows:
+            chunk = await outbox.head("out", 1, 1)
+            assert chunk.body == row
+            await (outbox.done(chunk) if taken else outbox.set_aside(chunk, "no"))
+
+    async def put_back():
+        moved = await running.pipeline.ask(lambda _, store: store.resend(None, 1))
+        outbox.put_back({i: row.exporter for i, row in moved})
+
+    with capture_logs() as said:
+        await fare(False, [b"0", b"1", b"2"])
+        await put_back()
+        await queue(running, ("traces", 1, b"new"))
+        await fare(True, [b"0"])
+        await fare(False, [b"1"])
+        assert not said
+        await fare(True, [b"2"])
+        assert len(said) == 1
+        await fare(True, [b"new"])
+        await put_back()
+        await fare(False, [b"1"])
+    (line,) = said
+    assert (line["event"], line["log_level"]) == ("rows that were sent again were taken", "info")
+    assert (line["exporter"], line["rows"], line["set_aside_again"]) == ("out", 2, 1)

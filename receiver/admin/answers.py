@@ -24,7 +24,7 @@ from receiver.errors import InputError
 from receiver.pipeline import Pipeline
 from receiver.printable import printable
 from receiver.sending import Failure
-from receiver.store import SetAsideRow, Store
+from receiver.store import NO_EXPORTER, SetAsideRow, Store
 from receiver.woods import decode_session
 
 MOST = 1000  # rows of one answer, unless a limit is asked for
@@ -107,8 +107,8 @@ class Answers:
         ids = list(request.ids)
         moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._clock()))
         self._pipeline.wake()
-        self._pipeline.outbox.wake()
-        return pb.ResendResponse(rows=len(moved), items=sum(row.items for row in moved))
+        self._pipeline.outbox.put_back({i: row.exporter for i, row in moved if row.exporter != NO_EXPORTER})
+        return pb.ResendResponse(rows=len(moved), items=sum(row.items for _, row in moved))
 
 
 def _tree(copy: Copy, settings: BuilderSettings) -> pb.GetTreeResponse:
@@ -205,7 +205,7 @@ def _set_aside(row: SetAsideRow) -> pb.SetAside:
     )
 
 
-def _resend(store: Store, ids: Sequence[int], at: int) -> list[SetAsideRow]:
+def _resend(store: Store, ids: Sequence[int], at: int) -> list[tuple[int, SetAsideRow]]:
     if ids:
         there = {row.id for row in store.set_aside_rows(-1)}
         if missing := sorted(set(ids) - there):

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "run", _run, "serve until SIGTERM or SIGINT; a second signal forces", _add_config)
     _add(commands, "validate", _validate, "check a configuration", _add_configs)
-    _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_config)
+    _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_print)
     _add(commands, "build", _build, "offline: recorded OTLP requests in, finished traces out", _add_build)
     _add(commands, "replay", _replay, "send recorded OTLP requests to a running receiver", _add_replay)
     _add(commands, "sessions", _sessions, "list the open sessions of a running receiver", _add_limit)
@@ -101,6 +101,11 @@ _CONFIG = "a YAML file, env:NAME or yaml:TEXT; later ones win"
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", action="append", default=[], metavar="FILE", help=_CONFIG)
     _add_set(parser)
+
+
+def _add_print(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a file instead, for an editor")
+    _add_config(parser)
 
 
 def _add_configs(parser: argparse.ArgumentParser) -> None:
@@ -239,7 +244,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _print_config(options: argparse.Namespace) -> int:
-    print(config.effective(_settings(options)), end="")
+    print(config.schema_text() if options.schema else config.effective(_settings(options)), end="")
     return WELL
 
 

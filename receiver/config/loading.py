@@ -12,7 +12,7 @@ from receiver.config import addresses, fitting, yaml_text
 from receiver.config.defaults import complete, lacks_endpoint, may_be_default, uses_default_exporter
 from receiver.config.environment import PREFIX, default_exporter, endpoint_variable, variable_of
 from receiver.config.expansion import Expander, ReadFile
-from receiver.config.merging import Tree, assignments, mapping, merge, unfolded
+from receiver.config.merging import Tree, assignments, mapping, merge, replaces, unfolded
 from receiver.config.problem import Path, Problem, refuse
 from receiver.config.settings import Settings
 from receiver.config.validating import settings
@@ -39,7 +39,11 @@ def load(
     assigned = assignments(list(sets), problems)
     refuse(problems)  # half a configuration would give problems of its own
     expander = Expander(environment, read_file, problems)
-    tree, changes = (mapping(expander.expand(one)) or {} for one in (written, assigned))
+    tree = mapping(expander.expand(written)) or {}
+    in_files = expander.unset
+    expander.unset = []
+    changes = mapping(expander.expand(assigned)) or {}
+    expander.unset = [*(one for one in in_files if not replaces(changes, one.path)), *expander.unset]
     wrong = len(problems)
     loaded = _build(tree, changes, environment, problems)
     refuse([*problems[:wrong], *_explained(problems[wrong:], expander)])

@@ -14,8 +14,8 @@ from receiver.config.service import Service
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of a whole file. What is below a key that is a path (`a::b`) is beyond it, and so is what only
-    fits together.
+    """JSON Schema 2020-12 of a whole file. What is below a key that is a path (`a::b`), and what only fits together, is
+    beyond it.
     """
     kinds = {kind for known in COMPONENTS.values() for kind in known.values()} | {Service}
     ordered = sorted(kinds, key=lambda kind: kind.__name__)

@@ -81,7 +81,8 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
         return _without_variables(tree, changes, environment, problems)
     problems.extend(_by_variable(one, said, exporter, environment) for one in loop)
     problems.extend(addresses.collisions(loaded))
-    notices = (*fitting.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
+    moot = () if from_variables else _moot(loaded, environment)
+    notices = (*moot, *fitting.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
     return replace(loaded, notices=(*loaded.notices, *notices))
 
 
@@ -106,6 +107,14 @@ def _says(tree: Tree, path: Path) -> bool:
     for key in path:
         at = (mapping(at) or {}).get(key)
     return at is not None
+
+
+def _moot(loaded: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """A variable that somebody set for this program, it seems, and that does nothing."""
+    variable = endpoint_variable(environment)
+    if variable and addresses.leads_elsewhere(loaded, environment[variable].strip()):
+        exporters = ", ".join(loaded.graph.exporters)
+        yield f"{variable} is not used: the configuration names its exporters, {exporters}; give one that endpoint"
 
 
 def _without_variables(

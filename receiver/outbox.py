@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
 
 from receiver.sending import Chunk
-from receiver.store import QueueRow, Store
+from receiver.store import NO_EXPORTER, QueueRow, SetAsideRow, Store
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
@@ -49,11 +49,12 @@ class Outbox:
         for event in self._news.values():
             event.set()
 
-    def put_back(self, rows: Mapping[int, str]) -> None:
-        """Rows, by id with their exporter, were set aside and are in their queues again: the log is told when the
-        backend has taken them."""
-        for i, exporter in rows.items():
-            self._put_back.setdefault(exporter, _PutBack()).waiting.add(i)
+    def put_back(self, rows: Iterable[tuple[int, SetAsideRow]]) -> None:
+        """Rows that were set aside are in their queues again, under these ids: the log is told when the backend has
+        taken them."""
+        for i, row in rows:
+            if row.exporter != NO_EXPORTER:
+                self._put_back.setdefault(row.exporter, _PutBack()).waiting.add(i)
         self.wake()
 
     async def head(self, exporter: str, max_items: int, max_bytes: int) -> Chunk | None:

@@ -683,8 +683,7 @@ async def test_that_rows_that_were_put_back_were_taken_is_said_once(start):
             await (outbox.done(chunk) if taken else outbox.set_aside(chunk, "no"))
 
     async def put_back():
-        moved = await running.pipeline.ask(lambda _, store: store.resend(None, 1))
-        outbox.put_back({i: row.exporter for i, row in moved})
+        outbox.put_back(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
 
     with capture_logs() as said:
         await fare(False, [b"0", b"1", b"2"])

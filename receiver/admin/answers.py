@@ -24,7 +24,7 @@ from receiver.errors import InputError
 from receiver.pipeline import Pipeline
 from receiver.printable import printable
 from receiver.sending import Failure
-from receiver.store import NO_EXPORTER, SetAsideRow, Store
+from receiver.store import SetAsideRow, Store
 from receiver.woods import decode_session
 
 MOST = 1000  # rows of one answer, unless a limit is asked for
@@ -107,7 +107,7 @@ class Answers:
         ids = list(request.ids)
         moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._clock()))
         self._pipeline.wake()
-        self._pipeline.outbox.put_back({i: row.exporter for i, row in moved if row.exporter != NO_EXPORTER})
+        self._pipeline.outbox.put_back(moved)
         return pb.ResendResponse(rows=len(moved), items=sum(row.items for _, row in moved))
 
 

@@ -17,7 +17,7 @@ from receiver.errors import InputError, PermanentExportError
 from receiver.model import Span
 from receiver.offline import Built
 from receiver.recordings import Recording
-from receiver.replaying import Protocol, replay
+from receiver.replaying import Protocol, given_headers, replay
 from receiver.showing import Shown
 from receiver.tree_view import trace_trees
 
@@ -77,7 +77,7 @@ async def send(
     """Send what was built; what to say of it. Raises ConfigError for an endpoint or a header (`NAME=VALUE`) that cannot
     be used, RetryableExportError where nobody takes it, and PermanentExportError where anything of it was refused."""
     requests = list(_requests(built))
-    given = _headers(headers)
+    given = given_headers(headers)
     task = progress.add_task("sending", total=len(requests))
     result = await replay(
         requests, endpoint, progress=lambda _: progress.update(task, advance=1), protocol=protocol, headers=given
@@ -89,16 +89,6 @@ async def send(
         )
     traces = len({span.trace_id for span in built.spans})
     return f"{len(built.spans)} spans in {traces} {'trace' if traces == 1 else 'traces'} sent to {endpoint}"
-
-
-def _headers(pairs: Iterable[str]) -> dict[str, str]:
-    headers = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
-            raise InputError("--header: expected NAME=VALUE")  # the value may be a secret
-        headers[name.strip().lower()] = value.strip()
-    return headers
 
 
 def _requests(built: Built) -> Iterator[Recording]:

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "run", _run, "serve until SIGTERM or SIGINT; a second signal forces", _add_config)
     _add(commands, "validate", _validate, "check a configuration", _add_configs)
-    _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_config)
+    _add(commands, "print-config", _print_config, "print the effective configuration, secrets redacted", _add_print)
     _add(commands, "build", _build, "offline: recorded OTLP requests in, finished traces out", _add_build)
     _add(commands, "replay", _replay, "send recorded OTLP requests to a running receiver", _add_replay)
     _add(commands, "sessions", _sessions, "list the open sessions of a running receiver", _add_limit)
@@ -103,6 +103,11 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     _add_set(parser)
 
 
+def _add_print(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a file instead, for an editor")
+    _add_config(parser)
+
+
 def _add_configs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", action="extend", nargs="+", default=[], metavar="FILE", help=_CONFIG)
     _add_set(parser)
@@ -127,6 +132,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a recorded request, or a folder of them")
     parser.add_argument("--endpoint", default="localhost:4317", metavar="URL", help="default: localhost:4317")
     parser.add_argument("--protocol", choices=PROTOCOLS, help="default: by the endpoint")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="sent with every request")
     parser.add_argument("--rate", type=_rate, metavar="N", help="requests a second; default: as fast as they are taken")
 
 
@@ -238,7 +244,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _print_config(options: argparse.Namespace) -> int:
-    print(config.effective(_settings(options)), end="")
+    print(config.schema_text() if options.schema else config.effective(_settings(options)), end="")
     return WELL
 
 
@@ -285,25 +291,21 @@ def _build(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from receiver.recordings import Recording, read_recordings, recorded_files
-    from receiver.replaying import replay
+    from receiver.replaying import given_headers, replay
 
-    files = recorded_files(options.paths)
+    files, headers = recorded_files(options.paths), given_headers(options.header)
     with _progress() as progress:
         task = progress.add_task("sending", total=len(files))
 
         def sent(recording: Recording) -> None:
             progress.update(task, advance=1, description=f"sending {Path(recording.source).name}")
 
-        result = asyncio.run(
-            replay(read_recordings(options.paths), options.endpoint, options.rate, sent, protocol=options.protocol)
-        )
-    sources: dict[str, list[str]] = {}
-    for refusal in result.refused:
-        sources.setdefault(refusal.reason, []).append(refusal.source)
-    for reason, (first, *others) in sources.items():
-        more = f" and {len(others)} more" if others else ""
-        print(f"opencode-trace-receiver: {first}{more}: refused ({reason})", file=sys.stderr)
-    print(f"{result.sent} requests sent, {len(result.refused)} refused")
+        recordings, protocol = read_recordings(options.paths), options.protocol
+        replaying = replay(recordings, options.endpoint, options.rate, sent, protocol=protocol, headers=headers)
+        result = asyncio.run(replaying)
+    for reason, first in result.reasons():
+        print(f"opencode-trace-receiver: {first}: refused ({reason})", file=sys.stderr)
+    print(f"{_counted(result.sent, 'request')} sent, {len(result.refused)} refused")
     return BAD if result.refused else WELL
 
 
@@ -342,7 +344,7 @@ def _flush(options: argparse.Namespace) -> int:
     from receiver.admin.client import AdminClient
 
     with AdminClient(options.endpoint) as client:
-        print(f"{client.flush(options.session)} sessions closed")
+        print(f"{_counted(client.flush(options.session), 'session')} closed")
     return WELL
 
 
@@ -371,8 +373,13 @@ def _resend(options: argparse.Namespace) -> int:
 
     with AdminClient(options.endpoint) as client:
         answer = client.resend(options.ids)
-    print(f"{answer.rows} rows ({answer.items} items) put back into their queues")
+    queues = "its queue" if answer.rows == 1 else "their queues"
+    print(f"{_counted(answer.rows, 'row')} ({_counted(answer.items, 'item')}) put back into {queues}")
     return WELL
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _console() -> Console:

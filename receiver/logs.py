@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
@@ -21,10 +20,10 @@ from aiohttp.http import HttpProcessingError
 
 from receiver.errors import described
 from receiver.printable import printable
+from receiver.seldom import Seldom
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
-_AT_ONCE = 10  # lines of one kind in a window; more of them say no more
-_WINDOW = 60.0  # s
+_AT_ONCE = 10  # lines of one kind in a minute; more of them say no more
 _KINDS = 1_000  # that are remembered: what libraries say is not from a fixed list
 
 _Event = MutableMapping[str, Any]
@@ -47,41 +46,25 @@ class _StandardError:
 
 
 class Sparing:
-    """Lets through so many lines of a kind in a window; the first one after it says how many were left out.
-
-    A kind is what is said without the values in it. What is below a warning is what was asked for.
+    """The limit of the whole log, as a processor and as a filter. A kind is what is said without the values in it; what
+    is below a warning is what was asked for.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._said: dict[str, tuple[float, int]] = {}  # when the window began, and how many since
-
-    def left_out(self, kind: str) -> int | None:
-        """How many were left out before this one; None where this one is left out too."""
-        now = self._clock()
-        with self._lock:
-            began, said = self._said.get(kind, (now, 0))
-            over = now - began >= _WINDOW
-            if len(self._said) >= _KINDS and kind not in self._said:
-                self._said.clear()
-            self._said[kind] = (now, 1) if over else (began, said + 1)
-        if over:
-            return max(0, said - _AT_ONCE)
-        return 0 if said < _AT_ONCE else None
+        self._seldom = Seldom(clock, at_once=_AT_ONCE, most=_KINDS)
 
     def __call__(self, logger: Any, method: str, event: _Event) -> _Event:
         """As structlog's processor."""
         if event.get("level") in ("warning", "error", "critical"):
             kind = f"{event.get('event')} {event.get('exporter', '')}"
-            event = self._marked(event, self.left_out(kind))
+            event = self._marked(event, self._seldom.unsaid(kind))
         return event
 
     def filter(self, record: logging.LogRecord) -> bool:
         """As a filter of the standard library's."""
         if record.levelno < logging.WARNING or isinstance(record.msg, dict):
             return True
-        left_out = self.left_out(f"{record.name} {record.msg}")
+        left_out = self._seldom.unsaid(f"{record.name} {record.msg}")
         record.__dict__["left_out"] = left_out
         return left_out is not None
 
@@ -90,7 +73,7 @@ class Sparing:
         if left_out is None:
             raise structlog.DropEvent
         if left_out:
-            event["left_out"] = left_out
+            event["left_out"] = event.get("left_out", 0) + left_out
         return event
 
 

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from receiver.backpressure import Backpressure
 from receiver.core.builder import Builder, Outcome
 from receiver.core.settings import SECOND, BuilderSettings
 from receiver.core.taking import mentioned
@@ -101,6 +102,7 @@ class Pipeline:
         self._unobserved: list[Evidence] = []
         self._purged = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._backpressure = Backpressure(store, routes.exporters, self._limits.queue)
         self._seldom = Seldom()
         self._strangers = Seldom(pause=_HOUR)
         self._stuck = ""  # why the last step could not be committed
@@ -206,7 +208,7 @@ class Pipeline:
         return _PAUSE_AFTER_FAILURE
 
     def _step(self) -> float | None:
-        if self._is_full():
+        if self._backpressure.is_full():
             return _PAUSE_WHILE_FULL
         now = self._clock()
         waiting = self._take_waiting()
@@ -271,9 +273,6 @@ class Pipeline:
         """Back to the last commit."""
         self._woods.forget()
         self._unobserved.clear()
-
-    def _is_full(self) -> bool:
-        return any(self._store.queue_size(name).items >= self._limits.queue(name) for name in self._routes.exporters)
 
     def _take_waiting(self) -> list[Waiting]:
         taken: list[Waiting] = []

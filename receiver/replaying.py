@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from receiver.errors import PermanentExportError, RetryableExportError
+from receiver.errors import InputError, PermanentExportError, RetryableExportError
 from receiver.model import Signal
 from receiver.otlp.tls import TLSSettings
 from receiver.otlp_export.grpc_exporter import GrpcExporter
 from receiver.otlp_export.http_exporter import HttpExporter
+from receiver.otlp_export.remedies import for_command_line
 from receiver.recordings import Recording
 
 ENDPOINT = "localhost:4317"
@@ -44,6 +45,14 @@ class ReplayResult:
 
     sent: int
     refused: tuple[Refusal, ...]
+
+    def reasons(self) -> Iterator[tuple[str, str]]:
+        """Each reason once, with the recording that it was first told of and how many others."""
+        sources: dict[str, list[str]] = {}
+        for refusal in self.refused:
+            sources.setdefault(refusal.reason, []).append(refusal.source)
+        for reason, (first, *others) in sources.items():
+            yield reason, f"{first} and {len(others)} more" if others else first
 
 
 def _quiet(recording: Recording) -> None:
@@ -88,12 +97,12 @@ async def replay(
                 await _send(exporter, recording, attempts, sleep)
                 sent += 1
             except PermanentExportError as error:
-                remarks.append(str(error))
+                remarks.append(for_command_line(str(error)))
             except RetryableExportError as error:
                 # A receiver that cannot take a request now says when it may: so it is running.
                 hint = "" if error.retry_after else " (is a receiver running there?)"
                 raise RetryableExportError(
-                    f"{error}; stopped at {recording.source} after {sent} requests{hint}"
+                    f"{for_command_line(str(error))}; stopped at {recording.source} after {sent} requests{hint}"
                 ) from None
             refused.extend(Refusal(recording.source, remark) for remark in remarks)
             remarks.clear()
@@ -150,6 +159,17 @@ def _exporter(
         timeout=_TIMEOUT,
         on_rejected=on_rejected,
     )
+
+
+def given_headers(pairs: Iterable[str]) -> dict[str, str]:
+    """Headers that were given as `NAME=VALUE`. Raises InputError."""
+    headers = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise InputError("--header: expected NAME=VALUE")  # the value may be a secret
+        headers[name.strip().lower()] = value.strip()
+    return headers
 
 
 def protocol_of(endpoint: str) -> Protocol:

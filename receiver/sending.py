@@ -208,7 +208,7 @@ class Sender:
     async def _set_aside(self, chunk: Chunk, reason: str) -> None:
         unsaid = self._refusals.unsaid(reason)
         if unsaid is not None:
-            more = {"others_since_the_last_line": unsaid} if unsaid else {}
+            more = {"left_out": unsaid} if unsaid else {}
             self._log.error(
                 "batch set aside", signal=chunk.signal, items=chunk.items, reason=reason, then=WHEN_MENDED, **more
             )

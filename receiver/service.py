@@ -150,7 +150,7 @@ class Service:
         what = "the backend took a batch only in part" if count else "the backend took a batch with a remark"
         unsaid = self._remarks.unsaid((exporter, what))
         if unsaid is not None:
-            more = {"others_since_the_last_line": unsaid} if unsaid else {}
+            more = {"left_out": unsaid} if unsaid else {}
             _log.warning(what, exporter=exporter, signal=signal, rejected=count, message=message, **more)
 
     def _push_metrics(self) -> None:

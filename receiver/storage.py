@@ -260,7 +260,7 @@ class SQLiteStore:
         query = f"SELECT {_ASIDE_COLUMNS} FROM set_aside ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
         return [SetAsideRow(*row) for row in self._db.execute(query, (limit,))]
 
-    def resend(self, ids: Sequence[int] | None, at: int) -> list[SetAsideRow]:
+    def resend(self, ids: Sequence[int] | None, at: int) -> list[tuple[int, SetAsideRow]]:
         """Move rows back to the end of their queues, under new ids: a queue's order is that of its ids."""
         query = f"SELECT {_ASIDE_COLUMNS} FROM set_aside ORDER BY id"  # noqa: S608
         wanted = None if ids is None else set(ids)
@@ -271,15 +271,15 @@ class SQLiteStore:
         to_inbox = (
             "INSERT INTO inbox (signal, items, body, arrival) SELECT signal, items, body, ? FROM set_aside WHERE id = ?"
         )
-        moved: list[SetAsideRow] = []
+        moved: list[tuple[int, SetAsideRow]] = []
         with transaction(self._db):
             for row in self._db.execute(query).fetchall():
                 if wanted is not None and row[0] not in wanted:
                     continue
-                self._db.execute(to_inbox if row[1] == NO_EXPORTER else to_queue, (at, row[0]))
+                put = self._db.execute(to_inbox if row[1] == NO_EXPORTER else to_queue, (at, row[0]))
                 self._db.execute("DELETE FROM set_aside WHERE id = ?", (row[0],))
-                moved.append(SetAsideRow(*row))
-        for row in moved:
+                moved.append((cast(int, put.lastrowid), SetAsideRow(*row)))
+        for _, row in moved:
             if row.exporter == NO_EXPORTER:
                 self._backlog = _moved(self._backlog, 1, row.items)
             else:

@@ -180,8 +180,9 @@ class Store(Protocol):
     def set_aside_rows(self, limit: int) -> list[SetAsideRow]:
         """What was set aside, the latest first."""
 
-    def resend(self, ids: Sequence[int] | None, at: int) -> list[SetAsideRow]:
-        """Move what was set aside (these, or all) back to where it came from, at the end; what was moved."""
+    def resend(self, ids: Sequence[int] | None, at: int) -> list[tuple[int, SetAsideRow]]:
+        """Move what was set aside (these, or all) back to where it came from, at the end; what was moved, each with its
+        id there."""
 
     def check(self) -> None:
         """Raise UnavailableError when requests could not be appended now."""

@@ -143,6 +143,7 @@ def test_a_refusal_is_one_line(run, serve, backend, kind, refusal):
     code, out, err = run("--endpoint", endpoint, "--protocol", "grpc" if kind == "grpc" else "http/protobuf")
     assert (code, out) == (1, "")
     assert err.startswith(f"opencode-trace-receiver: {endpoint}: refused 1 of 1 requests, the first: ")
+    assert err.endswith(" (give --header authorization='Bearer …')\n")
     assert err.count("\n") == 1
 
 

@@ -302,6 +302,49 @@ def test_replay_says_a_refusal_once_with_how_many_it_was(run):
     assert out.startswith(b"0 requests sent, ")
 
 
+class Guarded(http.server.BaseHTTPRequestHandler):
+    """Takes what carries the token."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200 if self.headers["Authorization"] == "Bearer s3cret" else 401)
+        self.end_headers()
+
+
+@pytest.fixture
+def guarded():
+    """The endpoint of a receiver that wants a token."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Guarded) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_replay_to_a_receiver_that_wants_a_token_says_how_to_give_it(run, guarded):
+    code, out, err = run("replay", CAPTURE, "--endpoint", guarded)
+    assert (code, out.split()[0]) == (1, b"0")
+    assert err.count("\n") == 1
+    assert err.endswith("HTTP 401 (give --header authorization='Bearer …'))\n")
+
+    code, out, err = run("replay", CAPTURE, "--endpoint", guarded, "--header", "Authorization=Bearer s3cret")
+    assert (code, err) == (0, "")
+    assert out.endswith(b" requests sent, 0 refused\n")
+
+
+def test_replay_does_not_repeat_a_header_that_is_none(run):
+    code, _, err = run("replay", CAPTURE, "--header", "s3cret")
+    assert (code, err) == (1, "opencode-trace-receiver: --header: expected NAME=VALUE\n")
+
+
+def test_one_is_not_said_as_many(run, guarded, home):
+    (home / "0001-logs.pb").write_bytes(b"")
+    _, out, _ = run("replay", str(home), "--endpoint", guarded, "--header", "authorization=Bearer s3cret")
+    assert out == b"1 request sent, 0 refused\n"
+
+
 # pipes and terminals
 
 

@@ -1,10 +1,12 @@
 """Where `--config` reads from, as the Collector does it, and what `validate` says beside yes or no."""
 
+import json
 import os
 
 import pytest
 
 from receiver.cli import run_command
+from receiver.config import schema
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +128,9 @@ def test_what_is_printed_of_the_default_is_valid_and_prints_the_same(run, home):
     printed = run("print-config")[1]
     (home / "again.yaml").write_text(printed)
     assert run("print-config", "--config", "again.yaml") == (0, printed, "")
+
+
+def test_the_schema_comes_with_the_program_whatever_the_configuration(run):
+    code, out, err = run("print-config", "--schema", "--config", "nowhere.yaml")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == schema()

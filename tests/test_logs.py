@@ -168,20 +168,18 @@ def test_what_is_repeated_is_said_ten_times_a_minute(capsys, encoding, from_libr
 def test_what_was_left_out_is_told_when_the_minute_is_over():
     now = [0.0]
     sparing = Sparing(lambda: now[0])
-    assert [sparing.left_out("a") for _ in range(12)] == [0] * 10 + [None] * 2
-    assert sparing.left_out("b") == 0
+
+    def say(**more):
+        return sparing(None, "", {"level": "error", "event": "odd", **more})
+
+    for _ in range(10):
+        assert "left_out" not in say()
+    for _ in range(2):
+        with pytest.raises(structlog.DropEvent):
+            say()
     now[0] = 60.0
-    assert sparing.left_out("a") == 2
-    assert sparing.left_out("a") == 0
-    now[0] = 130.0
-    assert sparing.left_out("a") == 0
-
-
-def test_kinds_without_number_take_no_memory_without_bound():
-    sparing = Sparing(lambda: 0.0)
-    for number in range(5_000):
-        sparing.left_out(str(number))
-    assert len(sparing._said) <= 1_000
+    assert say(left_out=3)["left_out"] == 5, "with what was left out before it came here"
+    assert "left_out" not in say()
 
 
 @pytest.mark.parametrize("error", [BadHttpMessage("no"), ConnectionResetError()])

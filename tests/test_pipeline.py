@@ -336,16 +336,35 @@ async def test_building_waits_for_a_full_queue_and_loses_nothing(start):
     assert spans_in(taken) == expected(*requests)
 
 
+async def test_that_building_waits_is_said_once_and_that_it_goes_on(start):
+    running = await start(limits=Limits(queues={"out": 20}))
+    with capture_logs() as said:
+        await queue(running, ("traces", 23, b""))
+        await running.send(a_request("ses_a"))
+        for _ in range(3):
+            running.pipeline.wake()
+            await running.pipeline.ask(lambda *_: None)
+        assert running.store.backlog().rows == 1
+        (row,) = await running.pipeline.ask(lambda _, store: store.queue_head("out", (), *ALL))
+        await running.pipeline.ask(lambda _, store: store.queue_done([row.id]))
+        await running.quiet()
+    waits, goes_on = said
+    assert (waits["log_level"], waits["exporter"], waits["items"], waits["queue_size"]) == ("warning", "out", 23, 20)
+    assert "sending_queue::queue_size" in waits["then"]
+    assert (goes_on["log_level"], goes_on["event"]) == ("info", "building goes on")
+
+
 async def test_nothing_leaves_for_a_quiet_that_a_request_in_the_backlog_broke(start):
     """Building stood still for hours, while what was accepted lay in the store."""
-    running = await start(limits=Limits(queue_items=1, step_items=1))
-    await queue(running, ("traces", 1, b""))
+    running = await start(limits=Limits(queue_items=1_000, step_items=1))
+    await queue(running, ("traces", 1_000, b""))
     records = singles([a_request("ses_a", calls=10)])
     for record in records:
         await running.send(record)
         running.clock.now += SECOND
     running.clock.now += 9_000 * SECOND
-    running.pipeline._limits = Limits(step_items=1)
+    (row,) = await running.pipeline.ask(lambda _, store: store.queue_head("out", (), *ALL))
+    await running.pipeline.ask(lambda _, store: store.queue_done([row.id]))
     await running.run_out()
     assert await running.spans() == expected(*records)
 
@@ -649,3 +668,35 @@ async def test_what_was_in_flight_is_sent_again_by_the_next_process(start):
     await running.stop()
     running = await start()
     assert await running.pipeline.outbox.head("out", 10, 1 << 20) == before
+
+
+async def test_that_rows_that_were_put_back_were_taken_is_said_once(start):
+    running = await start()
+    outbox = running.pipeline.outbox
+    await queue(running, *(("traces", 1, b"%d" % i) for i in range(3)))
+
+    async def fare(taken, rows):
+        """The next rows are taken, or set aside."""
+        for row in rows:
+            chunk = await outbox.head("out", 1, 1)
+            assert chunk.body == row
+            await (outbox.done(chunk) if taken else outbox.set_aside(chunk, "no"))
+
+    async def put_back():
+        outbox.put_back(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
+
+    with capture_logs() as said:
+        await fare(False, [b"0", b"1", b"2"])
+        await put_back()
+        await queue(running, ("traces", 1, b"new"))
+        await fare(True, [b"0"])
+        await fare(False, [b"1"])
+        assert not said
+        await fare(True, [b"2"])
+        assert len(said) == 1
+        await fare(True, [b"new"])
+        await put_back()
+        await fare(False, [b"1"])
+    (line,) = said
+    assert (line["event"], line["log_level"]) == ("rows that were sent again were taken", "info")
+    assert (line["exporter"], line["rows"], line["set_aside_again"]) == ("out", 2, 1)

@@ -33,3 +33,13 @@ def test_kinds_that_are_always_new_are_bounded(seldom, clock):
     assert len(said) == 20
     clock[0] = 60
     assert [kind for kind in range(1000, 2000) if seldom.unsaid(kind) is not None] == list(range(1000, 1020))
+
+
+def test_so_many_of_a_kind_as_are_wanted_are_said_at_once(clock):
+    seldom = Seldom(lambda: clock[0], at_once=10)
+    assert [seldom.unsaid("a") for _ in range(12)] == [0] * 10 + [None] * 2
+    assert seldom.unsaid("b") == 0
+    clock[0] = 60.0
+    assert [seldom.unsaid("a") for _ in range(2)] == [2, 0]
+    clock[0] = 130.0
+    assert seldom.unsaid("a") == 0

@@ -84,7 +84,7 @@ def test_a_request_that_cannot_be_built_is_kept_and_can_be_tried_again(store):
     assert store.backlog() == QueueSize(1, 1)
     (row,) = store.set_aside_rows(10)
     assert (row.exporter, row.items, row.size, row.reason, row.at) == (NO_EXPORTER, 4, 6, "it raises", 9)
-    assert store.resend([row.id], at=10) == [row]
+    assert [moved for _, moved in store.resend([row.id], at=10)] == [row]
     assert [w.request.body for w in store.waiting(*ALL)] == [b"body", b"poison"]
     assert store.backlog() == QueueSize(2, 5)
     assert store.set_aside_rows(10) == []
@@ -473,13 +473,16 @@ class AgainstDictionaries(RuleBasedStateMachine):
     def resend(self) -> None:
         before = {w.id for w in self.store.waiting(*ALL)}
         moved = self.store.resend(None, self.clock)
-        assert [(row.exporter, row.size, row.items) for row in moved] == [(e, len(b), n) for e, b, n in self.aside]
+        assert [(row.exporter, row.size, row.items) for _, row in moved] == [(e, len(b), n) for e, b, n in self.aside]
         for one in self.store.waiting(*ALL):
             if one.id not in before:
                 self.inbox[one.id] = (one.request.body, one.request.items)
+        there = {(NO_EXPORTER, i) for i in self.inbox.keys() - before}
         for name in "xy":
             for row in self.store.queue_head(name, set(self.queue), *ALL):
                 self.queue[row.id] = (name, row.body, row.items)
+                there.add((name, row.id))
+        assert {(row.exporter, i) for i, row in moved} == there
         self.aside.clear()
 
     @rule(age=st.integers(0, 5))

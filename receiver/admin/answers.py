@@ -107,8 +107,8 @@ class Answers:
         ids = list(request.ids)
         moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._clock()))
         self._pipeline.wake()
-        self._pipeline.outbox.wake()
-        return pb.ResendResponse(rows=len(moved), items=sum(row.items for row in moved))
+        self._pipeline.outbox.put_back(moved)
+        return pb.ResendResponse(rows=len(moved), items=sum(row.items for _, row in moved))
 
 
 def _tree(copy: Copy, settings: BuilderSettings) -> pb.GetTreeResponse:
@@ -205,7 +205,7 @@ def _set_aside(row: SetAsideRow) -> pb.SetAside:
     )
 
 
-def _resend(store: Store, ids: Sequence[int], at: int) -> list[SetAsideRow]:
+def _resend(store: Store, ids: Sequence[int], at: int) -> list[tuple[int, SetAsideRow]]:
     if ids:
         there = {row.id for row in store.set_aside_rows(-1)}
         if missing := sorted(set(ids) - there):

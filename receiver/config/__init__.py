@@ -17,6 +17,7 @@ from receiver.config.exporters import (
 from receiver.config.extensions import Admin, Extension, FileStorage, HealthCheck
 from receiver.config.graph import SIGNALS, Graph, Input, Signal
 from receiver.config.json_schema import schema
+from receiver.config.json_schema import text as schema_text
 from receiver.config.loading import load
 from receiver.config.metric_readers import MetricReader, OTLPMetricExporter, Periodic
 from receiver.config.receivers import (
@@ -74,4 +75,5 @@ __all__ = [
     "effective",
     "load",
     "schema",
+    "schema_text",
 ]

@@ -75,12 +75,22 @@ def _protocol(variables: _Variables, named: Collection[str]) -> str:
     if stated:
         return stated
     endpoint = variables.get("ENDPOINT")
+    if not _splits(endpoint):
+        return "http/protobuf"  # whose exporter says what is wrong with it
     # Without a scheme it cannot be a URL, so it is not for HTTP.
     if "://" not in endpoint or urlsplit(endpoint).netloc.endswith(":4317"):
         return "grpc"
     if urlsplit(endpoint).netloc.endswith(":4318") or "otlp_http" in named or "otlp_grpc" not in named:
         return "http/protobuf"
     return "grpc"
+
+
+def _splits(endpoint: str) -> bool:
+    try:
+        urlsplit(endpoint)
+    except ValueError:
+        return False
+    return True
 
 
 def _http_endpoint(variables: _Variables) -> Tree:

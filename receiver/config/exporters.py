@@ -179,7 +179,8 @@ class SendingQueue(Section):
     storage: Text | None = Field(default=None, description="id of the file_storage extension, where it lies anyway")
     sizer: Literal["items"] = Field(default="items", description="what queue_size counts")
     queue_size: Count = Field(
-        default=100_000, description="most spans, log records or data points that may wait; then building waits"
+        default=100_000,
+        description="most spans, log records or data points that may wait, items and not requests; then building waits",
     )
     block_on_overflow: Waiting = Field(default=True, description="always true: building waits, and nothing is dropped")
     num_consumers: Consumers = Field(default=1, description="requests under way at once; 1 keeps the order")

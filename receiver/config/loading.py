@@ -12,7 +12,7 @@ from receiver.config import addresses, fitting, yaml_text
 from receiver.config.defaults import complete, lacks_endpoint, may_be_default, uses_default_exporter
 from receiver.config.environment import PREFIX, default_exporter, endpoint_variable, variable_of
 from receiver.config.expansion import Expander, ReadFile
-from receiver.config.merging import Tree, assignments, mapping, merge, unfolded
+from receiver.config.merging import Tree, assignments, mapping, merge, replaces, unfolded
 from receiver.config.problem import Path, Problem, refuse
 from receiver.config.settings import Settings
 from receiver.config.validating import settings
@@ -39,7 +39,11 @@ def load(
     assigned = assignments(list(sets), problems)
     refuse(problems)  # half a configuration would give problems of its own
     expander = Expander(environment, read_file, problems)
-    tree, changes = (mapping(expander.expand(one)) or {} for one in (written, assigned))
+    tree = mapping(expander.expand(written)) or {}
+    in_files = expander.unset
+    expander.unset = []
+    changes = mapping(expander.expand(assigned)) or {}
+    expander.unset = [*(one for one in in_files if not replaces(changes, one.path)), *expander.unset]
     wrong = len(problems)
     loaded = _build(tree, changes, environment, problems)
     refuse([*problems[:wrong], *_explained(problems[wrong:], expander)])
@@ -77,7 +81,8 @@ def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: 
         return _without_variables(tree, changes, environment, problems)
     problems.extend(_by_variable(one, said, exporter, environment) for one in loop)
     problems.extend(addresses.collisions(loaded))
-    notices = (*fitting.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
+    moot = () if from_variables else _moot(loaded, environment)
+    notices = (*moot, *fitting.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
     return replace(loaded, notices=(*loaded.notices, *notices))
 
 
@@ -102,6 +107,14 @@ def _says(tree: Tree, path: Path) -> bool:
     for key in path:
         at = (mapping(at) or {}).get(key)
     return at is not None
+
+
+def _moot(loaded: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """A variable that somebody set for this program, it seems, and that does nothing."""
+    variable = endpoint_variable(environment)
+    if variable and addresses.leads_elsewhere(loaded, environment[variable].strip()):
+        exporters = ", ".join(loaded.graph.exporters)
+        yield f"{variable} is not used: the configuration names its exporters, {exporters}; give one that endpoint"
 
 
 def _without_variables(

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from receiver.config import yaml_text
 from receiver.config.expansion import Expanded
-from receiver.config.problem import Problem
+from receiver.config.problem import Path, Problem
 
 Tree: TypeAlias = dict[str, object]
 
@@ -38,6 +38,19 @@ def _over(below: object, above: object) -> object:
     if over is None or under is None:
         return above
     return merge(under, over)
+
+
+def replaces(above: Tree, path: Path) -> bool:
+    """Whether what a path leads to is lost when this tree is laid over it."""
+    at: object = above
+    for key in path:
+        held = mapping(at)
+        if at is None or held is None:
+            return True
+        if key not in held:
+            return False
+        at = held[key]
+    return True
 
 
 def unfolded(value: object) -> object:

@@ -21,9 +21,23 @@ _REMEDIES = (
     ("errors resolving", "look at the host's name"),
     ("cannot be resolved", "look at the host's name"),
 )
+# Where no configuration is read, its keys are options.
+_OPTIONS = (
+    ("look at headers::authorization", "give --header authorization='Bearer …'"),
+    ("or use otlp_http", "or --protocol http/protobuf"),
+    ("or use otlp_grpc", "or --protocol grpc"),
+    ("write http://, or set tls::insecure", "write http://"),
+)
 
 
 def with_remedy(message: str) -> str:
     """The message, with what to do about it where that is known."""
     remedy = next((remedy for words, remedy in _REMEDIES if words in message), "")
     return f"{message} ({remedy})" if remedy else message
+
+
+def for_command_line(message: str) -> str:
+    """What with_remedy() gave, in the words of a command that sends by itself."""
+    for key, option in _OPTIONS:
+        message = message.replace(f"{key})", f"{option})")
+    return message

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from grpc import aio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from structlog.testing import capture_logs
 
 from receiver.admin import admin_pb2 as pb
 from receiver.admin.answers import Answers
@@ -325,16 +326,19 @@ async def test_what_a_backend_refused_is_shown_with_the_reason(tmp_path, backend
 
 @pytest.mark.parametrize("named", [True, False])
 async def test_what_was_set_aside_is_sent_again(tmp_path, backend, named):
-    async with refused(tmp_path, backend) as (answers, _):
-        (row,) = (await answers.list_set_aside(pb.ListSetAsideRequest())).rows
-        moved = await answers.resend(pb.ResendRequest(ids=[row.id] if named else []))
-        assert (moved.rows, moved.items) == (1, 3)
-        for _ in range(100):
-            if backend.received:
-                break
-            await asyncio.sleep(0.03)
-        assert len(list(spans_of(backend.received))) == 3
-        assert not (await answers.list_set_aside(pb.ListSetAsideRequest())).rows
+    with capture_logs() as said:
+        async with refused(tmp_path, backend) as (answers, _):
+            (row,) = (await answers.list_set_aside(pb.ListSetAsideRequest())).rows
+            moved = await answers.resend(pb.ResendRequest(ids=[row.id] if named else []))
+            assert (moved.rows, moved.items) == (1, 3)
+            for _ in range(100):
+                if said[-1]["event"] == "rows that were sent again were taken":
+                    break
+                await asyncio.sleep(0.03)
+            assert len(list(spans_of(backend.received))) == 3
+            assert not (await answers.list_set_aside(pb.ListSetAsideRequest())).rows
+    told = [(line["event"], line["exporter"]) for line in said if "exporter" in line]
+    assert told == [("batch set aside", "otlp_grpc"), ("rows that were sent again were taken", "otlp_grpc")]
 
 
 async def test_where_a_row_is_not_there_none_is_sent_again(tmp_path, backend):

@@ -42,6 +42,7 @@ def test_one_asks_shows_and_closes(running):
     assert ask(running, "flush").stdout == "2 sessions closed\n"
     assert ask(running, "sessions").stdout == "no session is open\n"
     assert "have left already" in ask(running, "tree", "ses_a").stdout
+    assert ask(running, "flush").stdout == "0 sessions closed\n"
 
     queue = ask(running, "queue")
     assert queue.returncode == 0

@@ -93,11 +93,12 @@ GOOD = {
     "a list out of a variable": AGENT % "mcp_servers: '${env:SERVERS:-[a, b]}', infer: '${env:INFER:-false}'",
     "a block out of a variable": "connectors: {agenttrace: '${env:AGENT:-}'}",
     "anchors": "exporters:\n  otlp_grpc: &b {endpoint: 'x:1', timeout: 9s}\n  otlp_grpc/2: {<<: *b, endpoint: 'y:1'}",
-}
-
-# Taken, but not as a tree that the schema describes.
-UNSEEN = {
     "keys that are paths": "exporters::otlp_grpc::endpoint: b:4317\nconnectors::agenttrace: {settle: 1s}",
+    "keys that are paths in a section": "exporters: {otlp_grpc/x::endpoint: 'b:1', otlp_grpc/x::tls::insecure: true}",
+    "keys that are paths in a block": TO % "tls::insecure: true, sending_queue::batch::max_size: 10",
+    "keys that are paths in a map": PIPES % "logs::receivers: [otlp], logs::exporters: [otlp_grpc]",
+    "a required block by paths": OWN
+    % "metrics: {readers: [{periodic: {exporter::otlp: {protocol: grpc, endpoint: 'm:4317'}}}]}",
 }
 
 BAD = {

@@ -186,3 +186,33 @@ def test_any_text_is_replaced_or_refused_and_what_a_variable_holds_comes_whole(t
     expander = Expander({"A": text}, FILES.__getitem__, [])
     assert expander.expand(["<${env:A}>"]) == [f"<{text}>"]
     assert isinstance(expander.expand([f"<{text}"]), list)
+
+
+AUTH = "receivers: {otlp: {protocols: {grpc: {auth: {bearer_token: '${env:TOKEN}'}}}}}"
+AT = "receivers::otlp::protocols::grpc"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["::auth::bearer_token=x", "::auth={bearer_token: x}", "=", "::auth::bearer_token=${env:GIVEN}"],
+)
+def test_an_unset_variable_that_set_stands_in_for_is_not_told(read: Read, change: str) -> None:
+    assert not [one for one in read(AUTH, (AT + change,), GIVEN="x").notices if "TOKEN" in one]
+
+
+@pytest.mark.parametrize("change", ["::auth::bearer_token=${env:TOKEN}", "::max_concurrent_streams=5"])
+def test_an_unset_variable_that_is_still_needed_is_told(refused: Refused, change: str) -> None:
+    (line,) = refused(AUTH, (AT + change,))
+    assert line.startswith(f"{AT}::auth::bearer_token: the environment variable TOKEN is not set")
+
+
+def test_a_wrong_value_of_set_is_not_laid_to_a_variable_that_it_stands_in_for(refused: Refused) -> None:
+    (line,) = refused("connectors: {agenttrace: {settle: '${env:SETTLE}'}}", ("connectors::agenttrace::settle=5",))
+    assert line.startswith("connectors::agenttrace::settle: ")
+    assert "SETTLE" not in line
+
+
+def test_an_empty_variable_beside_what_set_says_is_told(read: Read) -> None:
+    text = "connectors: {agenttrace: {settle: '${env:SETTLE}', mcp_servers: ['a${env:S}']}}"
+    told = read(text, ("connectors::agenttrace::mcp_servers=[b]",)).notices
+    assert told == ("connectors::agenttrace::settle: the environment variable SETTLE is not set, and counts as empty",)

@@ -1,5 +1,7 @@
 """Which answers of a backend are worth another attempt, and when."""
 
+import re
+
 import grpc
 import pytest
 from google.rpc.status_pb2 import Status
@@ -10,6 +12,7 @@ from receiver.errors import PermanentExportError, RetryableExportError
 from receiver.model import SIGNALS
 from receiver.otlp_export.answers import grpc_failure, http_failure, unreachable
 from receiver.otlp_export.partial_success import rejection
+from receiver.otlp_export.remedies import _REMEDIES, for_command_line, with_remedy
 
 RETRYABLE = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 NOW = 1_700_000_000.0
@@ -127,3 +130,11 @@ def test_a_remark_without_rejected_records_is_kept():
     answer.partial_success.error_message = "deprecated"
 
     assert rejection("traces", answer.SerializeToString()).count == 0
+
+
+@pytest.mark.parametrize(("words", "remedy"), _REMEDIES)
+def test_on_a_command_line_no_key_of_an_exporter_is_named(words, remedy):
+    said = for_command_line(with_remedy(f"there: {words}"))
+
+    assert said.startswith(f"there: {words} (")
+    assert not re.search(r"otlp_|insecure|headers::", said)

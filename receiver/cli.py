@@ -143,24 +143,16 @@ def _add_endpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--limit",
-        type=_count,
-        default=1000,
-        metavar="N",
-        help="the last touched ones, 10000 at most; default: %(default)s",
-    )
-    _add_endpoint(parser)
+    _add_count(parser, 1000, "the last touched ones")
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--limit",
-        type=_count,
-        default=20,
-        metavar="N",
-        help="rows of what was refused, the last ones, 10000 at most; default: %(default)s",
-    )
+    _add_count(parser, 20, "rows of what was refused, the last ones")
+
+
+def _add_count(parser: argparse.ArgumentParser, default: int, what: str) -> None:
+    about = f"{what}, 10000 at most; default: %(default)s"
+    parser.add_argument("--limit", type=_count, default=default, metavar="N", help=about)
     _add_endpoint(parser)
 
 

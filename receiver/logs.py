@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, Literal, TextIO, cast
 
 import structlog
-from aiohttp.http import HttpProcessingError
 
 from receiver.errors import described
+from receiver.otlp.aiohttp_log import not_a_clients_doing
 from receiver.printable import printable
 from receiver.seldom import Seldom
 
@@ -104,17 +104,10 @@ def set_up_logs(level: str, encoding: Literal["console", "json"]) -> None:
     handler.setFormatter(
         form(processors=[form.remove_processors_meta, *renderers], foreign_pre_chain=[*shared, _foreign_left_out])
     )
-    handler.addFilter(_not_a_clients_doing)
+    handler.addFilter(not_a_clients_doing)
     handler.addFilter(sparing)
     logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)
     logging.getLogger("receiver").setLevel(least)
-
-
-def _not_a_clients_doing(record: logging.LogRecord) -> bool:
-    """aiohttp logs what is not HTTP, and whoever hangs up, as an error with a traceback: a stranger could fill a
-    disk."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def _foreign_left_out(logger: Any, method: str, event: _Event) -> _Event:

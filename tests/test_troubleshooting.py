@@ -240,16 +240,20 @@ def test_a_clock_that_is_off_is_seen_by_the_latency_and_hinders_nothing(receiver
     told("is as far off as a clock that is behind, and 0 for one that is ahead")
 
 
+def more_than_fits():
+    """Requests of some thousands of sessions."""
+    return itertools.chain.from_iterable(
+        joined(renamed(CAPTURE, first + second), 100)
+        for first, second in itertools.product(string.ascii_letters, repeat=2)
+    )
+
+
 def test_a_full_store_is_said_to_clients_and_in_the_log(receiver):
     receiver.settings["extensions"]["file_storage"]["max_size_mib"] = 1
     sending_to(receiver, otlp_grpc={"endpoint": "http://127.0.0.1:9"})
     receiver.start()
-    requests = itertools.chain.from_iterable(
-        joined(renamed(CAPTURE, first + second), 100)
-        for first, second in itertools.product(string.ascii_letters, repeat=2)
-    )
     with pytest.raises(grpc.RpcError) as error:
-        receiver.send(*requests)
+        receiver.send(*more_than_fits())
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
     for words in (error.value.details(), receiver.log):
         assert "the store is full" in words
@@ -274,12 +278,8 @@ def test_a_full_disk_is_said_and_told_by_the_health_check_and_heals_when_there_i
     sending_to(receiver, otlp_grpc={"endpoint": "http://127.0.0.1:9"})
     receiver.start()
     health = f"http://{address(receiver, 'health')}/"
-    requests = itertools.chain.from_iterable(
-        joined(renamed(CAPTURE, first + second), 100)
-        for first, second in itertools.product(string.ascii_letters, repeat=2)
-    )
     with pytest.raises(grpc.RpcError) as error:
-        receiver.send(*requests)
+        receiver.send(*more_than_fits())
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "database or disk is full" in error.value.details()
     assert "make room on the disk" in error.value.details()

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 from google.protobuf.message import Message
 
 from receiver.codec.otlp_json import response_json, to_protobuf
@@ -21,6 +20,7 @@ from receiver.codec.validate import Validated, validate
 from receiver.errors import MalformedError, UnauthenticatedError
 from receiver.model import Signal
 from receiver.otlp.admission import Accept, Admission, Observe, OnRefused
+from receiver.otlp.aiohttp_log import not_a_clients_doing
 from receiver.otlp.auth import Auth
 from receiver.otlp.content_encoding import ALGORITHMS, algorithm, decompress, too_large
 from receiver.otlp.cors import Cors
@@ -40,16 +40,9 @@ _DECODING = 2  # at the same time; Python would not be faster with more
 # Decoding more than this would hold the loop for tens of milliseconds; a compressed body grows many times.
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 256 << 10, 32 << 10
 
-
-def _not_a_clients_doing(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | ConnectionError)
-
-
-# aiohttp logs what is not HTTP, and whoever hangs up, as an error with a traceback: a stranger could fill a disk.
 _aiohttp_log = logging.getLogger(f"{__name__}.aiohttp")
-_aiohttp_log.addFilter(_not_a_clients_doing)
-logging.getLogger("aiohttp.server").addFilter(_not_a_clients_doing)  # of the doors for operators
+_aiohttp_log.addFilter(not_a_clients_doing)
+logging.getLogger("aiohttp.server").addFilter(not_a_clients_doing)  # of the doors for operators
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ proto: $(VENV)/.dev  ## compile what receiver/ ships compiled
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/admin/admin.proto
 
 docs: $(VENV)/.dev  ## rewrite what is generated of the documentation
-	$(BIN)/python -m receiver.config.reference docs/configuration.md docs/configuration.schema.json
+	$(BIN)/python -m receiver.config.schema.reference docs/configuration.md docs/configuration.schema.json
 
 golden: $(VENV)/.dev  ## rewrite the expected trees; review the difference
 	$(BIN)/python -m tests.golden.rewrite

@@ -22,14 +22,14 @@ from pathlib import Path
 import grpc
 from workload import requests
 
-from receiver.core.settings import BuilderSettings
-from receiver.otlp.doors import Door
-from receiver.otlp.endpoint import bind
-from receiver.otlp.grpc_receiver import GrpcReceiver
-from receiver.otlp.splicing import Splice
-from receiver.pipeline import Pipeline
-from receiver.routes import Routes
-from receiver.storage import SQLiteStore
+from receiver.core.state.settings import BuilderSettings
+from receiver.otlp.grpc_server import GrpcReceiver
+from receiver.otlp.listen import bind
+from receiver.otlp.protocol_mux import Door
+from receiver.otlp.socket_proxy import Splice
+from receiver.pipeline.pipeline import Pipeline
+from receiver.pipeline.routing import Routes
+from receiver.storage.sqlite_store import SQLiteStore
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 

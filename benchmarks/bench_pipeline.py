@@ -18,12 +18,12 @@ from pathlib import Path
 
 from workload import START, requests
 
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.settings import BuilderSettings
 from receiver.model import Request
-from receiver.offline import build
-from receiver.pipeline import Pipeline
-from receiver.routes import Routes
-from receiver.storage import SQLiteStore
+from receiver.pipeline.offline import build
+from receiver.pipeline.pipeline import Pipeline
+from receiver.pipeline.routing import Routes
+from receiver.storage.sqlite_store import SQLiteStore
 
 IN_FLIGHT = 64
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from workload import START, requests
 
-from receiver.core.settings import BuilderSettings
-from receiver.pipeline import Limits, Pipeline
-from receiver.routes import Routes
-from receiver.storage import SQLiteStore
+from receiver.core.state.settings import BuilderSettings
+from receiver.pipeline.pipeline import Limits, Pipeline
+from receiver.pipeline.routing import Routes
+from receiver.storage.sqlite_store import SQLiteStore
 
 SIZE = 64  # records in a request
 

@@ -1,5 +1,3 @@
-"""opencode-trace-receiver: OpenCode's telemetry events in, the traces that they describe out."""
+"""opencode-trace-receiver: coding agents' telemetry events in, the traces that they describe out."""
 
-from receiver._version import __version__
-
-__all__ = ["__version__"]
+__version__ = "0.1.0"  # read by packaging, `--version` and the instrumentation scope of every built span

@@ -10,7 +10,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # gRPC's core writes to standard error by itself, past the program's log: a line for each handshake that fails
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    from receiver.cli import run_command
+    from receiver.cli.main import run_command
 
     sys.exit(run_command(sys.argv[1:]))
 

@@ -2,7 +2,7 @@
 
 Every event names its session. Every time is in nanoseconds by the producer's clock. A field that a record does not
 tell is None and claims nothing. `rank` says how good a witness the record is: where two records tell the same fact,
-the lower rank is believed, so that neither order nor repetition of records matters (see core/facts.py).
+the lower rank is believed, so that neither order nor repetition of records matters (see core/state/session.py).
 Fields whose names are in CONTENT hold what `capture_content` governs; the core drops them unless they are asked for.
 """
 
@@ -184,9 +184,9 @@ class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
 
     `source` names the instrument: two instruments that count the same calls are not added up. `durations` (ns) are
     those that the point tells exactly, `rest` the mean of the others. `start` is the point's, which is when the first
-    of them ended unless the series was also in the export before (see core/counted.py). `key` identifies the point,
-    so that a copy of it counts once, `series` what all points of one series share. An instrument that counts failed
-    calls too says with `status` which these are.
+    of them ended unless the series was also in the export before (see core/counting/missing_calls.py). `key` identifies
+    the point, so that a copy of it counts once, `series` what all points of one series share. An instrument that counts
+    failed calls too says with `status` which these are.
     """
 
     source: str
@@ -204,7 +204,7 @@ class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
 
 
 class PointTold(Event, frozen=True, kw_only=True, gc=False):
-    """A point of a metric series of the session, which only its neighbours make a statement (core/series.py).
+    """A point of a metric series of the session, which only its neighbours make a statement (core/counting/series.py).
 
     `what` is "calls" (finished calls of `tool`, with `status` as in CallsCounted), one of TOTALS, or "life": the point
     tells only that the session was alive. `amount` is the number, of calls with `total`, `low` and `high` (ns) of

@@ -2,7 +2,7 @@
 
 GenAI and MCP conventions have Development status (open-telemetry/semantic-conventions-genai, schema URL below);
 `opencode.*` is this program's own namespace, used only where no convention has a name. OpenInference's names, which are
-derived from these, are in core/openinference.py.
+derived from these, are in core/emission/openinference.py.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from receiver import semconv as sc
-from receiver.core.settings import MILLISECOND
+from receiver.core.state.settings import MILLISECOND
 from receiver.model import Span
 from tests.laws import attribute, is_session
 from tests.metering import Call, Run, ns

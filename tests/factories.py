@@ -15,8 +15,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from receiver import model
-from receiver.core.settings import SECOND, BuilderSettings
-from receiver.core.taking import Source
+from receiver.core.apply_events import Source
+from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import (
     EXACT,
     CallTold,
@@ -30,7 +30,7 @@ from receiver.events import (
     Told,
     UnnamedCallTold,
 )
-from receiver.offline import Built, build
+from receiver.pipeline.offline import Built, build
 
 NOON = 1_760_000_000 * SECOND
 SETTINGS = BuilderSettings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from receiver import semconv as sc
-from receiver.core.settings import SECOND
+from receiver.core.state.settings import SECOND
 from receiver.model import Span, Value
 from tests.factories import NOON
 

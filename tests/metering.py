@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.core.settings import MILLISECOND
-from receiver.core.taking import Source
+from receiver.core.apply_events import Source
+from receiver.core.state.settings import MILLISECOND
 from receiver.events import (
     COUNTED,
     REPORTED,

@@ -18,8 +18,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from rich.console import Console
 
 from receiver import config, model
+from receiver.app.service import Service
 from receiver.codec.export_service import EXPORT_SERVICES
-from receiver.service import Service
 from tests.factories import at, relay_record
 
 PLACES = ("grpc", "http", "health", "admin", "metrics")

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.model import Request
-from receiver.recordings import read_recordings
+from receiver.recordings.files import read_recordings
 
 DATA = Path(__file__).parent / "data"
 

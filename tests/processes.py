@@ -18,11 +18,11 @@ from typing import Any
 import grpc
 
 from receiver import config
+from receiver.app.factory import builder_settings
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.codec.otlp_json import from_protobuf
 from receiver.model import SIGNALS, Request
-from receiver.offline import build
-from receiver.wiring import builder_settings
+from receiver.pipeline.offline import build
 from tests.otlp_splitting import span_ids, spans_in
 
 PATIENCE = 30.0  # s: far more than anything here takes

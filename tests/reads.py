@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receiver.core.facts import Left
+from receiver.core.state.session import Left
 
 
 class Read(dict[str, Left]):

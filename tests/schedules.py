@@ -2,7 +2,7 @@
 once, parallel and nested tasks, equal work that ends together, failed children, background tasks, children that are
 taken up again. The truth is known, so that it can be counted how many links are found, and how many are wrong.
 
-Skews are those that were measured on an idle machine (receiver/core/links.py), times `load`.
+Skews are those that were measured on an idle machine (receiver/core/linking/task_links.py), times `load`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from receiver.core.settings import MILLISECOND, BuilderSettings
-from receiver.core.taking import Source
-from receiver.dialects import plugin_otel
+from receiver.core.apply_events import Source
+from receiver.core.state.settings import MILLISECOND, BuilderSettings
+from receiver.dialects.opencode import plugin_otel
 from receiver.events import Discarded, Told
 from receiver.model import LogRecord, Resource, Scope, Span
 from tests.factories import NOON, session_id

@@ -15,8 +15,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver import events as ev
-from receiver.core.settings import MILLISECOND, SECOND
-from receiver.core.taking import Source
+from receiver.core.apply_events import Source
+from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import Told
 from receiver.model import Request
 from tests.factories import (

@@ -3,9 +3,9 @@
 import pytest
 from structlog.testing import capture_logs
 
-from receiver.backpressure import Backpressure
-from receiver.seldom import Seldom
-from receiver.store import QueueSize
+from receiver.diagnostics.rate_limit import Seldom
+from receiver.pipeline.backpressure import Backpressure
+from receiver.storage.interface import QueueSize
 
 
 class Queues:

@@ -10,11 +10,11 @@ import grpc
 import pytest
 from aiohttp import web
 
-from receiver import building
-from receiver.cli import run_command
+from receiver.cli import build as build_command
+from receiver.cli.main import run_command
 from receiver.codec.export_service import EXPORT_SERVICES, export_response
-from receiver.core.settings import BuilderSettings
-from receiver.offline import build
+from receiver.core.state.settings import BuilderSettings
+from receiver.pipeline.offline import build
 from tests.otlp_splitting import DATA, recorded, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
@@ -129,7 +129,7 @@ def test_the_traces_go_over_http(run, serve, backend):
 
 
 def test_a_large_trace_goes_in_several_requests(run, serve, backend, monkeypatch):
-    monkeypatch.setattr(building, "BATCH", 10)
+    monkeypatch.setattr(build_command, "BATCH", 10)
     assert run("--endpoint", serve(backend.grpc), "--header", "x-key=secret")[0] == 0
     assert len(backend.bodies) == -(-len(expected()) // 10)
     assert spans_in(backend.bodies) == expected()

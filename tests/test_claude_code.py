@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from receiver import semconv as sc
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.settings import BuilderSettings
 from receiver.model import STATUS_ERROR, Span
 from tests import claude_code as claude
 from tests.claude_code import RESOURCE, SESSION, decision, event, request, result

@@ -12,10 +12,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from receiver import __version__
-from receiver.cli import run_command
+from receiver.cli.main import run_command
 from receiver.codec.otlp_json import to_protobuf
-from receiver.core.settings import BuilderSettings
-from receiver.offline import build
+from receiver.core.state.settings import BuilderSettings
+from receiver.pipeline.offline import build
 from tests.otlp_splitting import DATA, recorded, span_ids, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
@@ -191,7 +191,7 @@ def test_a_defect_is_one_line_too(run, monkeypatch):
     def fails(*_):
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("receiver.cli._settings", fails)
+    monkeypatch.setattr("receiver.cli.main._settings", fails)
     assert run("validate") == (
         1,
         b"",
@@ -203,7 +203,7 @@ def test_an_interrupt_is_130(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("receiver.cli._settings", interrupted)
+    monkeypatch.setattr("receiver.cli.main._settings", interrupted)
     assert run("validate") == (130, b"", "")
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from receiver.cli import run_command
+from receiver.cli.main import run_command
 from receiver.config import schema
 
 

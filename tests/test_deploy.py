@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from receiver import __version__, config
-from receiver.cli import run_command
+from receiver.cli.main import run_command
 from receiver.config import Admin, GRPCServer, HealthCheck, HTTPServer, MetricsTelemetry
 from tests.dockerfile import context, instructions
 from tests.processes import Receiver

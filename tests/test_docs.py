@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from receiver import semconv
-from receiver.cli import run_command
+from receiver.cli.main import run_command
 from receiver.config import Retry
-from receiver.core import render
-from receiver.core.settings import SECOND
+from receiver.core.emission import rendering
+from receiver.core.state.settings import SECOND
 
 ROOT = Path(__file__).parent.parent
 TRACE = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def test_every_end_reason_that_is_given_is_documented() -> None:
 
 
 def test_the_limits_of_a_span_are_documented() -> None:
-    settings = render.BuilderSettings()
+    settings = rendering.BuilderSettings()
     assert f"cut at {settings.max_attribute_bytes:,} bytes" in TRACE
     assert f"attributes at {settings.max_attributes} a span" in TRACE
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from receiver import offline
 from receiver.codec.otlp_json import to_protobuf
-from receiver.core.settings import BuilderSettings
-from receiver.dialects import event_relay
+from receiver.core.state.settings import BuilderSettings
+from receiver.dialects.opencode import event_relay
 from receiver.model import Request
+from receiver.pipeline.pipeline import offline
 from tests.scoring import Seen, laws, spans_of
 
 ROOT = Path(__file__).parent.parent

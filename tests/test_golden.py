@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from receiver.recordings import read_recordings
+from receiver.recordings.files import read_recordings
 from tests.golden.rewrite import HERE, MODES, RECORDINGS, built_from, requests_of, tree_text
 from tests.laws import dangling_links, violations
 from tests.scoring import Score, Seen, laws, score, spans_of

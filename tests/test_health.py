@@ -8,8 +8,8 @@ from datetime import datetime
 import aiohttp
 import pytest
 
+from receiver.app.health import HealthServer, go_duration
 from receiver.errors import UnavailableError
-from receiver.health import HealthServer, go_duration
 from tests.operators import free_ports, service, tree
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from receiver import semconv as sc
 from receiver.codec.encode import spans_request
-from receiver.core.settings import SECOND, BuilderSettings
-from receiver.evidence import Reading
+from receiver.core.state.settings import SECOND, BuilderSettings
+from receiver.pipeline.record_reader import Reading
 from tests.factories import NOON, SETTINGS
 from tests.laws import attribute, canonical, dangling_links, in_short, inferred, is_late, is_session, violations
 from tests.strategies import CHAOS, CHAOTIC, garbage, stories

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from aiohttp.http_exceptions import BadHttpMessage
 
+from receiver.diagnostics.setup import Sparing, set_up_logs
 from receiver.errors import ReceiverError, described
-from receiver.logs import Sparing, set_up_logs
 
 PROMPT = "hunter2, said the prompt"
 INJECTED = "one\n2026-01-01T00:00:00Z [error    ] forged \x1b[31m \x07 \x85 \u2028 \u202e"
@@ -145,7 +145,7 @@ def test_json_is_one_object_a_line_whatever_is_in_it(capsys):
 @pytest.mark.parametrize(("level", "seen"), [("debug", True), ("info", False)])
 def test_the_doors_say_more_where_one_asks_for_it(capsys, level, seen):
     set_up_logs(level, "console")
-    logging.getLogger("receiver.otlp.admission").debug("of a client")
+    logging.getLogger("receiver.otlp.request_handler").debug("of a client")
     logging.getLogger("some.library").debug("of a library")
     written = capsys.readouterr().err
     assert ("of a client" in written) == seen

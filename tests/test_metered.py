@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from receiver import semconv as sc
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.settings import BuilderSettings
 from receiver.model import Request
-from receiver.offline import Built, build
-from receiver.recordings import read_recordings
+from receiver.pipeline.offline import Built, build
+from receiver.recordings.files import read_recordings
 from tests.golden.rewrite import HERE as GOLDEN
 from tests.golden.rewrite import tree_text
 from tests.laws import attribute, inferred, is_session, violations

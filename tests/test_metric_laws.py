@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import semconv as sc
-from receiver.core.series import MOST_SERIES
-from receiver.core.settings import MILLISECOND, SECOND
+from receiver.core.counting.series import MOST_SERIES
+from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import CallsCounted, PointTold
 from receiver.model import Span
 from tests.factories import NOON, SETTINGS

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from receiver.core import links
 from receiver.core.builder import Builder
-from receiver.core.forest import Forest
+from receiver.core.linking import task_links
+from receiver.core.state.forest import Forest
 from tests.counting import judge, play
 from tests.factories import NOON, SETTINGS
 from tests.laws import canonical, violations
@@ -77,8 +77,8 @@ def test_tasks_that_end_in_different_collections_are_decided_alike():
 
 
 def test_many_sessions_are_compared_with_what_is_near(monkeypatch):
-    compared, cost = [], links.cost
-    monkeypatch.setattr(links, "cost", lambda child, call: compared.append(1) or cost(child, call))
+    compared, cost = [], task_links.cost
+    monkeypatch.setattr(task_links, "cost", lambda child, call: compared.append(1) or cost(child, call))
     random, run = Random(1), play(Random(0), roots=1, spread=0)
     while len(run.sessions) < 200:
         more = play(random, roots=1, spread=0)

@@ -9,13 +9,13 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from structlog.testing import capture_logs
 
-from receiver.core.settings import SECOND, BuilderSettings
+from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.errors import UnavailableError
-from receiver.offline import build
-from receiver.pipeline import ATTEMPTS, DAY, Limits, Pipeline
-from receiver.routes import Routes
-from receiver.storage import SQLiteStore
-from receiver.store import NO_EXPORTER, Outgoing, QueueSize, Step
+from receiver.pipeline.offline import build
+from receiver.pipeline.pipeline import ATTEMPTS, DAY, Limits, Pipeline
+from receiver.pipeline.routing import Routes
+from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, Step
+from receiver.storage.sqlite_store import SQLiteStore
 from tests.factories import NOON, at, logs_request, relay_record, spans_request
 from tests.otlp_splitting import joined, recorded, singles, span_ids, spans_in
 
@@ -261,7 +261,7 @@ async def test_few_sessions_in_memory_give_the_spans_of_many(start):
 @pytest.mark.parametrize("name", ["native-export", "native-resumed"])
 @pytest.mark.parametrize("seed", range(3))
 async def test_few_spans_in_memory_state_the_links_of_many(start, monkeypatch, name, seed):
-    monkeypatch.setattr("receiver.woods.SPANS", 0)
+    monkeypatch.setattr("receiver.pipeline.session_cache.SPANS", 0)
     records = singles(recorded(name))
     random.Random(seed).shuffle(records)
     running = await start(limits=Limits(step_items=5))

@@ -5,7 +5,8 @@ import http.client
 import grpc
 import pytest
 
-from receiver import config, wiring
+from receiver import config
+from receiver.app import factory
 from receiver.model import Request
 from tests.factories import spans_request
 from tests.processes import Receiver
@@ -55,4 +56,4 @@ def test_ports_that_differ_in_auth_keep_to_their_own_and_say_so(receiver):
     ],
 )
 def test_what_keeps_ports_apart(protocols, key):
-    assert wiring.apart(config.Protocols.model_validate(protocols)) == key
+    assert factory.apart(config.Protocols.model_validate(protocols)) == key

@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from receiver import __version__, config
+from receiver.app.service import LAST_PUSH
 from receiver.codec.export_service import EXPORT_SERVICES
-from receiver.service import LAST_PUSH
 from receiver.telemetry.instruments import OWN
 from tests.factories import logs_request
 from tests.operators import export, free_ports, relay, service, tree

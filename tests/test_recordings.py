@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from receiver.errors import InputError
-from receiver.recordings import read_recordings, recorded_files
+from receiver.recordings.files import read_recordings, recorded_files
 
 
 def logs(text):

@@ -7,11 +7,11 @@ import grpc
 import pytest
 from aiohttp import web
 
+from receiver.cli.replay import Refusal, protocol_of, replay
 from receiver.codec.export_service import EXPORT_SERVICES, export_response
 from receiver.errors import ConfigError, InputError, RetryableExportError
 from receiver.model import SIGNALS
-from receiver.recordings import Recording
-from receiver.replaying import Refusal, protocol_of, replay
+from receiver.recordings.files import Recording
 
 RECORDINGS = [
     Recording("0001-logs.pb", "logs", b""),

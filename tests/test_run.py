@@ -18,7 +18,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver.model import Request
-from receiver.storage import SQLiteStore
+from receiver.storage.sqlite_store import SQLiteStore
 from tests.factories import spans_request
 from tests.otlp_splitting import joined, recorded, singles
 from tests.processes import Backend, Receiver, renamed, until

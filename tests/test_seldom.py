@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.seldom import Seldom
+from receiver.diagnostics.rate_limit import Seldom
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import json
 import pytest
 
 from receiver import semconv as sc
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.settings import BuilderSettings
 from receiver.errors import InputError, MalformedError
 from receiver.model import Request
-from receiver.offline import build
-from receiver.recordings import read_recordings
-from receiver.session_export import logs_request
+from receiver.pipeline.offline import build
+from receiver.recordings.files import read_recordings
+from receiver.recordings.opencode_export import logs_request
 from tests.laws import attribute, canonical, is_session, violations
 from tests.otlp_splitting import DATA
 from tests.scoring import laws, score, spans_of

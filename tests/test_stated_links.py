@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from receiver.core.taking import Source
+from receiver.core.apply_events import Source
 from receiver.events import SpanTold
 from receiver.semconv import CHILD_SESSION_ID, INFERRED
 from tests.factories import a_session, at, session_id

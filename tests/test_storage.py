@@ -16,11 +16,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from receiver.database import FILE
 from receiver.errors import ConfigError, UnavailableError
 from receiver.model import Request
-from receiver.storage import SQLiteStore
-from receiver.store import NO_EXPORTER, Outgoing, QueueSize, SessionRow, SpanRow, Step
+from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, SessionRow, SpanRow, Step
+from receiver.storage.sqlite_file import FILE
+from receiver.storage.sqlite_store import SQLiteStore
 
 ALL = (10_000, 1 << 40)
 
@@ -344,7 +344,7 @@ _CHILD = """
 import sys
 from pathlib import Path
 from receiver.model import Request
-from receiver.storage import SQLiteStore
+from receiver.storage.sqlite_store import SQLiteStore
 store = SQLiteStore(Path(sys.argv[1]))
 print("open", flush=True)
 while sys.argv[2:]:

@@ -13,10 +13,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver import semconv
-from receiver.core.leaving import Outcome
 from receiver.events import Told
-from receiver.evidence import Evidence, Reading
-from receiver.store import Outgoing
+from receiver.outcome import Outcome
+from receiver.pipeline.record_reader import Evidence, Reading
+from receiver.storage.interface import Outgoing
 from receiver.telemetry.exposition import exposition
 from receiver.telemetry.instruments import INSTRUMENTS, NAMES, OWN
 from receiver.telemetry.metrics import Metrics, event_kind, span_kind

@@ -7,8 +7,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from rich.console import Console
 
-from receiver.tree_label import duration
-from receiver.tree_view import by_trace, trace_tree, trace_trees
+from receiver.terminal.label import duration
+from receiver.terminal.tree import by_trace, trace_tree, trace_trees
 
 MS = 1_000_000
 SECOND = 1000 * MS

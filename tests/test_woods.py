@@ -4,11 +4,11 @@ or since there is room for few of them.
 
 import pytest
 
+from receiver.core.apply_events import Source
 from receiver.core.builder import Builder
-from receiver.core.settings import SECOND
-from receiver.core.taking import Source
-from receiver.storage import SQLiteStore
-from receiver.woods import Woods
+from receiver.core.state.settings import SECOND
+from receiver.pipeline.session_cache import Woods
+from receiver.storage.sqlite_store import SQLiteStore
 from tests.factories import NOON, SETTINGS, a_session, at, session_id
 
 PARENT, CHILD = session_id(0, 1), session_id(10.01, 2)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from receiver.core.builder import Builder, Outcome, has_open_content
-from receiver.core.facts import Session
-from receiver.core.forest import Forest
-from receiver.core.settings import BuilderSettings
-from receiver.core.taking import Source
+from receiver.core.apply_events import Source
+from receiver.core.builder import Builder, has_open_content
+from receiver.core.state.forest import Forest
+from receiver.core.state.session import Session
+from receiver.core.state.settings import BuilderSettings
 from receiver.events import Told
 from receiver.model import Span
+from receiver.outcome import Outcome
 from tests.factories import NOON, RELAY, SETTINGS, ASession, arriving
 
 _LOOKS = 5_000  # far more than any of these trees needs until it is done

@@ -17,15 +17,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from receiver.admin import admin_pb2 as pb
 from receiver.admin.preview import Copy, copy_tree, preview
 from receiver.codec.encode import spans_request
-from receiver.core.candidates import agent_at
-from receiver.core.facts import Session
-from receiver.core.settings import BuilderSettings
+from receiver.core.linking.candidates import agent_at
+from receiver.core.state.session import Session
+from receiver.core.state.settings import BuilderSettings
+from receiver.diagnostics.escape import printable
 from receiver.errors import InputError
-from receiver.pipeline import Pipeline
-from receiver.printable import printable
-from receiver.sending import Failure
-from receiver.store import SetAsideRow, Store
-from receiver.woods import decode_session
+from receiver.exporters.sender import Failure
+from receiver.pipeline.pipeline import Pipeline
+from receiver.pipeline.session_cache import decode_session
+from receiver.storage.interface import SetAsideRow, Store
 
 MOST = 1000  # rows of one answer, unless a limit is asked for
 AT_MOST = 10_000  # whatever is asked for: the owner of the store does nothing else meanwhile

@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 from receiver.admin import admin_pb2 as pb
 from receiver.admin.methods import METHODS
+from receiver.diagnostics.escape import printable
 from receiver.errors import InputError, ReceiverError
-from receiver.printable import printable
 
 DEFAULT_ENDPOINT = "localhost:13134"
 _PATIENCE = 30.0  # s: closing many sessions takes a while

@@ -1,7 +1,7 @@
 """A tree as it would be built now, on a copy: nothing leaves, and nothing of the real state changes.
 
-Of spans that have left, the store remembers enough to know them again (core/facts.py, Left). They are put back into
-the copy with that much, so that a person sees the whole tree and not only its unfinished ends.
+Of spans that have left, the store remembers enough to know them again (core/state/session.py, Left). They are put back
+into the copy with that much, so that a person sees the whole tree and not only its unfinished ends.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import msgspec
 
 from receiver import semconv as sc
 from receiver.core.builder import Builder, has_open_content
-from receiver.core.facts import Item, Left, Registers, Session, Stretch, merge_stretch
-from receiver.core.forest import Forest
-from receiver.core.ids import item_span_id
-from receiver.core.leaving import NOT_TOLD, USAGE_FACTS
-from receiver.core.settings import BuilderSettings
+from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS
+from receiver.core.state.forest import Forest
+from receiver.core.state.ids import item_span_id
+from receiver.core.state.session import Item, Left, Registers, Session, Stretch, merge_stretch
+from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT
 from receiver.model import AttributeValue, Span
-from receiver.woods import Woods
+from receiver.pipeline.session_cache import Woods
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Session).decode

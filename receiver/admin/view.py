@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 from receiver.admin import admin_pb2 as pb
-from receiver.printable import printable
-from receiver.tree_view import trace_trees
+from receiver.diagnostics.escape import printable
+from receiver.terminal.tree import trace_trees
 
 _REASONS = 10  # of an exporter
 _STATES = {pb.Session.STATE_OPEN: "open", pb.Session.STATE_IDLE: "idle"}

@@ -3,6 +3,10 @@
 What differs from protobuf's own JSON mapping is dealt with here and nowhere else (OTLP specification, "JSON
 Protobuf Encoding"): trace and span ids are hex, enums are integers, unknown fields are ignored. protobuf's
 parser takes hex ids for base64 without an error, so they are rewritten before it sees them.
+
+Where OTLP/JSON has something else than an object for a message. protobuf's parser looks for the names of fields in
+whatever it finds there: in a text, where it finds none, so that `"body": "text"` would be an empty body. The
+Collector refuses it.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import unhexlify
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -18,7 +23,6 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
 from receiver.codec.export_service import EXPORT_SERVICES
-from receiver.codec.json_shape import misshapen
 from receiver.errors import MalformedError, TooLargeError
 from receiver.model import Signal
 
@@ -167,3 +171,33 @@ def _told(signal: Signal, error: Exception) -> str:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def misshapen(document: dict[str, Any], message: Any) -> str:
+    """The path of the first field that must be an object, or hold objects, and does not; empty where all is well.
+    `message` is its descriptor. null, and what stands for a list, are left to the parser.
+    """
+    fields = _messages(message)
+    for key, value in document.items():
+        if key in fields and (path := _within(value, fields[key])):
+            return path
+    return ""
+
+
+def _within(value: Any, field: Any) -> str:
+    name: str = field.camelcase_name
+    items = value if field.is_repeated and isinstance(value, list) else (value,)
+    for item in items:
+        if isinstance(item, dict):
+            if inner := misshapen(item, field.message_type):
+                return f"{name}.{inner}"
+        elif item is not None:
+            return name
+    return ""
+
+
+@cache
+def _messages(message: Any) -> dict[str, Any]:
+    """The fields that hold messages, by either of their names, as the parser takes them."""
+    fields = [field for field in message.fields if field.message_type is not None]
+    return {name: field for field in fields for name in (field.camelcase_name, field.name)}

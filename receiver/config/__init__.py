@@ -3,8 +3,9 @@
 No I/O: the caller reads the files and hands over the environment. `load` is the only way in.
 """
 
-from receiver.config.connector import AgentTrace
-from receiver.config.exporters import (
+from receiver.config.load.loading import load
+from receiver.config.model.connector import AgentTrace
+from receiver.config.model.exporters import (
     Batch,
     DebugExporter,
     Exporter,
@@ -14,13 +15,10 @@ from receiver.config.exporters import (
     Retry,
     SendingQueue,
 )
-from receiver.config.extensions import Admin, Extension, FileStorage, HealthCheck
-from receiver.config.graph import SIGNALS, Graph, Input, Signal
-from receiver.config.json_schema import schema
-from receiver.config.json_schema import text as schema_text
-from receiver.config.loading import load
-from receiver.config.metric_readers import MetricReader, OTLPMetricExporter, Periodic
-from receiver.config.receivers import (
+from receiver.config.model.extensions import Admin, Extension, FileStorage, HealthCheck
+from receiver.config.model.graph import SIGNALS, Graph, Input, Signal
+from receiver.config.model.metric_readers import MetricReader, OTLPMetricExporter, Periodic
+from receiver.config.model.receivers import (
     CORS,
     Basic,
     GRPCServer,
@@ -30,10 +28,12 @@ from receiver.config.receivers import (
     Protocols,
     ServerAuth,
 )
-from receiver.config.redaction import effective
-from receiver.config.service import LogsTelemetry, MetricsTelemetry, Pipeline, Service, Telemetry
-from receiver.config.settings import Settings
-from receiver.config.tls import TLSClient, TLSServer
+from receiver.config.model.service import LogsTelemetry, MetricsTelemetry, Pipeline, Service, Telemetry
+from receiver.config.model.settings import Settings
+from receiver.config.model.tls import TLSClient, TLSServer
+from receiver.config.schema.json_schema import schema
+from receiver.config.schema.json_schema import text as schema_text
+from receiver.config.schema.redaction import effective
 
 __all__ = [
     "CORS",

@@ -11,18 +11,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from receiver.core import counted, hints, links, lost, markers, metered, turns, unnamed
-from receiver.core.candidates import task_call
-from receiver.core.closing import Closing
-from receiver.core.facts import Item, Left, Session, Stretch, learn, merge_stretch
-from receiver.core.forest import Forest
-from receiver.core.leaving import AMBIGUOUS, DECIDED, TO_SESSION, Leaving, Outcome
-from receiver.core.lost import Lost
-from receiver.core.segments import TreeView, ended_at
-from receiver.core.settings import SECOND, BuilderSettings
-from receiver.core.taking import Source, Taking
-from receiver.core.waiting import Waiting, rests
+from receiver.core.apply_events import Source, Taking
+from receiver.core.counting import missing_calls
+from receiver.core.emission import live_markers
+from receiver.core.emission.item_spans import Leaving
+from receiver.core.emission.session_spans import Closing
+from receiver.core.linking import metrics_only_sessions, report_matching, task_links, unplaced_sessions
+from receiver.core.linking.candidates import task_call
+from receiver.core.linking.deadlines import Waiting, rests
+from receiver.core.linking.unplaced_sessions import Lost
+from receiver.core.segmentation import turns
+from receiver.core.segmentation.tree_segments import TreeView, ended_at
+from receiver.core.state.forest import Forest
+from receiver.core.state.session import Item, Left, Session, Stretch, learn, merge_stretch
+from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import COUNTED, INFERRED, Told
+from receiver.outcome import AMBIGUOUS, DECIDED, TO_SESSION, Outcome
 
 
 class Builder:
@@ -43,7 +47,7 @@ class Builder:
             waits.extend(i.arrival + i.wait + self.settings.settle for i in items.values() if i.end)
         waits.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
         if self.settings.live_markers:
-            waits.extend(w + self.settings.settle for w in markers.waits(session))
+            waits.extend(w + self.settings.settle for w in live_markers.waits(session))
         if self.settings.trace_mode == "turn":
             told = turns.last_told(session) + self._wait(session)
             waits.extend([told] if told > session.arrival else [])
@@ -140,7 +144,7 @@ class _Tree:
     def settle(self) -> list[Session]:
         """Give the sessions that only metrics tell of their times. Whom nothing says to be a child is a root."""
         self._find_quiet()
-        settled = [s for s in self.members if s.id in self.closing and metered.settle(s, self.settings)]
+        settled = [s for s in self.members if s.id in self.closing and metrics_only_sessions.settle(s, self.settings)]
         if self.root in settled and not (self._is_decided() or self.root.get("subagent")):
             learn(self.root.facts, "root", COUNTED, True)
         return settled
@@ -170,8 +174,10 @@ class _Tree:
 
     def name_call(self, caller: Session, call: Item) -> None:
         """A call that was only counted started this tree."""
-        metered.settle(caller, self.settings)  # before the call that is added makes it look as if it had told
-        metered.name_child(call, self.root)
+        metrics_only_sessions.settle(
+            caller, self.settings
+        )  # before the call that is added makes it look as if it had told
+        metrics_only_sessions.name_child(call, self.root)
         if call.key not in caller.calls:
             self._add_call(caller, call)
         self.forest.dirty.add(caller.id)
@@ -187,7 +193,7 @@ class _Tree:
         leaving = Leaving(self.settings, self.forest, view, self.outcome)
         leaving.items(self._due(), self.closing)
         if self.settings.live_markers:
-            markers.leave(leaving, self.members, self._is_due)
+            live_markers.leave(leaving, self.members, self._is_due)
         closing = Closing(leaving, flushed=self.final and self.now is not None)
         for session in reversed(self.members):
             if session.id in self.closing:
@@ -228,7 +234,7 @@ class _Tree:
         """Those that may belong to the same calls close together, and no caller closes before those that it may have
         started."""
         for session in self.members:
-            for group in lost.parallel(lost.lost_children(self.forest, session)):
+            for group in unplaced_sessions.parallel(unplaced_sessions.lost_children(self.forest, session)):
                 until = max(self.quiet[c.id].until for c in group)
                 for child in group:
                     self.quiet[child.id].until = until
@@ -243,7 +249,7 @@ class _Tree:
 
     def _is_concerned(self) -> bool:
         """Whether this tree may hang below another one, or another one below it."""
-        return not self._is_decided() or any(lost.has_free_task(self.forest, m) for m in self.members)
+        return not self._is_decided() or any(unplaced_sessions.has_free_task(self.forest, m) for m in self.members)
 
     # which reports are the same call
 
@@ -252,29 +258,31 @@ class _Tree:
             all_due = session.id in self.closing
             due = [k for k, u in session.unnamed.items() if all_due or self._is_due(u.arrival, u.wait)]
             leaving = [c.key for c in session.calls.values() if all_due or self._is_due(c.arrival, c.wait)]
-            unnamed.find_calls(session, self.forest.left_of(session.id), due, leaving)
+            report_matching.find_calls(session, self.forest.left_of(session.id), due, leaving)
             for key in sorted(due):
                 if key in session.unnamed:
-                    unnamed.stand_alone(session, key, self.settings.infer)
+                    report_matching.stand_alone(session, key, self.settings.infer)
             if session.hints and self.settings.infer:
-                hints.add_hints(session, self.forest.left_of(session.id), leaving)
+                report_matching.add_hints(session, self.forest.left_of(session.id), leaving)
         for session in self.members:
             if not (session.counted or session.series):
                 continue
             closing = session.id in self.closing
             if not closing and not self._has_lost_child(session):
                 continue
-            self._add_counted(session, None if closing else (links.TASK,))
+            self._add_counted(session, None if closing else (task_links.TASK,))
 
     def _has_lost_child(self, session: Session) -> bool:
         """Whether a child is about to close that no call of this session names."""
-        return any(c.id in self.closing for c in lost.lost_children(self.forest, session))
+        return any(c.id in self.closing for c in unplaced_sessions.lost_children(self.forest, session))
 
     def _add_counted(self, session: Session, only: tuple[str, ...] | None) -> None:
         if self.settings.infer:
-            metered.settle(session, self.settings)  # before the calls that are added make it look as if it had told
-            for item in counted.missing_calls(session, self.forest.left_of(session.id), only):
-                if only is None or not unnamed.is_placed(item):  # nobody knows yet whether it started someone
+            metrics_only_sessions.settle(
+                session, self.settings
+            )  # before the calls that are added make it look as if it had told
+            for item in missing_calls.missing_calls(session, self.forest.left_of(session.id), only):
+                if only is None or not report_matching.is_placed(item):  # nobody knows yet whether it started someone
                     self._add_call(session, item)
         if only is None:
             for key in session.counted:
@@ -307,18 +315,18 @@ class _Tree:
 
     def _awaits_child(self, session: Session, call: Item) -> bool:
         """Whether a task call that names no child may yet be found to have started one, when that one closes."""
-        if call.get("tool") not in links.MAYBE_TASKS or call.get("child") or unnamed.is_placed(call):
+        if call.get("tool") not in task_links.MAYBE_TASKS or call.get("child") or report_matching.is_placed(call):
             return False
         mine = task_call(session, call)
         own = {m.id for m in self.members}
         others = (o for o in self.lost.unplaced(self.root.producer).near(mine) if o.id not in own)
         waiting = chain(self._waiting_children(session), others)
-        return any(lost.may_start(self.forest, mine, child) for child in waiting)
+        return any(unplaced_sessions.may_start(self.forest, mine, child) for child in waiting)
 
     def _waiting_children(self, session: Session) -> list[Session]:
         """The children that no call names and that are not closing yet."""
         if session.id not in self._waiting:
-            children = lost.lost_children(self.forest, session)
+            children = unplaced_sessions.lost_children(self.forest, session)
             self._waiting[session.id] = [c for c in children if c.id not in self.closing]
         return self._waiting[session.id]
 
@@ -340,7 +348,7 @@ class _Tree:
                 if self.settings.trace_mode == "turn" and self.now is not None and told > self.now:
                     times.append(told)
                 if self.settings.live_markers:
-                    times.extend(w + self.settings.settle for w in markers.waits(session))
+                    times.extend(w + self.settings.settle for w in live_markers.waits(session))
             soonest = min(times)
             if self.now is not None and soonest <= self.now:
                 soonest = self.now + max(self.settings.settle, SECOND)
@@ -356,4 +364,4 @@ def has_open_content(session: Session) -> bool:
     )
 
 
-__all__ = ["Builder", "Outcome", "Source", "has_open_content"]
+__all__ = ["Builder", "Source", "has_open_content"]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receiver.dialects import (
+from receiver.dialects.claude_code import log_events, spans
+from receiver.dialects.opencode import (
     ai_sdk,
-    claude_code,
-    claude_spans,
     event_relay,
     native,
     plugin_otel,
@@ -16,7 +15,7 @@ from receiver.dialects import (
     plugin_otel_spans,
     telemetry_plugin,
 )
-from receiver.dialects.reading import Wanted
+from receiver.dialects.shared.fields import Wanted
 from receiver.events import Told
 from receiver.model import LogRecord, MetricPoint, SpanRecord
 
@@ -40,11 +39,11 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect("telemetry_plugin", telemetry_plugin.FLUSH, logs=telemetry_plugin.logs, metrics=telemetry_plugin.metrics),
     Dialect(
         "claude_code",
-        claude_code.FLUSH,
+        log_events.FLUSH,
         agent="claude-code",
-        logs=claude_code.logs,
-        metrics=claude_code.metrics,
-        spans=claude_spans.spans,
+        logs=log_events.logs,
+        metrics=log_events.metrics,
+        spans=spans.spans,
     ),
     Dialect(
         "plugin_otel",

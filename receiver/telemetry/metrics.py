@@ -17,11 +17,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader,
 from opentelemetry.sdk.resources import Resource
 
 from receiver import __version__, semconv
-from receiver.core.leaving import Outcome
-from receiver.core.settings import SECOND
-from receiver.evidence import Evidence
+from receiver.core.state.settings import SECOND
 from receiver.model import Span
-from receiver.store import Outgoing
+from receiver.outcome import Outcome
+from receiver.pipeline.record_reader import Evidence
+from receiver.storage.interface import Outgoing
 from receiver.telemetry.environment import without_variables
 from receiver.telemetry.instruments import INSTRUMENTS, ITEMS, LATENCY_BUCKETS, OWN, Instrument
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.core.settings import SECOND
-from receiver.store import NO_EXPORTER, Store
+from receiver.core.state.settings import SECOND
+from receiver.storage.interface import NO_EXPORTER, Store
 from receiver.telemetry.instruments import OWN
 from receiver.telemetry.metrics import Metrics
 

@@ -12,14 +12,14 @@ from structlog.testing import capture_logs
 
 from receiver.admin import admin_pb2 as pb
 from receiver.admin.answers import Answers
+from receiver.app.factory import builder_settings
 from receiver.codec.encode import spans_request
 from receiver.codec.export_service import EXPORT_SERVICES
-from receiver.core.settings import SECOND
+from receiver.core.state.settings import SECOND
 from receiver.errors import InputError
-from receiver.sending import Failure
-from receiver.store import NO_EXPORTER
-from receiver.tree_view import spans_of
-from receiver.wiring import builder_settings
+from receiver.exporters.sender import Failure
+from receiver.storage.interface import NO_EXPORTER
+from receiver.terminal.tree import spans_of
 from tests.factories import at, built, logs_request, relay_record
 from tests.operators import export, free_ports, relay, relay_call, relay_idle, relay_running, service, settings, tree
 
@@ -200,7 +200,7 @@ async def test_asking_for_a_tree_changes_nothing(tmp_path):
 
 async def everything_sent(running, folder):
     """What the file exporter wrote, once the queue is empty."""
-    from receiver.recordings import read_recordings
+    from receiver.recordings.files import read_recordings
 
     for _ in range(100):
         if not (await running.pipeline.ask(lambda _, store: store.queue_size("file"))).rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 
-from receiver.evidence import Reading
+from receiver.pipeline.record_reader import Reading
 from tests.factories import logs_request, relay_record
 
 NOTHING: frozenset[str] = frozenset()

@@ -6,11 +6,11 @@ import pytest
 
 from receiver import config
 from receiver.config import Settings
-from receiver.config.absent import ABSENT, reason
-from receiver.config.exporters import KeepaliveClient
-from receiver.config.metric_readers import Prometheus
-from receiver.config.receivers import KeepaliveEnforcementPolicy, KeepaliveServerParameters
-from receiver.config.section import Section
+from receiver.config.model.exporters import KeepaliveClient
+from receiver.config.model.metric_readers import Prometheus
+from receiver.config.model.receivers import KeepaliveEnforcementPolicy, KeepaliveServerParameters
+from receiver.config.model.section import Section
+from receiver.config.schema.unsupported_keys import ABSENT, reason
 
 Read = Callable[..., Settings]
 

@@ -11,11 +11,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from receiver.config import load, schema
-from receiver.config.components import COMPONENTS
-from receiver.config.json_schema import text
-from receiver.config.reference import page, reference
-from receiver.config.section import Section, section_in
-from receiver.config.service import Service
+from receiver.config.model.components import COMPONENTS
+from receiver.config.model.section import Section, section_in
+from receiver.config.model.service import Service
+from receiver.config.schema.json_schema import text
+from receiver.config.schema.reference import page, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 ROOT = PAGE.parents[1]
@@ -35,7 +35,7 @@ def sections(kind: type[Section]) -> Iterator[type[Section]]:
 
 def test_the_page_is_up_to_date() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert page(text) == text, "run: python -m receiver.config.reference docs/configuration.md"
+    assert page(text) == text, "run: python -m receiver.config.schema.reference docs/configuration.md"
 
 
 @pytest.mark.parametrize("example", ON_THE_PAGE)

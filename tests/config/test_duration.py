@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.config import duration
+from receiver.config.model import duration
 
 
 @pytest.mark.parametrize(

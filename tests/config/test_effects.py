@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver.config.components import COMPONENTS
-from receiver.config.section import Section, section_in
-from receiver.config.service import Service
+from receiver.config.model.components import COMPONENTS
+from receiver.config.model.section import Section, section_in
+from receiver.config.model.service import Service
 
 PACKAGE = Path(__file__).parents[2] / "receiver"
 # They say what holds in any case, and take nothing else; or they are checked where they are defined.

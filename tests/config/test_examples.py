@@ -7,7 +7,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from receiver.config import Settings, effective, load, schema, yaml_text
+from receiver.config import Settings, effective, load, schema
+from receiver.config.load import yaml_text
 from tests.config.examples import BAD, GOOD, SEEN
 
 Read = Callable[..., Settings]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.config import OTLPGRPCExporter, Settings
-from receiver.config.expansion import Expanded, Expander
+from receiver.config.load.expansion import Expander
+from receiver.config.model.section import Expanded
 
 Read = Callable[..., Settings]
 Refused = Callable[..., list[str]]

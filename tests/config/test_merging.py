@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from receiver.config import Settings, load
-from receiver.config.merging import assignment, merge
+from receiver.config.load.merging import assignment, merge
 from receiver.errors import ConfigError
 
 Read = Callable[..., Settings]

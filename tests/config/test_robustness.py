@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.config import Settings, effective, load
-from receiver.config.components import COMPONENTS
-from receiver.config.section import Section, section_in
-from receiver.config.service import Service
+from receiver.config.model.components import COMPONENTS
+from receiver.config.model.section import Section, section_in
+from receiver.config.model.service import Service
 from receiver.errors import ConfigError
 
 SCALARS = st.one_of(

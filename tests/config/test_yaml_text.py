@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.config import yaml_text
+from receiver.config.load import yaml_text
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "NO", "1:30", "2024-01-01", "0123", "1e5", "1_000", ".5"])

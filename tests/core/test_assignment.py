@@ -7,7 +7,7 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core.assignment import match
+from receiver.core.linking.assignment import match
 
 LEFTS, RIGHTS = "abcd", "wxyz"
 COSTS = st.dictionaries(st.tuples(st.sampled_from(LEFTS), st.sampled_from(RIGHTS)), st.integers(0, 40), max_size=12)

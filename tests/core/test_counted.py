@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core.counted import SAME_MOMENT, missing_calls
-from receiver.core.facts import Counted, Item, Left, Session
-from receiver.core.settings import MILLISECOND
+from receiver.core.counting.missing_calls import SAME_MOMENT, missing_calls
+from receiver.core.state.session import Counted, Item, Left, Session
+from receiver.core.state.settings import MILLISECOND
 from receiver.events import EXACT
 from tests.factories import NOON
 

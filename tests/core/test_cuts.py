@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from receiver import semconv as sc
-from receiver.core import cuts
-from receiver.core.facts import Pin, Session
-from receiver.core.parts import Run
-from receiver.core.settings import SECOND
-from receiver.core.taking import Source
+from receiver.core.apply_events import Source
+from receiver.core.segmentation import rollover
+from receiver.core.segmentation.segment import Run
+from receiver.core.state.session import Pin, Session
+from receiver.core.state.settings import SECOND
 from receiver.model import Span
 from tests.factories import NOON, RELAY, SETTINGS, ASession, a_session, at
 from tests.laws import attribute, is_session, violations
@@ -100,9 +100,9 @@ class TestWhatHasClosed:
 class TestCuts:
     def test_by_number_is_after_all_that_has_left_and_all_that_began(self):
         top = Session("ses_a", reach=at(5), pins={1: Pin(at(0), at(3), b"", 1)})
-        assert cuts.by_number(top) == at(5) + 1
+        assert rollover.by_number(top) == at(5) + 1
         top.pins[1].last = at(9)
-        assert cuts.by_number(top) == at(9) + 1
+        assert rollover.by_number(top) == at(9) + 1
 
     @pytest.mark.parametrize(
         ("last", "found"),
@@ -112,15 +112,15 @@ class TestCuts:
         runs = [Run(at(0), at(40), "ses_a", 0, True), Run(at(50), at(150), "ses_a", 0, True)]
         top = Session("ses_a", pins={1: Pin(at(0), at(last), b"", 1)})
         begun = [at(t) for t in (0, 50, 100, 139)]
-        assert list(cuts.by_age(top, runs, begun, [at(0), at(150) + 1], 45 * SECOND)) == [at(t) for t in found]
+        assert list(rollover.by_age(top, runs, begun, [at(0), at(150) + 1], 45 * SECOND)) == [at(t) for t in found]
 
     def test_by_age_waits_for_the_next_beginning_where_nothing_began_for_so_long(self):
         runs = [Run(at(0), at(50_000), "ses_a", 0, True)]
         begun = [at(t) for t in (0, 1, 1_000, 1_050, 40_000)]
-        ages = cuts.by_age(Session("ses_a"), runs, begun, [at(0), at(50_000) + 1], 45 * SECOND)
+        ages = rollover.by_age(Session("ses_a"), runs, begun, [at(0), at(50_000) + 1], 45 * SECOND)
         assert list(ages) == [at(t) for t in (1_000, 1_045, 40_000)]
 
     def test_those_before_what_left_are_kept(self):
         top = Session("ses_a", cuts=[at(5)])
-        cuts.keep(top, [at(5), at(10), at(20)], at(12))
+        rollover.keep(top, [at(5), at(10), at(20)], at(12))
         assert top.cuts == [at(5), at(10)]

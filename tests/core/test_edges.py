@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.settings import BuilderSettings
 from tests.factories import RELAY, SETTINGS, a_session, arriving
 from tests.virtual import Stream, batch
 

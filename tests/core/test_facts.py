@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core.facts import EARLIEST, Stretch, known, learn, merge_stretch
+from receiver.core.state.session import EARLIEST, Stretch, known, learn, merge_stretch
 from receiver.events import EXACT, PARTIAL, SPAN
 
 TOLD = st.lists(st.tuples(st.sampled_from(["start", "end", "tool"]), st.integers(0, 4), st.integers(0, 5)), max_size=12)

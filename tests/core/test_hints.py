@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from receiver.core.facts import Hint, Item, Left, Session
-from receiver.core.hints import CLEARLY, add_hints
-from receiver.core.nearby import END_SKEW
-from receiver.core.settings import MILLISECOND
+from receiver.core.linking.report_matching import CLEARLY, END_SKEW, add_hints
+from receiver.core.state.session import Hint, Item, Left, Session
+from receiver.core.state.settings import MILLISECOND
 from receiver.events import REPORTED
 from tests.factories import NOON
 

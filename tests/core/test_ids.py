@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core.ids import creation_time, item_span_id, session_span_id, trace_id
-from receiver.core.settings import MILLISECOND, SECOND
+from receiver.core.state.ids import creation_time, item_span_id, session_span_id, trace_id
+from receiver.core.state.settings import MILLISECOND, SECOND
 from tests.factories import NOON, at, session_id
 
 NEAR = 1_795_180_000 * SECOND

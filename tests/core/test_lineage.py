@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core import lineage
-from receiver.core.lineage import Kin, Lineage
+from receiver.core.state import span_lineage
+from receiver.core.state.span_lineage import Kin, Lineage
 from receiver.events import ChildTold, Discarded, SpanTold
 
 TOLD = st.builds(
@@ -79,7 +79,7 @@ def test_a_ring_of_spans_ends():
 
 
 def test_of_very_many_spans_below_a_call_some_are_looked_through_and_that_is_said(monkeypatch):
-    monkeypatch.setattr(lineage, "MOST", 3)
+    monkeypatch.setattr(span_lineage, "MOST", 3)
     state = Lineage()
     for i in range(5):
         state.put(b"%d" % i, Kin(b"call", f"ses_{i}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core.links import (
+from receiver.core.linking.task_links import (
     AFTER_ABORT,
     AMBIGUOUS,
     BEFORE_START,
@@ -17,7 +17,7 @@ from receiver.core.links import (
     infer_parents,
     maker,
 )
-from receiver.core.settings import MILLISECOND
+from receiver.core.state.settings import MILLISECOND
 from tests.factories import NOON
 
 

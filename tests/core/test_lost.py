@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core import links
 from receiver.core.builder import Builder
-from receiver.core.forest import Forest
+from receiver.core.linking import task_links
+from receiver.core.state.forest import Forest
 from tests.factories import RELAY, SETTINGS, a_session, arriving, at, session_id
 from tests.virtual import batch
 
@@ -26,8 +26,8 @@ def busy_producer():
 @pytest.fixture
 def compared(monkeypatch):
     """How many pairs of a session and a call were compared."""
-    pairs, cost = [], links.cost
-    monkeypatch.setattr(links, "cost", lambda child, call: pairs.append(1) or cost(child, call))
+    pairs, cost = [], task_links.cost
+    monkeypatch.setattr(task_links, "cost", lambda child, call: pairs.append(1) or cost(child, call))
     return pairs
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core.mcp import McpName, resolve, sanitized
-from receiver.core.settings import BUILTIN_TOOLS
+from receiver.core.emission.mcp_names import McpName, resolve, sanitized
+from receiver.core.state.settings import BUILTIN_TOOLS
 
 KNOWN = ("my", "notes.v2", "team-notes", "plan")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from receiver import semconv as sc
-from receiver.core.openinference import openinference
-from receiver.core.settings import BuilderSettings
+from receiver.core.emission.openinference import openinference
+from receiver.core.state.settings import BuilderSettings
 from tests.factories import RELAY, a_session
 from tests.laws import canonical
 from tests.virtual import batch, trees

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import semconv as sc
-from receiver.core.ids import trace_id
-from receiver.core.remote import MOST, Remote, believed, learn_remote
-from receiver.core.settings import SECOND
+from receiver.core.state.ids import trace_id
+from receiver.core.state.remote_parent import MOST, Remote, believed, learn_remote
+from receiver.core.state.settings import SECOND
 from receiver.events import REPORTED
 from tests.factories import NOON, RELAY, SETTINGS, a_session, at, remote
 from tests.laws import attribute, is_session, violations

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from receiver import semconv as sc
-from receiver.core.facts import Item
-from receiver.core.mcp import McpName
-from receiver.core.render import (
+from receiver.core.emission.mcp_names import McpName
+from receiver.core.emission.rendering import (
     Attributes,
     Place,
     SessionPart,
@@ -20,7 +19,8 @@ from receiver.core.render import (
     session_span,
     text,
 )
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.session import Item
+from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT
 from receiver.model import KIND_CLIENT, KIND_INTERNAL, STATUS_ERROR, STATUS_UNSET, BuiltEvent, Link
 from tests.factories import SETTINGS, at

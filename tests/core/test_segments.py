@@ -8,10 +8,10 @@ import pytest
 
 from receiver import semconv as sc
 from receiver.core.builder import Builder
-from receiver.core.forest import Forest
-from receiver.core.ids import trace_id
-from receiver.core.segments import TreeView, ended_at
-from receiver.core.settings import SECOND, BuilderSettings
+from receiver.core.segmentation.tree_segments import TreeView, ended_at
+from receiver.core.state.forest import Forest
+from receiver.core.state.ids import trace_id
+from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import GUESSED
 from tests.factories import NOON, RELAY, SETTINGS, a_session, at
 from tests.laws import attribute, is_session

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core import series, totals
-from receiver.core.facts import Left, Series, Session
-from receiver.core.series import rises
-from receiver.core.settings import MILLISECOND
-from receiver.core.tallies import known_durations, tallies
+from receiver.core.counting import series, usage_totals
+from receiver.core.counting.call_counts import known_durations, tallies
+from receiver.core.counting.series import rises
+from receiver.core.state.session import Left, Series, Session
+from receiver.core.state.settings import MILLISECOND
 from receiver.events import PointTold
 from tests.factories import NOON
 
@@ -112,7 +112,7 @@ class TestDurations:
 
 class TestTotals:
     def used(self, *points: PointTold, begin: int = 0, until: int = 1_000_000) -> dict[str, float]:
-        return totals.counted(session(*points), {}, ms(begin), ms(until))
+        return usage_totals.counted(session(*points), {}, ms(begin), ms(until))
 
     def tokens(self, time: int, amount: float, what: str = "output_tokens", **more) -> PointTold:
         return point(time, amount, what=what, tool="", status=None, **{"series": what, "source": "token.usage", **more})
@@ -155,4 +155,4 @@ class TestTotals:
         ids=["more was counted", "less was counted", "nothing told", "only parted elsewhere"],
     )
     def test_the_larger_one_of_what_was_told_and_counted(self, told, metered, told_in_all, in_all, total):
-        assert totals.larger(told, metered, told_in_all, in_all) == total
+        assert usage_totals.larger(told, metered, told_in_all, in_all) == total

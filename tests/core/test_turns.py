@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from receiver import semconv as sc
-from receiver.core.ids import trace_id
-from receiver.core.settings import SECOND
+from receiver.core.state.ids import trace_id
+from receiver.core.state.settings import SECOND
 from receiver.events import PARTIAL, SPAN
 from tests.factories import NOON, RELAY, SETTINGS, a_session, at, remote
 from tests.laws import attribute, canonical, dangling_links, is_late, is_session, violations

@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from receiver import semconv as sc
-from receiver.core.facts import Item, Left, Session, Unnamed
-from receiver.core.nearby import END_SKEW, START_SKEW, Known, Nearby
-from receiver.core.settings import MILLISECOND, SECOND
-from receiver.core.unnamed import find_calls, is_unnamed, same_calls, stand_alone, unnamed_gone
+from receiver.core.linking.report_matching import (
+    END_SKEW,
+    START_SKEW,
+    Known,
+    Nearby,
+    find_calls,
+    is_unnamed,
+    same_calls,
+    stand_alone,
+    unnamed_gone,
+)
+from receiver.core.state.session import Item, Left, Session, Unnamed
+from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, Told
 from tests.factories import NOON, RELAY, a_session, at
 from tests.laws import attribute

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver.codec.decode import span_records
-from receiver.dialects.ai_sdk import spans
+from receiver.dialects.opencode.ai_sdk import spans
 from receiver.events import (
     PARTIAL,
     REPORTED,

@@ -12,7 +12,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import log_records, metric_points
-from receiver.dialects import claude_code, plugin_otel_metrics
+from receiver.dialects.claude_code.log_events import log_events
+from receiver.dialects.opencode import plugin_otel_metrics
 from receiver.dialects.table import DIALECTS
 from receiver.events import (
     PARTIAL,
@@ -26,7 +27,7 @@ from receiver.events import (
     StateTold,
     UnnamedCallTold,
 )
-from receiver.evidence import Reading
+from receiver.pipeline.record_reader import Reading
 from tests.claude_code import EVENTS, RESOURCE, SESSION, STANDARD, decision, event, iso, request, result
 from tests.factories import any_value, at, key_values, logs_request, metrics_request
 from tests.strategies import ANY_TIMES, ANY_VALUES
@@ -39,7 +40,7 @@ BOTH = pytest.mark.parametrize("texts", [False, True], ids=["native", "as text"]
 def read(record: LogRecord, *, scope: str = EVENTS, wanted: frozenset[str] = NOTHING):
     """What one record tells, once it went over the wire."""
     (held,) = log_records(logs_request(record, scope=scope, resource=RESOURCE).body)
-    return claude_code.logs(held, wanted)
+    return log_events.logs(held, wanted)
 
 
 def one(record: LogRecord, **more: Any):
@@ -97,7 +98,7 @@ class TestWhoseItIs:
             metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 1
             metric.sum.data_points.add(attributes=key_values(labels), time_unix_nano=at(6), as_double=4)
             (point,) = metric_points(metrics_request(metric, scope="com.anthropic.claude_code").body)
-            told = claude_code.metrics(point, NOTHING)
+            told = log_events.metrics(point, NOTHING)
             if ours and session:
                 (total,) = told
                 assert (total.session, total.what, total.amount) == (SESSION, "fresh_tokens", 4)

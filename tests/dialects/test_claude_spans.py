@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver.codec.decode import span_records
-from receiver.dialects.claude_spans import spans
+from receiver.dialects.claude_code.spans import spans
 from receiver.events import (
     EXACT,
     SPAN,
@@ -19,8 +19,8 @@ from receiver.events import (
     SessionTold,
     StateTold,
 )
-from receiver.evidence import Reading
 from receiver.model import STATUS_ERROR
+from receiver.pipeline.record_reader import Reading
 from tests import claude_code as claude
 from tests.claude_code import SESSION
 from tests.factories import any_value, at

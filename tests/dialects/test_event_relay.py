@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from receiver.codec.decode import log_records
-from receiver.dialects.event_relay import EVENTS, logs
+from receiver.dialects.opencode.event_relay import EVENTS, logs
 from receiver.events import (
     EXACT,
     GUESSED,

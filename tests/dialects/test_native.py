@@ -12,11 +12,11 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver.codec.decode import log_records, span_records
-from receiver.dialects.native import PATHS, logs, spans
+from receiver.dialects.opencode.native import PATHS, logs, spans
 from receiver.events import CallTold, Discarded, SessionTold, SpanTold, StateTold
-from receiver.evidence import Reading
 from receiver.model import Request
-from receiver.offline import build
+from receiver.pipeline.offline import build
+from receiver.pipeline.record_reader import Reading
 from tests.factories import SETTINGS, any_value, at, built, key_values, logs_request, spans_request
 from tests.laws import canonical
 from tests.otlp_splitting import DATA, recorded, singles

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver.codec.decode import log_records
-from receiver.dialects.plugin_otel import logs
+from receiver.dialects.opencode.plugin_otel import logs
 from receiver.events import SessionTold
 from tests.factories import logs_request, relay_record
 

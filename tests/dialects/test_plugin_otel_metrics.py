@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import metric_points
-from receiver.dialects.plugin_otel_metrics import metrics
+from receiver.dialects.opencode.plugin_otel_metrics import metrics
 from receiver.events import COUNTED, CallsCounted, Discarded, PointTold, SessionTold
 from tests.factories import at, key_values, metrics_request
 

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver import semconv as sc
 from receiver.codec.decode import span_records
-from receiver.dialects.plugin_otel_spans import spans
+from receiver.dialects.opencode.plugin_otel_spans import spans
 from receiver.events import CallTold, Discarded, RequestTold, SessionTold, StateTold
 from tests.factories import at, built, key_values, spans_request
 from tests.laws import attribute, canonical, violations

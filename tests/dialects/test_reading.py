@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.dialects.reading import (
+from receiver.dialects.shared.fields import (
     LATEST,
     MAX_ID,
     MS,

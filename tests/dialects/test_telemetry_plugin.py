@@ -10,7 +10,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import log_records, metric_points
-from receiver.dialects.telemetry_plugin import logs, metrics
+from receiver.dialects.opencode.telemetry_plugin import logs, metrics
 from receiver.events import (
     COUNTED,
     REPORTED,

@@ -10,10 +10,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, M
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver.codec.encode import REMOTE, SAMPLED
-from receiver.core.settings import BuilderSettings
-from receiver.dialects.traceparent import read
+from receiver.core.state.settings import BuilderSettings
+from receiver.dialects.shared.traceparent import read
 from receiver.events import EXACT, REPORTED, RemoteParentTold
-from receiver.evidence import Reading
+from receiver.pipeline.record_reader import Reading
 from tests.factories import at, built, key_values, logs_request, metrics_request, relay_record, spans_request
 from tests.otlp_splitting import spans_in
 

@@ -1,6 +1,6 @@
 """A name with two addresses: what one of them says does not hide what the other said."""
 
-from receiver.otlp_export.addresses import Addresses
+from receiver.exporters.otlp_grpc import Addresses
 
 REFUSED = "Failed to connect to remote host: Connection refused"
 

@@ -9,10 +9,10 @@ from google.rpc.status_pb2 import Status
 from receiver.codec.export_service import EXPORT_SERVICES, export_response
 from receiver.codec.otlp_json import response_json
 from receiver.errors import PermanentExportError, RetryableExportError
+from receiver.exporters.error_hints import _REMEDIES, for_command_line, with_remedy
+from receiver.exporters.partial_success import rejection
+from receiver.exporters.responses import grpc_failure, http_failure, unreachable
 from receiver.model import SIGNALS
-from receiver.otlp_export.answers import grpc_failure, http_failure, unreachable
-from receiver.otlp_export.partial_success import rejection
-from receiver.otlp_export.remedies import _REMEDIES, for_command_line, with_remedy
 
 RETRYABLE = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 NOW = 1_700_000_000.0

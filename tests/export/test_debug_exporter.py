@@ -6,8 +6,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from rich.console import Console
 
-from receiver.debug_exporter import DebugExporter
 from receiver.errors import PermanentExportError
+from receiver.exporters.debug import DebugExporter
 
 
 class Screen(io.StringIO):

@@ -3,7 +3,7 @@
 import pytest
 
 from receiver.errors import ConfigError
-from receiver.otlp_export.endpoint import GrpcTarget, grpc_metadata, grpc_target, http_headers, http_url
+from receiver.exporters.endpoint import GrpcTarget, grpc_metadata, grpc_target, http_headers, http_url
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import stat
 import pytest
 
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
-from receiver.otlp_export.file_exporter import FileExporter
-from receiver.recordings import read_recordings
+from receiver.exporters.file import FileExporter
+from receiver.recordings.files import read_recordings
 
 
 async def test_a_line_of_json_for_each_batch(tmp_path, started, request_of):

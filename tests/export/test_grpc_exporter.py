@@ -8,9 +8,9 @@ from structlog.testing import capture_logs
 
 from receiver.codec.export_service import export_response
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
+from receiver.exporters.otlp_grpc import GrpcExporter
 from receiver.model import SIGNALS
-from receiver.otlp.tls import TLSSettings
-from receiver.otlp_export.grpc_exporter import GrpcExporter
+from receiver.net.tls import TLSSettings
 
 PLAIN = TLSSettings(insecure=True)
 

@@ -8,9 +8,9 @@ from structlog.testing import capture_logs
 from receiver.codec.export_service import export_response
 from receiver.codec.otlp_json import response_json
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
+from receiver.exporters.otlp_http import HttpExporter
 from receiver.model import SIGNALS
-from receiver.otlp.tls import TLSSettings
-from receiver.otlp_export.http_exporter import HttpExporter
+from receiver.net.tls import TLSSettings
 
 
 @pytest.mark.parametrize("signal", SIGNALS)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from receiver.codec.export_service import export_response
-from receiver.otlp_export.http_exporter import HttpExporter
-from receiver.sending import Sender
+from receiver.exporters.otlp_http import HttpExporter
+from receiver.exporters.sender import Sender
 from tests.export.test_sending import MemoryQueue, VirtualTime
 
 

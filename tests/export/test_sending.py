@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
-from receiver.sending import Chunk, Failure, RetryOnFailure, Sender
+from receiver.exporters.sender import Chunk, Failure, RetryOnFailure, Sender
 
 
 class MemoryQueue:

@@ -6,15 +6,16 @@ import grpc
 import pytest
 from rich.console import Console
 
-from receiver import config, wiring
+from receiver import config
+from receiver.app import factory
 from receiver.errors import RetryableExportError
-from receiver.otlp_export.grpc_exporter import ChannelSettings, ClientKeepalive
+from receiver.exporters.otlp_grpc import ChannelSettings, ClientKeepalive
 
 
 def exporter(kind, text):
     """The exporter that a file with this block gives."""
     read = config.load([("a.yaml", f"exporters: {{{kind}: {text}}}")], [], {"HOME": "/h"})
-    return wiring.exporter(kind, read.exporters[kind], Console(), lambda *_: None)
+    return factory.exporter(kind, read.exporters[kind], Console(), lambda *_: None)
 
 
 async def test_user_agent_authority_and_balancer(grpc_backend, started):
@@ -80,7 +81,7 @@ async def test_durations_beyond_grpcs_32_bits_are_never(started):
     ping = "{server_parameters: {time: 100000h, max_connection_age: 100000h}, enforcement_policy: {min_time: 100000h}}"
     text = f"receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 'localhost:0', keepalive: {ping}}}}}}}}}"
     protocols = config.load([("a.yaml", text)], [], {"HOME": "/h"}).receivers["otlp"].protocols
-    door = wiring.grpc_receiver(protocols.grpc, None, lambda *_: None)
+    door = factory.grpc_receiver(protocols.grpc, None, lambda *_: None)
     await door.start()
     await door.stop(0)
     await started(exporter("otlp_grpc", "{endpoint: 'b.invalid:1', keepalive: {time: 100000h}}"))
@@ -100,7 +101,7 @@ exporters:
   otlp_http: {endpoint: "http://b", sending_queue: {queue_size: 90}}
   debug:
 """
-    limits = wiring.limits(config.load([("a.yaml", text)], [], {"HOME": "/h"}))
+    limits = factory.limits(config.load([("a.yaml", text)], [], {"HOME": "/h"}))
     assert [limits.queue(name) for name in ("otlp_grpc", "otlp_http", "debug")] == [7, 90, 100_000]
 
 

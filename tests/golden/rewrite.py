@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from receiver import semconv as sc
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.settings import BuilderSettings
 from receiver.model import KIND_CLIENT, KIND_INTERNAL, STATUS_ERROR, STATUS_OK, STATUS_UNSET, Request, Span
-from receiver.offline import Built, build
-from receiver.recordings import read_recordings
+from receiver.pipeline.offline import Built, build
+from receiver.recordings.files import read_recordings
 
 HERE = Path(__file__).parent
 RECORDINGS = sorted(path.parent for path in HERE.glob("*/*/otlp"))

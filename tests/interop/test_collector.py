@@ -14,11 +14,11 @@ import pytest
 import yaml
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from receiver.core.settings import BuilderSettings
+from receiver.cli.replay import replay
+from receiver.core.state.settings import BuilderSettings
 from receiver.model import Request
-from receiver.offline import build
-from receiver.recordings import read_recordings
-from receiver.replaying import replay
+from receiver.pipeline.offline import build
+from receiver.recordings.files import read_recordings
 from tests.factories import spans_request
 from tests.golden.rewrite import built_from
 from tests.interop.backends import ROOT, Collector, asked, send, until

@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from receiver import semconv
-from receiver.core.settings import BuilderSettings
-from receiver.offline import build
+from receiver.core.state.settings import BuilderSettings
+from receiver.pipeline.offline import build
 from tests.interop.backends import Jaeger, until
 from tests.interop.captures import NESTED, SKILL_AND_MCP, SLASH, TASK_CHILD, Expected, attributes, captures
 from tests.processes import Receiver

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from receiver import config
+from receiver.app.factory import builder_settings
 from receiver.model import Request
-from receiver.offline import build
-from receiver.recordings import read_recordings
-from receiver.wiring import builder_settings
+from receiver.pipeline.offline import build
+from receiver.recordings.files import read_recordings
 from tests.interop.backends import ROOT, Collector, Jaeger, Tempo, until
 from tests.interop.captures import Expected
 from tests.interop.test_collector import CHAIN, SOON

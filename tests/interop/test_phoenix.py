@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from receiver import config, semconv
+from receiver.app.factory import builder_settings
 from receiver.errors import ConfigError
-from receiver.wiring import builder_settings
 from tests.interop.backends import Phoenix, until
 from tests.interop.captures import NESTED, SKILL_AND_MCP, TASK_CHILD, Expected, attributes, capture, captures
 from tests.interop.stories import hosted

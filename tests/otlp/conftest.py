@@ -10,9 +10,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from receiver.otlp.grpc_receiver import GrpcReceiver
-from receiver.otlp.http_receiver import GrpcBackend, HttpReceiver
-from receiver.otlp.tls import TLSSettings
+from receiver.net.tls import TLSSettings
+from receiver.otlp.grpc_server import GrpcReceiver
+from receiver.otlp.http_server import GrpcBackend, HttpReceiver
 
 
 class Sink:

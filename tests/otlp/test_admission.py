@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from receiver.errors import MalformedError, UnauthenticatedError, UnavailableError
-from receiver.otlp.admission import Admission
+from receiver.otlp.request_handler import Admission
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def admission(clock, caplog):
     async def accept(_):
         raise AssertionError
 
-    caplog.set_level(logging.DEBUG, "receiver.otlp.admission")
+    caplog.set_level(logging.DEBUG, "receiver.otlp.request_handler")
     return Admission("grpc", accept, None, clock=lambda: clock[0])
 
 

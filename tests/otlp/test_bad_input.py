@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from receiver.codec import otlp_json
 from receiver.errors import TooLargeError
-from receiver.otlp.doors import HTTP2_PREFACE
+from receiver.otlp.protocol_mux import HTTP2_PREFACE
 from tests.otlp.test_shared_ports import post
 
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"

@@ -9,10 +9,10 @@ import pytest
 
 from receiver.errors import UnavailableError
 from receiver.otlp.auth import BearerAuth
-from receiver.otlp.doors import HTTP2_PREFACE, Door, InProcess
-from receiver.otlp.endpoint import bind
-from receiver.otlp.http_receiver import GrpcBackend
-from receiver.otlp.splicing import Splice
+from receiver.otlp.http_server import GrpcBackend
+from receiver.otlp.listen import bind
+from receiver.otlp.protocol_mux import HTTP2_PREFACE, Door, InProcess
+from receiver.otlp.socket_proxy import Splice
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from receiver.errors import ReceiverError
-from receiver.otlp.endpoint import bind, split_endpoint
+from receiver.otlp.listen import bind, split_endpoint
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.errors import ReceiverError, UnavailableError
 from receiver.model import SIGNALS, Request
 from receiver.otlp.auth import BasicAuth, BearerAuth
-from receiver.otlp.grpc_receiver import GrpcReceiver, Keepalive
+from receiver.otlp.grpc_server import GrpcReceiver, Keepalive
 
 Code = grpc.StatusCode
 

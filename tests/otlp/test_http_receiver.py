@@ -23,10 +23,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from receiver.codec.otlp_json import from_protobuf
 from receiver.errors import ReceiverError, UnavailableError
 from receiver.model import SIGNALS, Request
+from receiver.net.tls import TLSSettings
 from receiver.otlp.auth import BasicAuth, BearerAuth
 from receiver.otlp.cors import Cors
-from receiver.otlp.http_receiver import HttpReceiver
-from receiver.otlp.tls import TLSSettings
+from receiver.otlp.http_server import HttpReceiver
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 

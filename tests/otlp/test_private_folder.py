@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import ReceiverError
-from receiver.otlp.private_folder import private_folder, sweep
+from receiver.otlp.socket_dir import private_folder, sweep
 
 
 @pytest.fixture

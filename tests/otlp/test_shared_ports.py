@@ -11,7 +11,7 @@ import pytest
 
 from receiver.errors import ReceiverError
 from receiver.otlp.auth import BearerAuth
-from receiver.otlp.grpc_receiver import GrpcReceiver
+from receiver.otlp.grpc_server import GrpcReceiver
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -91,7 +91,7 @@ async def test_no_tls_where_it_is_wanted_is_said(edge, logs, folder, certificate
     ours, _ = await edge.both(folder, tls=certificates.tls)
     with pytest.raises(aiohttp.ClientError):
         await post(ours.port, logs())
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "receiver.otlp.doors"]
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "receiver.otlp.protocol_mux"]
     assert f":{ours.port}, which wants it: its endpoint must begin with https://" in said
 
 

@@ -14,7 +14,7 @@ from receiver.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from receiver.otlp.status import expected, grpc_status, http_refusal, http_status
+from receiver.otlp.error_mapping import expected, grpc_status, http_refusal, http_status
 
 Code = grpc.StatusCode
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from receiver.errors import ConfigError
-from receiver.otlp.tls import TLSSettings, server_credentials, server_ssl_context
+from receiver.net.tls import TLSSettings, server_credentials, server_ssl_context
 
 BOTH = pytest.mark.parametrize("make", [server_ssl_context, server_credentials])
 

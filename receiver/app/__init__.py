@@ -1,0 +1,1 @@
+"""The running receiver put together by hand: factory, service, operator endpoints, health."""

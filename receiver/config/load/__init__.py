@@ -1,0 +1,1 @@
+"""From texts to settings: YAML, references, merging, defaults, environment variables, validation, cross checks."""

@@ -1,0 +1,1 @@
+"""The settings as frozen classes, a file for each kind of component."""

@@ -1,0 +1,306 @@
+"""The exporters' settings: the Collector's otlp_grpc, otlp_http, debug and file, with exporterhelper's retry and queue.
+
+Differences from the Collector follow from the queue being on disk: it is always there, and retries never give up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from annotated_types import Gt, Le
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
+
+from receiver.config.model.section import (
+    ALWAYS,
+    Count,
+    Duration,
+    Expanded,
+    Factor,
+    Flag,
+    Secret,
+    Section,
+    Share,
+    Shown,
+    Span,
+    Text,
+    in_any_case,
+    lasting,
+)
+from receiver.config.model.tls import TLSClient
+
+_PORTS = {"http": 80, "https": 443}
+_NAMED = ("dns:", "unix:")  # what gRPC resolves itself (its doc/naming.md)
+
+
+def _no_credentials(value: str) -> None:
+    # The value itself stays out of the message: it may hold a password.
+    if "@" in value.partition("//")[2].partition("/")[0] or ("//" not in value and "@" in value):
+        raise ValueError("credentials do not belong in an endpoint; send them in headers")
+
+
+def grpc_target(value: str) -> str:
+    """What gRPC can dial. Raises ValueError."""
+    _no_credentials(value)
+    if value.startswith(_NAMED):
+        if not value.partition(":")[2].strip("/"):
+            raise ValueError(f"{value!r} names nothing; write for example dns:///host:4317 or unix:///run/backend.sock")
+        return value
+    scheme, separator, rest = value.rpartition("://")
+    host, colon, port = rest.rstrip("/").rpartition(":")
+    if separator and scheme not in _PORTS:
+        raise ValueError(f"{value!r} has an unknown scheme; write host:port, http://host:port or https://host:port")
+    if "/" in rest.rstrip("/"):
+        raise ValueError(f"{value!r} has a path, which gRPC has not; for OTLP over HTTP use the otlp_http exporter")
+    if colon and host and port.isdecimal() and int(port) < 65536:
+        return value
+    if separator and rest.rstrip("/") and not colon:
+        return value
+    raise ValueError(f"{value!r} is not host:port; write for example localhost:4317 or https://host:4317")
+
+
+def http_url(value: str) -> str:
+    """A URL that can be posted to. Raises ValueError."""
+    _no_credentials(value)
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a URL: {error}") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"{value!r} is not a URL; write for example http://{value.rpartition('//')[2] or 'host:4318'}")
+    return value
+
+
+def _fit_to_send(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+    for name, value in headers.items():
+        if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            raise ValueError(f"{name!r} is not a header's name; use letters, digits, hyphens, dots and underscores")
+        text = value.get_secret_value()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError(f"the value of {name} must be printable ASCII, without line breaks")
+    return headers
+
+
+Target: TypeAlias = Annotated[str, AfterValidator(grpc_target), Shown("host:port or URL")]
+URL: TypeAlias = Annotated[
+    str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"}), Shown("URL")
+]
+_TEXTS = {"type": "string", "minLength": 1}
+_HEADERS_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"name": _TEXTS, "value": _TEXTS},
+                "required": ["name", "value"],
+            },
+        },
+    ]
+}
+
+
+def _pairs(value: object) -> object:
+    """A list of names and values, which the Collector takes too and prints, as a map."""
+    if not isinstance(value, list | tuple):
+        return value
+    found: dict[object, object] = {}
+    for pair in value:
+        if not isinstance(pair, Mapping) or set(pair) != {"name", "value"}:
+            raise ValueError("must be a map of names and values, or a list of {name: …, value: …}")
+        name, text = (one.text if isinstance(one, Expanded) else one for one in (pair["name"], pair["value"]))
+        found[name] = text
+    return found
+
+
+Headers: TypeAlias = Annotated[
+    Mapping[str, Secret],
+    BeforeValidator(_pairs),
+    AfterValidator(_fit_to_send),
+    WithJsonSchema(_HEADERS_SCHEMA),
+    Shown("map of secret text"),
+]
+
+
+def _queued(value: bool) -> bool:
+    if not value:
+        raise ValueError("the queue is part of the store and cannot be switched off; take the key out")
+    return value
+
+
+Queued: TypeAlias = Annotated[bool, Strict(), AfterValidator(_queued), ALWAYS, Shown("`true`")]
+
+
+class Retry(Section):
+    """What happens when a backend does not take a batch now. What it refuses for good is set aside, not retried."""
+
+    enabled: Flag = Field(default=True, description="try again; false: set a batch aside after its first failure")
+    initial_interval: Span = lasting("5s", "wait after the first failure")
+    max_interval: Span = lasting("30s", "longest wait between two tries")
+    multiplier: Factor = Field(default=1.5, description="each wait is this much longer than the one before")
+    randomization_factor: Share = Field(default=0.5, description="jitter, as a share of the wait")
+    max_elapsed_time: Duration = lasting("0s", "set a batch aside after this long; 0: never, since it is on disk")
+
+    @model_validator(mode="after")
+    def _longer_than_a_wait(self) -> Self:
+        if self.enabled and 0 < self.max_elapsed_time < max(self.initial_interval, self.max_interval):
+            raise ValueError("max_elapsed_time must not be less than initial_interval and max_interval; or 0 for never")
+        return self
+
+
+class Batch(Section):
+    """How what waits in the queue is joined into one request."""
+
+    sizer: Literal["items"] = Field(default="items", description="what max_size counts")
+    max_size: Count = Field(default=8192, description="most spans, log records or data points in a request")
+    max_bytes: Count = Field(default=4_000_000, description="most bytes in a request, before compression")
+
+
+def _waits(value: bool) -> bool:
+    if not value:
+        raise ValueError("what does not fit waits on disk, and is never dropped; take the key out")
+    return value
+
+
+Waiting: TypeAlias = Annotated[bool, Strict(), AfterValidator(_waits), ALWAYS, Shown("`true`")]
+
+
+Consumers: TypeAlias = Annotated[int, Strict(), Gt(0), Le(1000), Shown("integer, 1 to 1000")]
+
+
+class SendingQueue(Section):
+    """The persistent queue in front of an exporter. It lies in the store (`file_storage`)."""
+
+    enabled: Queued = Field(default=True, description="always true: what is built is kept until it is taken")
+    storage: Text | None = Field(default=None, description="id of the file_storage extension, where it lies anyway")
+    sizer: Literal["items"] = Field(default="items", description="what queue_size counts")
+    queue_size: Count = Field(
+        default=100_000,
+        description="most spans, log records or data points that may wait, items and not requests; then building waits",
+    )
+    block_on_overflow: Waiting = Field(default=True, description="always true: building waits, and nothing is dropped")
+    num_consumers: Consumers = Field(default=1, description="requests under way at once; 1 keeps the order")
+    batch: Batch = Field(default=Batch(), description="limits of a request")
+
+
+class Sending(Section):
+    """What both OTLP exporters share."""
+
+    headers: Headers = Field(
+        default={}, description="sent with every request, as a map or a list of `{name, value}`; values are never shown"
+    )
+    compression: Literal["gzip", "none"] = Field(default="gzip", description="how requests are compressed")
+    tls: TLSClient = Field(default=TLSClient(), description="TLS on the way out")
+    retry_on_failure: Retry = Field(default=Retry(), description="retrying")
+    sending_queue: SendingQueue = Field(default=SendingQueue(), description="the queue on disk")
+
+
+class KeepaliveClient(Section):
+    """Pings of a client."""
+
+    time: Span = lasting("10s", "ping a server that was silent for this long")
+    timeout: Span = lasting("10s", "close the connection when the ping is not answered in this time")
+    permit_without_stream: Flag = Field(default=False, description="ping without a request under way too")
+
+
+class OTLPGRPCExporter(Sending):
+    """Sends over OTLP/gRPC. Old name: `otlp`."""
+
+    endpoint: Target = Field(
+        description="the backend: host:port (TLS unless tls::insecure), http://host:port (no TLS), https://host:port, "
+        "dns:///host:port or unix:///path"
+    )
+    timeout: Span = lasting("5s", "give a request up after this long")
+    keepalive: KeepaliveClient | None = Field(default=None, description="ping the server, so that a connection stays")
+    wait_for_ready: Flag = Field(
+        default=False, description="wait for a connection until the timeout, instead of failing at once"
+    )
+    balancer_name: Literal["pick_first", "round_robin"] = Field(
+        default="pick_first", description="which of the addresses of the endpoint's name are used: one, or all in turn"
+    )
+    authority: Text | None = Field(default=None, description="host to ask for, instead of the endpoint's")
+    user_agent: Text | None = Field(default=None, description="what it calls itself, instead of its name and version")
+
+    @property
+    def target(self) -> str:
+        """What gRPC dials: the endpoint without scheme, with a port."""
+        if self.endpoint.startswith(_NAMED):
+            return self.endpoint
+        scheme, separator, rest = self.endpoint.rpartition("://")
+        rest = rest.rstrip("/")
+        if not separator or rest.rpartition(":")[2].isdecimal():
+            return rest
+        return f"{rest}:{_PORTS[scheme]}"
+
+    @property
+    def plaintext(self) -> bool:
+        """Whether to connect without TLS: the scheme decides, and without one `tls::insecure`."""
+        if "://" in self.endpoint and not self.endpoint.startswith(_NAMED):
+            return self.endpoint.startswith("http://")
+        return self.tls.insecure
+
+
+class OTLPHTTPExporter(Sending):
+    """Sends over OTLP/HTTP. Old name: `otlphttp`."""
+
+    endpoint: URL | None = Field(
+        default=None, description="base URL of the backend, to which /v1/traces and the like are added"
+    )
+    traces_endpoint: URL | None = Field(default=None, description="URL for spans, used as it is")
+    logs_endpoint: URL | None = Field(default=None, description="URL for log records, used as it is")
+    metrics_endpoint: URL | None = Field(default=None, description="URL for metrics, used as it is")
+    encoding: Literal["proto", "json"] = Field(default="proto", description="encoding of the requests")
+    timeout: Span = lasting("30s", "give a request up after this long")
+    proxy_url: URL | None = Field(default=None, description="proxy to reach the backend through")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not (self.endpoint or self.traces_endpoint or self.logs_endpoint or self.metrics_endpoint):
+            raise ValueError("endpoint is missing; set it to the backend's URL, such as http://localhost:4318")
+        return self
+
+    def url(self, signal: str) -> str | None:
+        """Where `logs`, `metrics` or `traces` go; None where no endpoint was given for the signal."""
+        own: str | None = getattr(self, f"{signal}_endpoint")
+        if own or not self.endpoint:
+            return own
+        return f"{self.endpoint.rstrip('/')}/v1/{signal}"
+
+
+Verbosity: TypeAlias = Annotated[Literal["basic", "normal", "detailed"], *in_any_case("basic", "normal", "detailed")]
+
+
+class DebugExporter(Section):
+    """Shows what was built on the terminal."""
+
+    verbosity: Verbosity = Field(
+        default="basic",
+        description="basic: a line for each batch; normal: the trees (so the default exporter); detailed: with all "
+        "attributes",
+    )
+
+
+def _appended(value: bool) -> bool:
+    if not value:
+        raise ValueError("what the file holds is never thrown away; take the key out")
+    return value
+
+
+Appending: TypeAlias = Annotated[bool, Strict(), AfterValidator(_appended), ALWAYS, Shown("`true`")]
+
+
+class FileExporter(Section):
+    """Appends to a file: a line of OTLP/JSON for each batch, or length-prefixed protobuf."""
+
+    path: Text = Field(description="file to append to")
+    append: Appending = Field(default=True, description="always true: what a file holds is kept")
+    format: Literal["json", "proto"] = Field(
+        default="json", description="encoding, as in the Collector's file exporter"
+    )
+
+
+Exporter: TypeAlias = OTLPGRPCExporter | OTLPHTTPExporter | DebugExporter | FileExporter

@@ -1,0 +1,427 @@
+"""Take: each event becomes facts of the session that it names (and of the sessions that it links to). Nothing leaves
+here and nothing is decided: what an event adds does not depend on what was taken before it.
+
+Content that nobody asked for ends here, before it is state.
+
+A task call's child, once spans state it (core/state/span_lineage.py): the call's register and the child's parent, as if
+the call's own record had named it. Who told plays no part: it is a span or a line of either session, whichever came
+last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from receiver.core.counting import series
+from receiver.core.counting.call_counts import MOST_POINTS
+from receiver.core.segmentation.turns import learn_rest
+from receiver.core.state.forest import Forest
+from receiver.core.state.forks import is_older
+from receiver.core.state.ids import creation_time
+from receiver.core.state.remote_parent import learn_remote
+from receiver.core.state.session import (
+    MARKED,
+    Counted,
+    Hint,
+    Item,
+    Note,
+    Session,
+    Stretch,
+    Unnamed,
+    learn,
+    merge_stretch,
+)
+from receiver.core.state.settings import SECOND, BuilderSettings
+from receiver.events import (
+    CONTENT,
+    COUNTED,
+    COUNTED_NOTE,
+    EXACT,
+    GUESSED,
+    SPAN,
+    CallHinted,
+    CallsCounted,
+    CallTold,
+    ChildTold,
+    CopyTold,
+    Discarded,
+    EndTold,
+    ForkTold,
+    LinesTold,
+    NoteTold,
+    PermissionTold,
+    PointTold,
+    RemoteParentTold,
+    RequestTold,
+    ServerTold,
+    SessionTold,
+    StateTold,
+    Told,
+    UnnamedCallTold,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who told, and when it arrived. `resource` is the producer's serialized Resource, `key` a short name for it;
+    `wait` (ns) is how much later its other signals may tell of the same thing; `arrival` (ns) the receiver's clock."""
+
+    producer: str
+    key: str
+    resource: bytes
+    wait: int
+    arrival: int
+
+
+KEPT = 32  # idle times and trace contexts of a session: for where it was taken up again, and who started it
+_NOT_FACTS = {"session", "call", "request", "permission", "rank", "time", "root", "key"}
+_SESSION_IDENTITY = ("parent", "created", "version", "project", "label")
+_DAY = 24 * 3600 * SECOND
+_SESSION_CHANGING = ("title", "model", "provider", "directory")
+
+
+def _fields(event_type: type[Any]) -> tuple[str, ...]:
+    return tuple(f for f in event_type.__struct_fields__ if f not in _NOT_FACTS)
+
+
+_FIELDS = {t: _fields(t) for t in (CallTold, UnnamedCallTold, RequestTold, PermissionTold)}
+
+
+def mentioned(event: Told) -> tuple[str, ...]:
+    """The sessions whose facts an event can change."""
+    if isinstance(event, (CallTold, ChildTold, UnnamedCallTold)) and event.child:
+        return (event.session, event.child)
+    if isinstance(event, SessionTold) and event.parent:
+        return (event.session, event.parent)
+    session = getattr(event, "session", "")
+    return (session,) if session else ()
+
+
+class Taking:
+    """Merges events into a forest."""
+
+    def __init__(self, settings: BuilderSettings) -> None:
+        self._settings = settings
+        self._dropped = frozenset(f for f, word in CONTENT.items() if word not in settings.capture_content)
+        self._kept = {t: tuple(f for f in fields if f not in self._dropped) for t, fields in _FIELDS.items()}
+        self._take: dict[type[Any], Callable[[Forest, Source, Any], str | None]] = {
+            SessionTold: self._session,
+            ForkTold: self._fork,
+            CopyTold: self._copy,
+            StateTold: self._state,
+            EndTold: self._ended,
+            NoteTold: self._note,
+            CallTold: self._call,
+            ChildTold: take_started,
+            UnnamedCallTold: self._unnamed,
+            CallHinted: self._hint,
+            CallsCounted: self._counted,
+            PointTold: self._point,
+            LinesTold: self._lines,
+            RequestTold: self._request,
+            PermissionTold: self._permission,
+            RemoteParentTold: self._remote_parent,
+        }
+
+    def __call__(self, forest: Forest, source: Source, event: Told) -> str | None:
+        """Merge one event. Total: every event has an outcome, none raises. Returns why an event added nothing."""
+        if isinstance(event, ServerTold):
+            forest.servers.setdefault(source.producer, set()).add(event.server)
+            return None
+        if isinstance(event, Discarded):
+            return event.reason
+        take = self._take.get(type(event))
+        return take(forest, source, event) if take is not None else None
+
+    def _touch(self, forest: Forest, source: Source, session: str) -> Session:
+        self._mention(forest, source, session)
+        return forest.open(session)
+
+    def _active(
+        self, session: Session, start: int, end: int, busy: int = 0, idle: int = 0, work: bool = True
+    ) -> Stretch | None:
+        """Note activity (ns). What lies in a segment that has left is known already, or comes too late to widen it."""
+        if start <= 0 or end < start:
+            return None
+        if any(c.start <= start and end <= c.end for c in session.closed):
+            return None
+        if (created := creation_time(session.id, start)) is not None:
+            learn(session.facts, "created", GUESSED, created)
+        session.facts.pop("metered", None)  # from now on more than metrics tell of it
+        stretch = Stretch(start=start, end=end, busy=busy, idle=idle, work=work)
+        merge_stretch(session.stretches, stretch, self._settings.joint)
+        return stretch
+
+    def _session(self, forest: Forest, source: Source, event: SessionTold) -> str | None:
+        if event.rank == COUNTED and _says_nothing_new(forest.get(event.session), event):
+            return "already_told"  # a metric says it at each collection: no sign of life
+        session = self._touch(forest, source, event.session)
+        if event.root:
+            learn(session.facts, "root", event.rank, True)
+        if event.subagent:
+            learn(session.facts, "subagent", event.rank, True)
+        if event.context:
+            _keep_context(session, event.context, event.time)
+        for field in _SESSION_IDENTITY:
+            value = getattr(event, field)
+            if value is None:
+                continue
+            if field == "parent":
+                forest.adopt(event.session, value, event.rank)
+                self._mention(forest, source, value)
+            else:
+                learn(session.facts, field, event.rank, value)
+        if event.agent and event.time:
+            session.agents[event.time] = max(session.agents.get(event.time, ""), event.agent)
+        elif event.agent:
+            learn(session.facts, "agent", event.rank, event.agent)
+        changing = {f: (-event.time, v) for f in _SESSION_CHANGING if (v := getattr(event, f)) is not None}
+        kept = {f: fact for f, fact in changing.items() if f not in self._dropped}
+        if self._settings.trace_mode == "turn":
+            for field, (_, value) in kept.items():
+                told = session.changes.setdefault(field, {})
+                told[event.time] = max(told.get(event.time, value), value)
+        if event.time:
+            session.facts.pop("metered", None)
+            stretch = Stretch(start=event.time, end=event.time, facts=kept)
+            if not any(c.start <= event.time <= c.end for c in session.closed):
+                merge_stretch(session.stretches, stretch, self._settings.joint)
+                if (created := creation_time(session.id, event.time)) is not None:
+                    learn(session.facts, "created", GUESSED, created)
+        for field, (rank, value) in kept.items():
+            learn(session.facts, field, rank, value)
+        return None
+
+    def _fork(self, forest: Forest, source: Source, event: ForkTold) -> str | None:
+        learn(self._touch(forest, source, event.session).facts, "origin", EXACT, event.origin)
+        return None
+
+    def _copy(self, forest: Forest, source: Source, event: CopyTold) -> str | None:
+        learn(self._touch(forest, source, event.session).facts, "copies", EXACT, True)
+        return "history"
+
+    def _state(self, forest: Forest, source: Source, event: StateTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
+        if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
+            session.idles = sorted({*session.idles, idle})[-KEPT:]
+            if self._settings.trace_mode == "turn":
+                learn_rest(session, event.time)
+        return None
+
+    def _ended(self, forest: Forest, source: Source, event: EndTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        learn(session.facts, "ended", -event.time, event.reason)
+        self._active(session, event.time, event.time, work=False)
+        return None
+
+    def _note(self, forest: Forest, source: Source, event: NoteTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        content = tuple((name, value) for name, value, field in event.content if field not in self._dropped)
+        note = Note(event.time, event.name, event.attributes + content, source.arrival, event.needs_idle)
+        if any(c.start <= event.time <= c.end for c in session.closed):
+            return "already_left"
+        key = f"{event.name}:{event.key or event.time}"
+        held = session.notes.get(key)
+        if held is not None:
+            note.arrival = held.arrival = min(source.arrival, held.arrival)
+            note.needs_idle = held.needs_idle = note.needs_idle and held.needs_idle
+        if held is None or _note_order(held) < _note_order(note):
+            session.notes[key] = note
+        if not event.key.startswith(COUNTED_NOTE):
+            self._active(session, event.time, event.time)
+        return None
+
+    def _item(self, source: Source, items: dict[str, Item], key: str, event: Any, kind: type[Any]) -> Item:
+        item = items.get(key)
+        if item is None:
+            item = items[key] = Item(key=key, facts={})
+        item.arrival = max(item.arrival, source.arrival)
+        item.wait = max(item.wait, source.wait)
+        for field in self._kept[kind]:
+            value = getattr(event, field)
+            if value is not None:
+                learn(item.facts, field, event.rank, value)
+        learn(item.facts, "resource", event.rank, source.key)
+        return item
+
+    def _call(self, forest: Forest, source: Source, event: CallTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if event.child:
+            self._child(forest, source, event, event.child)
+        if forest.has_left(event.session, f"call:{event.call}"):
+            return "already_left"
+        item = self._item(source, session.calls, event.call, event, CallTold)
+        if event.start:
+            item.earliest = min(item.earliest or event.start, event.start)
+            item.news = min(item.news or source.arrival, source.arrival)
+        self._span_of_activity(session, event.start, event.end)
+        return None
+
+    def _unnamed(self, forest: Forest, source: Source, event: UnnamedCallTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if event.child:
+            self._child(forest, source, event, event.child)
+        key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
+        self._span_of_activity(session, event.start, event.end)
+        if forest.has_left(event.session, f"call:~{key}"):
+            return "already_told"
+        told = session.unnamed.get(key)
+        if told is None:
+            told = session.unnamed[key] = Unnamed(facts={}, start=event.start, end=event.end, tool=event.tool)
+        news = False
+        for field in self._kept[UnnamedCallTold]:
+            value = getattr(event, field)
+            if value is not None:
+                news = learn(told.facts, field, event.rank, value) or news
+        news = learn(told.facts, "resource", event.rank, source.key) or news
+        told.arrival, told.wait = max(told.arrival, source.arrival), max(told.wait, source.wait)
+        return None if news else "already_told"
+
+    def _hint(self, forest: Forest, source: Source, event: CallHinted) -> str | None:
+        session = self._touch(forest, source, event.session)
+        self._span_of_activity(session, event.start, event.end)
+        hint = Hint(event.tool, event.start, event.end, event.agent or "", event.skill or "", event.tool_count)
+        key = repr(hint)
+        if key in session.hints:
+            return "already_told"
+        session.hints[key] = hint
+        return None
+
+    def _child(self, forest: Forest, source: Source, event: CallTold | UnnamedCallTold, child: str) -> None:
+        """A call names the session that it started: a statement about that session, if not the best one."""
+        if not is_older(child, event.session, event.end or event.start or 0):
+            forest.adopt(child, event.session, max(event.rank, EXACT + 1))
+        self._mention(forest, source, child)
+
+    def _mention(self, forest: Forest, source: Source, session: str) -> None:
+        """Another session's record names this one: it exists, and who told may be all that is ever known of it."""
+        at = forest.open(session)
+        at.arrival = max(at.arrival, source.arrival)
+        at.wait = max(at.wait, source.wait)
+        if at.news != MARKED:
+            at.news = min(at.news or source.arrival, source.arrival)
+        at.producer = min(at.producer, source.producer) if at.producer else source.producer
+        at.resources.setdefault(source.key, source.resource)
+        forest.dirty.add(session)
+
+    def _span_of_activity(self, session: Session, start: int | None, end: int | None) -> None:
+        if start:
+            self._active(session, start, max(start, end or 0), busy=start)
+        elif end:
+            self._active(session, end, end)
+
+    def _counted(self, forest: Forest, source: Source, event: CallsCounted) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if forest.has_left(event.session, f"counted:{event.key}"):
+            return "already_left"
+        session.counted[event.key] = Counted(
+            source=event.source,
+            tool=event.tool,
+            count=event.count,
+            time=event.time,
+            start=event.start,
+            durations=event.durations,
+            rest=event.rest,
+            agent=event.agent,
+            skill=event.skill,
+            resource=source.key,
+            series=event.series,
+            status=event.status,
+        )
+        if len(session.counted) > 2 * MOST_POINTS:
+            session.counted = dict(sorted(session.counted.items(), key=lambda kv: (kv[1].time, kv[0]))[:MOST_POINTS])
+        return None if event.key in session.counted else "too_many_series"
+
+    def _point(self, forest: Forest, source: Source, event: PointTold) -> str | None:
+        """A cumulative series is sent again as long as its process lives: what is no news is no sign of life either."""
+        key = series.key_of(event, source.key)
+        left = forest.left_of(event.session).get(f"{series.LEFT}{key}")
+        if left is not None and series.is_told(event, left):
+            return self._still_there(forest, source, event.session)
+        session = forest.open(event.session)
+        problem = series.add(session.series, key, event, source.key)
+        if problem is None or problem == "too_many_series":
+            self._touch(forest, source, event.session)
+        forest.dirty.add(event.session)
+        return problem
+
+    def _still_there(self, forest: Forest, source: Source, session: str) -> str:
+        """A closed session is forgotten in the end, but not while points of it still come."""
+        held = forest.open(session)
+        if source.arrival > held.arrival + _DAY:
+            held.arrival = source.arrival
+            forest.dirty.add(session)
+        return "already_left"
+
+    def _lines(self, forest: Forest, source: Source, event: LinesTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        call = session.calls.get(event.call) if event.call else None
+        session.lines[event.key] = (event.time, event.added, event.removed)
+        if event.call and not forest.has_left(event.session, f"call:{event.call}"):
+            if call is None:
+                call = session.calls[event.call] = Item(key=event.call, facts={})
+            call.lines[event.key] = (event.added, event.removed)
+            call.arrival = max(call.arrival, source.arrival)
+        return None
+
+    def _request(self, forest: Forest, source: Source, event: RequestTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if forest.has_left(event.session, f"request:{event.request}"):
+            return "already_left"
+        self._item(source, session.requests, event.request, event, RequestTold)
+        self._span_of_activity(session, event.start, event.end)
+        return None
+
+    def _permission(self, forest: Forest, source: Source, event: PermissionTold) -> str | None:
+        session = self._touch(forest, source, event.session)
+        if forest.has_left(event.session, f"permission:{event.permission}"):
+            return "already_left"
+        item = self._item(source, session.permissions, event.permission, event, PermissionTold)
+        if event.call is not None:
+            learn(item.facts, "call", event.rank, event.call)
+        for at in (event.asked, event.replied):
+            if at:
+                self._active(session, at, at)
+        return None
+
+    def _remote_parent(self, forest: Forest, source: Source, event: RemoteParentTold) -> str | None:
+        learn_remote(self._touch(forest, source, event.session).remotes, event.remote, event.rank, event.time)
+        return None
+
+
+def _keep_context(session: Session, context: str, time: int) -> None:
+    """Of many the earliest, so that it does not matter which were told first."""
+    session.contexts[context] = min(time, session.contexts.get(context, time))
+    if len(session.contexts) > KEPT:
+        del session.contexts[max(session.contexts, key=lambda c: (session.contexts[c], c))]
+
+
+def _says_nothing_new(session: Session | None, event: SessionTold) -> bool:
+    if session is None or event.time:
+        return False
+    facts = dict(session.facts)
+    told = [("root", event.root), ("subagent", event.subagent), ("agent", event.agent)]
+    news = [learn(facts, field, COUNTED, value) for field, value in told if value]
+    changing = [(field, getattr(event, field)) for field in _SESSION_CHANGING]
+    return not any([*news, *(learn(facts, field, 0, value) for field, value in changing if value)])
+
+
+def _note_order(note: Note) -> tuple[int, str]:
+    return note.time, repr(note.attributes)
+
+
+def take_started(forest: Forest, _: object, event: ChildTold) -> str | None:
+    """Merge one link. Returns why it added nothing."""
+    near = creation_time(event.session, 1) or 0  # ids repeat every two years; which ones are meant plays no part here
+    if not is_older(event.child, event.session, near):
+        forest.adopt(event.child, event.session, SPAN)
+    session = forest.open(event.session)
+    forest.dirty.update((event.session, event.child))
+    if forest.has_left(event.session, f"call:{event.call}"):
+        return "already_left"
+    call = session.calls.setdefault(event.call, Item(key=event.call, facts={}))
+    learn(call.facts, "child", SPAN, event.child)
+    return None

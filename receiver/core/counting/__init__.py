@@ -1,0 +1,1 @@
+"""What metrics counted: series, calls beyond the known ones, usage totals."""

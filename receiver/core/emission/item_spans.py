@@ -1,0 +1,325 @@
+"""Leaving: an item that is due becomes a span in its place, and is remembered as gone. Which items are due, and which
+sessions close, the builder says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from receiver import semconv as sc
+from receiver.core.emission.mcp_names import McpName, resolve
+from receiver.core.emission.rendering import Place, call_span, marker_span, permission_span, request_span
+from receiver.core.linking import task_links
+from receiver.core.linking.candidates import agent_at, placed_tasks, task_calls, turns
+from receiver.core.linking.report_matching import Nearby, is_placed, is_unnamed, unnamed_gone
+from receiver.core.segmentation import rollover
+from receiver.core.segmentation.segment import Segment
+from receiver.core.segmentation.tree_segments import Seat, TreeView
+from receiver.core.state.forest import Forest
+from receiver.core.state.forks import is_history, remember
+from receiver.core.state.ids import item_span_id, session_span_id
+from receiver.core.state.session import Closed, Item, Left, Pin, Session, Stretch, learn, merge_stretch
+from receiver.core.state.settings import BuilderSettings
+from receiver.events import EXACT, INFERRED
+from receiver.model import Link, Span
+from receiver.outcome import Outcome
+
+USAGE_FACTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_creation_tokens",
+    "reasoning_tokens",
+    "cost",
+)
+NOT_TOLD = -1.0
+
+
+def resource_of(session: Session, item: Item | None = None) -> bytes:
+    """The serialized Resource of who told best of an item, or of the session."""
+    key = item.get("resource") if item is not None else None
+    if key in session.resources:
+        return session.resources[key]
+    return max(session.resources.values(), key=lambda raw: (len(raw), raw), default=b"")
+
+
+class Leaving:
+    """Renders what is due in one tree. `view` is computed anew when the trace rolls over on the way."""
+
+    def __init__(self, settings: BuilderSettings, forest: Forest, view: TreeView, outcome: Outcome) -> None:
+        self.settings = settings
+        self.forest = forest
+        self.view = view
+        self.outcome = outcome
+        self._unnamed: dict[str, Nearby] = {}
+        self._makers: dict[str, dict[task_links.Child, list[task_links.TaskCall]]] = {}
+
+    def items(self, due: Iterable[tuple[Session, str, Item]], closing: Collection[str]) -> None:
+        """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
+        due = sorted(due, key=lambda d: _order(*d))
+        for session in {session.id: session for session, kind, _ in due if kind == "call"}.values():
+            self._unnamed[session.id] = unnamed_gone(self.forest.left_of(session.id))
+        for session, kind, item in due:
+            self._one(session, kind, item, session.id in closing)
+
+    def place(self, session: Session, time: int) -> Place:
+        """Where an item of a session hangs, by when it began (ns)."""
+        return self.place_in(self.view.seat(session, time), time)
+
+    def place_in(self, seat: Seat, time: int) -> Place:
+        """Where a span hangs whose segment is known, by when it began (ns)."""
+        return Place(
+            trace=seat.trace,
+            parent=session_span_id(seat.session.id, seat.number),
+            session=seat.session.id,
+            root=self.view.root.id,
+            agent=agent_at(seat.session, time),
+            resource=b"",
+            late=seat.late,
+        )
+
+    def pin(self, seats: Iterable[Seat], start: int) -> None:
+        """A span leaves that begins at `start` (ns): the segments that it hangs below stay what they are."""
+        for seat in list(seats):
+            if not isinstance(seat.segment, Segment):
+                continue
+            pin = seat.session.pins.get(seat.number)
+            if pin is None:
+                is_root = seat.session is self.view.root
+                remote = self.view.remote_parent(seat.segment) if is_root else None
+                pin = Pin(seat.segment.start, start, seat.trace, seat.root_segment, remote.span if remote else b"")
+                seat.session.pins[seat.number] = pin
+                if seat.session is self.view.top(seat.session):
+                    self.view.keep_cuts(seat.session, seat.segment.start)
+            pin.start = min(pin.start, seat.segment.start)
+            pin.last = max(pin.last, start)
+            self.forest.dirty.add(seat.session.id)
+            if self.settings.trace_mode == "turn":
+                start = seat.at  # above, it is in the turn that its session's segment began in
+
+    def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
+        problem = self._problem(session, kind, item)
+        if problem:
+            if problem == "wait" and not closing:
+                return
+            if problem != "wait":
+                _items(session, kind).pop(item.key, None)
+                self.outcome.discards[problem] += 1
+                return
+        seat = self.view.seat_of(session, item.start, item.segment)
+        place = self.place_in(seat, item.start)
+        place.resource = resource_of(session, item)
+        end = item.end or self._end_of(seat, item)
+        if not item.end:
+            place.inferred.append("end")
+            self.outcome.inferred["end"] += 1
+        elif not (item.get("start") or item.get("asked")):
+            place.inferred.append("start")
+        if kind == "call":
+            self.task_started(session, item)
+        span = self._span(session, kind, item, place, end)
+        self.pin(self.view.line(seat), span.start)
+        if not isinstance(seat.segment, Closed):
+            merge_stretch(session.stretches, Stretch(start=span.start, end=span.end, work=True), self.settings.joint)
+        self.outcome.spans.append(span)
+        _items(session, kind).pop(item.key, None)
+        self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end, seat.number))
+        self._count(self.view.top(session), span)
+
+    def session_started(self, session: Session, segment: Segment) -> None:
+        """A session's segment began: its marker leaves, if it is asked for and has not left."""
+        if segment.named_only:
+            return
+        seat = self.view.seat_in(session, segment, segment.start)
+        place = self.place_in(seat, segment.start)
+        if segment.start_guessed:
+            place.inferred = ["start"]
+            learn(session.facts, "guessed", INFERRED, segment.start)
+        self._mark(seat, place, f"session:{seat.number}", sc.SESSION_STARTED, seat.start, None)
+
+    def task_started(self, session: Session, call: Item) -> None:
+        """A task call began: the same."""
+        call.news = 0
+        if call.get("tool") != task_links.TASK or not call.earliest or is_unnamed(call.key):
+            return
+        seat = self.view.seat(session, call.earliest)
+        place = self.place_in(seat, call.earliest)
+        time = call.earliest if place.late else max(seat.start, call.earliest)
+        self._mark(seat, place, f"task:{call.key}", sc.TASK_STARTED, time, call.key)
+
+    def _mark(self, seat: Seat, place: Place, key: str, title: str, time: int, call: str | None) -> None:
+        session = seat.session
+        if not self.settings.live_markers or self.forest.has_left(session.id, f"marker:{key}"):
+            return
+        place.resource = resource_of(session)
+        self.pin(self.view.line(seat), time)
+        if isinstance(seat.segment, Segment):
+            merge_stretch(session.stretches, Stretch(start=time, end=time, work=True), self.settings.joint)
+        self.outcome.spans.append(marker_span(self.settings, place, key, title, time, call))
+        self.forest.leave(session.id, f"marker:{key}", Left(time, time, segment=seat.number))
+
+    def gets_span(self, session: Session, call: str) -> bool:
+        """Whether a call has a span, or will have one by all that is known."""
+        held = session.calls.get(call)
+        return self._problem(session, "call", held) is None if held is not None else self._has_call(session, call)
+
+    def _problem(self, session: Session, kind: str, item: Item) -> str | None:
+        if item.awaited:
+            return None
+        if is_history(session, item.end or item.start):
+            learn(session.facts, "copies", EXACT, True)
+            if kind == "call":
+                remember(session, item)
+            return "history"
+        if not item.start or (kind == "call" and not item.get("tool")):
+            return "not_told"
+        if kind == "call" and self._left_unnamed(session, item):
+            return "already_left"
+        if not self.settings.infer and not item.end:
+            return "not_ended"
+        if not self.settings.infer and not (item.get("start") or item.get("asked")):
+            return "not_told"
+        if kind == "permission" and (call := item.get("call")) and not self._has_call(session, call):
+            return "wait"
+        return None
+
+    def _left_unnamed(self, session: Session, call: Item) -> bool:
+        """Whether the span of a call left, in a look before this one, by a report or a count that did not name it: what
+        leaves in the same look was matched with all calls, and is another one."""
+        if is_unnamed(call.key):
+            return False
+        known = self._unnamed.get(session.id) or unnamed_gone(self.forest.left_of(session.id))
+        return any(known.near(str(call.get("tool")), call.start, call.end))
+
+    def _has_call(self, session: Session, call: str) -> bool:
+        """A permission's span follows that of its call, since not every call that is told of gets one."""
+        return self.forest.has_left(session.id, f"call:{call}")
+
+    def _end_of(self, seat: Seat, item: Item) -> int:
+        """Where an unfinished item is cut: at the end of its segment."""
+        return max(seat.segment.end if seat.segment is not None else 0, item.start)
+
+    def _span(self, session: Session, kind: str, item: Item, place: Place, end: int) -> Span:
+        if kind == "request":
+            return request_span(self.settings, place, item, end)
+        if kind == "permission":
+            call = item.get("call")
+            if call and self._has_call(session, call):
+                of_call = self.forest.left_of(session.id)[f"call:{call}"]
+                above = self.view.seat_of(session, of_call.start, of_call.segment)
+                if (above.trace, session_span_id(session.id, above.number)) == (place.trace, place.parent):
+                    place.parent = item_span_id("call", session.id, call)
+            return permission_span(self.settings, place, item, end)
+        return call_span(
+            self.settings, place, item, end, self._mcp(session, item), self._child_link(session, item, place)
+        )
+
+    def _mcp(self, session: Session, item: Item) -> McpName | None:
+        tool = str(item.get("tool"))
+        if tool in (task_links.TASK, "skill"):
+            return None
+        return resolve(
+            tool,
+            stated_server=item.get("mcp_server"),
+            stated_tool=item.get("mcp_tool"),
+            servers=(*self.settings.mcp_servers, *self.forest.servers.get(session.producer, ())),
+            builtin=self.settings.builtin_tools,
+            infer=self.settings.infer,
+        )
+
+    def _child_link(self, session: Session, item: Item, place: Place) -> list[Link]:
+        """From a task call to the span of the session that it started."""
+        child_id = item.get("child")
+        if not child_id and item.get("tool") in task_links.MAYBE_TASKS and self.settings.infer:
+            child_id = self._inferred_child(session, item)
+            if child_id:
+                learn(item.facts, "child", INFERRED, child_id)
+        if child_id and item.facts["child"][0] >= INFERRED and "parent" not in str(item.get("inferred")).split(","):
+            place.inferred.append("parent")
+        child = self.forest.get(child_id) if child_id else None
+        if not child_id or child is None or child.parent != session.id:
+            return []
+        segment = self.nearest_segment(child, item.start)
+        if segment is None:
+            return []
+        seat = self.view.seat_in(child, segment, segment.start)
+        attributes = ((sc.LINK_TYPE, sc.LINK_CHILD), (sc.LINKED_SESSION, child_id))
+        return [Link(seat.trace, session_span_id(child_id, seat.number), attributes)]
+
+    def nearest_segment(self, session: Session, time: int) -> Segment | Closed | None:
+        """The segment of a session whose beginning is nearest to a moment (ns)."""
+        segments: list[Segment | Closed] = [*session.closed, *self.view.segments(session)]
+        return min(segments, key=lambda s: (abs(s.start - time), s.number), default=None)
+
+    def _inferred_child(self, session: Session, item: Item) -> str | None:
+        if is_placed(item):
+            return None  # its times would have to be its child's (core/linking/metrics_only_sessions.py)
+        for child, calls in self.infer_makers(session).items():
+            if [c.key for c in calls] == [item.key]:
+                return child.session
+        return None
+
+    def infer_makers(self, session: Session) -> dict[task_links.Child, list[task_links.TaskCall]]:
+        """Which calls of a session may have started those of its children that no call names, turn by turn: one where
+        the times decide it. Found once for each look, since who has closed is no rival any more."""
+        if session.id not in self._makers:
+            self._makers[session.id] = self._infer_makers(session)
+        return self._makers[session.id]
+
+    def _infer_makers(self, session: Session) -> dict[task_links.Child, list[task_links.TaskCall]]:
+        calls = task_calls(self.forest, session)
+        named = {c.child for c in calls if c.child and not c.guessed}
+        lost: list[task_links.Child] = []
+        for child in self.forest.children(session.id):
+            if child.id not in named and child.id != self.view.root.id:
+                lost.extend(turns(self.forest, child))
+        if any(child.metered for child in lost):
+            calls += placed_tasks(self.forest, session)  # which are no answer here, but may be the right one
+        return task_links.infer_makers(lost, calls) if lost else {}
+
+    def _count(self, top: Session, span: Span) -> None:
+        """Roll over: what begins after the span that filled the trace goes on in the next one."""
+        top.spans += 1
+        top.reach = max(top.reach, span.end)
+        self.forest.dirty.add(top.id)
+        if self.settings.trace_mode == "turn":
+            self._count_in_turn(top, span)
+        elif top.spans >= self.settings.max_spans_per_trace > 0:
+            top.cuts = sorted({*top.cuts, rollover.by_number(top)})
+            top.spans = 0
+            self.view = TreeView(self.forest, self.view.root, self.settings)
+
+    def _count_in_turn(self, top: Session, span: Span) -> None:
+        """The same where each turn is a trace: a turn that is full goes on in the next trace before the next turn."""
+        number = next((n for n, pin in top.pins.items() if pin.trace == span.trace_id), None)
+        segment = next((s for s in self.view.segments(top) if s.number == number), None)
+        if number is None or segment is None:
+            return
+        top.pins[number].spans += 1
+        cut = rollover.by_number(top)
+        if top.pins[number].spans == self.settings.max_spans_per_trace and cut <= segment.until:
+            top.cuts = sorted({*top.cuts, cut})
+            self.view = TreeView(self.forest, self.view.root, self.settings)
+
+
+def _order(session: Session, kind: str, item: Item) -> tuple[int, int, str, str, str]:
+    if kind == "permission" and (call := session.calls.get(str(item.get("call")))) is not None:
+        return (*_order(session, "call", call)[:3], "call+", item.key)
+    return item.end or 1 << 63, item.start, session.id, kind, item.key
+
+
+def _items(session: Session, kind: str) -> dict[str, Item]:
+    return {"call": session.calls, "request": session.requests, "permission": session.permissions}[kind]
+
+
+def _record(kind: str, item: Item, end: int, segment: int) -> Left:
+    if kind == "request":
+        usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
+        error = str(item.get("error_type") or "")
+        return Left(item.start, end, error, "", bool(error), usage, segment=segment)
+    child = str(item.get("child") or "") if kind == "call" else ""
+    guessed = bool(child) and item.facts["child"][0] >= INFERRED
+    tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
+    task = tuple(str(item.get(f) or "") for f in task_links.TOLD) if tool in task_links.MAYBE_TASKS else ()
+    placed = is_placed(item)
+    return Left(item.start, end, tool, child, failed, guessed=guessed, task=task, placed=placed, segment=segment)

@@ -1,0 +1,287 @@
+"""State is what is known, merged. Merging is commutative, associative and idempotent, so that neither the order nor
+the repetition of records can matter. Nothing is decided and nothing is rendered here.
+
+A *register* holds one fact as (rank, value): the lower rank wins, and among equals the larger value (the smaller for
+times at which something began). A *stretch* is a run of activity without a pause longer than `joint`; it holds the
+facts that may change over a session's life as registers whose rank is the time, later times winning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from receiver.events import Plain
+
+Registers: TypeAlias = dict[str, tuple[int, Any]]
+Remotes: TypeAlias = dict[str, tuple[int, int]]
+MARKED = -1
+EARLIEST = frozenset({"start", "asked", "created"})
+
+
+def learn(registers: Registers, field: str, rank: int, value: Plain) -> bool:
+    """Merge one told fact; True if it is news."""
+    old = registers.get(field)
+    if old is not None:
+        if old[0] < rank or old == (rank, value):
+            return False
+        if old[0] == rank and (value > old[1]) == (field in EARLIEST):
+            return False
+    registers[field] = (rank, value)
+    return True
+
+
+def known(registers: Registers, field: str) -> Any:
+    """The believed value, or None."""
+    held = registers.get(field)
+    return None if held is None else held[1]
+
+
+class Item(msgspec.Struct, gc=False):
+    """A call, request or permission whose span has not left yet. `arrival` and `wait` are in ns of the receiver's
+    clock: when it was last told of, and how much longer than `settle` its producer's other signals may take. `awaited`:
+    a child's span has left that hangs below it, in `segment` (its number). For live markers: the earliest beginning
+    that was told (ns), and when it was first told of (`news`, receiver's clock; 0: never, or its marker has left)."""
+
+    key: str
+    facts: Registers
+    arrival: int = 0
+    wait: int = 0
+    awaited: bool = False
+    lines: dict[str, tuple[int, int]] = {}
+    earliest: int = 0
+    news: int = 0
+    segment: int = 0
+
+    def get(self, field: str) -> Any:
+        """The believed value of a fact, or None."""
+        held = self.facts.get(field)
+        return None if held is None else held[1]
+
+    @property
+    def start(self) -> int:
+        """When it began (ns), or ended where no start is known."""
+        return int(self.get("start") or self.get("asked") or self.get("end") or self.get("replied") or 0)
+
+    @property
+    def end(self) -> int:
+        """When it ended (ns), 0 if that is not known."""
+        return int(self.get("end") or self.get("replied") or 0)
+
+
+class Unnamed(msgspec.Struct, gc=False):
+    """A call that was reported without its id."""
+
+    facts: Registers
+    start: int
+    end: int
+    tool: str
+    arrival: int = 0
+    wait: int = 0
+
+
+class Hint(msgspec.Struct, gc=False, array_like=True):
+    """What was said of a call without naming it: see events.CallHinted."""
+
+    tool: str
+    start: int
+    end: int
+    agent: str = ""
+    skill: str = ""
+    tool_count: int | None = None
+
+
+class Counted(msgspec.Struct, gc=False):
+    """One metric point: see events.CallsCounted."""
+
+    source: str
+    tool: str
+    count: int
+    time: int
+    start: int
+    durations: tuple[int, ...] = ()
+    rest: int | None = None
+    agent: str | None = None
+    skill: str | None = None
+    resource: str = ""
+    series: str = ""
+    status: str | None = None
+
+
+class Reading(msgspec.Struct, gc=False, array_like=True):
+    """A value of a series: see events.PointTold. Of a sum or a gauge, seen from `first` to `last` (ns); of a delta,
+    what was counted between them."""
+
+    amount: float
+    total: int = -1
+    low: int = -1
+    high: int = -1
+    first: int = 0
+    last: int = 0
+
+
+class Series(msgspec.Struct, gc=False):
+    """A metric series since one start, as far as its points are held: see core/counting/series.py."""
+
+    what: str
+    form: str
+    source: str
+    series: str
+    start: int
+    tool: str = ""
+    status: str | None = None
+    agent: str | None = None
+    resource: str = ""
+    readings: dict[str, Reading] = {}
+
+
+class Note(msgspec.Struct, gc=False):
+    """A remark for the session's span. `arrival` is when it was first told (ns of the receiver's clock); `needs_idle`
+    as in events.NoteTold."""
+
+    time: int
+    name: str
+    attributes: tuple[tuple[str, Plain], ...] = ()
+    arrival: int = 0
+    needs_idle: bool = False
+
+
+class Left(msgspec.Struct, gc=False, array_like=True):
+    """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
+    for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
+    `child` was reconstructed; `task` is what links ask of a task call besides its times (links.TOLD);
+    `segment` is the number of the one that an item's span left in, 0 where it is none or was not kept."""
+
+    start: int
+    end: int
+    label: str = ""
+    child: str = ""
+    failed: bool = False
+    usage: tuple[float, ...] = ()
+    lines: tuple[int, int] = (0, 0)
+    guessed: bool = False
+    task: tuple[str, ...] = ()
+    placed: bool = False
+    segment: int = 0
+
+
+class Stretch(msgspec.Struct, gc=False):
+    """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never.
+    `work` tells a turn from mere housekeeping (a new title, being archived)."""
+
+    start: int
+    end: int
+    busy: int = 0
+    idle: int = 0
+    work: bool = False
+    facts: Registers = {}
+
+    @property
+    def rests(self) -> bool:
+        """Whether the session said that it is idle, and nothing of a new turn since."""
+        return self.idle > 0 and self.idle >= self.busy
+
+
+class Closed(msgspec.Struct, gc=False):
+    """A segment whose session span has left. `limit` (ns) is the quiet that ended it: what follows sooner is late."""
+
+    number: int
+    start: int
+    end: int
+    limit: int
+    trace: bytes
+    root_segment: int
+    spans: int = 0
+
+
+class Pin(msgspec.Struct, gc=False, array_like=True):
+    """An open segment from which a span has left, of the session or of one below it: its number and its trace can
+    change no more, whatever is told later. `start` (ns) is when it began, as far as was known then; `last` the latest
+    beginning of what has left; `remote` the span of another program that it hangs below, if any; `spans` how many have
+    left, counted where each turn is a trace."""
+
+    start: int
+    last: int
+    trace: bytes
+    root_segment: int
+    remote: bytes = b""
+    spans: int = 0
+
+
+class Session(msgspec.Struct, gc=False):
+    """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
+    how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
+    idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
+    first few; `remotes` the spans of other programs that it was said to hang below, each with the rank of its best
+    witness and when it was first said. `news` is when its open segment was first told of (ns of the receiver's clock),
+    0 for not yet, MARKED once its live marker has left. Where each turn is a trace: `rests` (ns) are when it said that
+    it is idle in what has not left, `changes` the facts that may change over its life, each with what was told of it
+    when (ns)."""
+
+    id: str
+    producer: str = ""
+    facts: Registers = {}
+    stretches: list[Stretch] = []
+    calls: dict[str, Item] = {}
+    requests: dict[str, Item] = {}
+    permissions: dict[str, Item] = {}
+    unnamed: dict[str, Unnamed] = {}
+    hints: dict[str, Hint] = {}
+    counted: dict[str, Counted] = {}
+    series: dict[str, Series] = {}
+    lines: dict[str, tuple[int, int, int]] = {}
+    notes: dict[str, Note] = {}
+    history: dict[str, int] = {}
+    agents: dict[int, str] = {}
+    idles: list[int] = []
+    contexts: dict[str, int] = {}
+    resources: dict[str, bytes] = {}
+    closed: list[Closed] = []
+    pins: dict[int, Pin] = {}
+    remotes: Remotes = {}
+    rests: list[int] = []
+    changes: dict[str, dict[int, Any]] = {}
+    cuts: list[int] = []
+    spans: int = 0
+    reach: int = 0
+    gone: bool = False
+    arrival: int = 0
+    wait: int = 0
+    news: int = 0
+
+    def get(self, field: str) -> Any:
+        """The believed value of a fact about the session's identity, or None."""
+        held = self.facts.get(field)
+        return None if held is None else held[1]
+
+    @property
+    def parent(self) -> str | None:
+        """The parent session's id, as far as it is known."""
+        held = self.facts.get("parent")
+        return None if held is None else str(held[1])
+
+    @property
+    def is_stated_root(self) -> bool:
+        """Whether a record states that it has no parent."""
+        return bool(self.get("root")) and not (self.get("parent") or self.get("subagent"))
+
+
+def merge_stretch(stretches: list[Stretch], new: Stretch, joint: int) -> None:
+    """Add activity, joining every stretch that it touches within `joint` (ns). The list stays sorted."""
+    touched = [s for s in stretches if s.start - joint <= new.end and new.start - joint <= s.end]
+    if not touched:
+        at = next((i for i, s in enumerate(stretches) if s.start > new.start), len(stretches))
+        stretches.insert(at, new)
+        return
+    first = touched[0]
+    for other in [*touched[1:], new]:
+        first.start = min(first.start, other.start)
+        first.end = max(first.end, other.end)
+        first.busy = max(first.busy, other.busy)
+        first.idle = max(first.idle, other.idle)
+        first.work = first.work or other.work
+        for field, (rank, value) in other.facts.items():
+            learn(first.facts, field, rank, value)
+    for gone in touched[1:]:
+        stretches.remove(gone)

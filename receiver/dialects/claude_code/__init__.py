@@ -1,0 +1,1 @@
+"""Claude Code: its log events, its beta spans, and what both say of requests and tools."""

@@ -1,0 +1,67 @@
+"""What Claude Code says of a request to the model, in events and in spans alike."""
+
+from __future__ import annotations
+
+from receiver.dialects.claude_code.tools import PLACEHOLDERS
+from receiver.dialects.shared.fields import as_cost, as_count, as_id, as_number, as_text, first, with_cached
+from receiver.events import RequestTold
+from receiver.model import Attributes
+
+
+def request_id(attributes: Attributes) -> str | None:
+    """What identifies a request; neither id is told where the API is not Anthropic's own."""
+    return as_id(attributes.get("request_id")) or as_id(attributes.get("client_request_id"))
+
+
+def request(
+    attributes: Attributes, session: str, key: str, rank: int, start: int | None, end: int, error_type: str | None
+) -> RequestTold:
+    """A finished request."""
+    fresh = as_count(attributes.get("input_tokens"))
+    read, written = (as_count(attributes.get(f"cache_{x}_tokens")) for x in ("read", "creation"))
+    return RequestTold(
+        session=session,
+        request=key,
+        rank=rank,
+        start=start,
+        end=end,
+        agent=_agent(attributes),
+        model=as_text(first(attributes, "model", "gen_ai.request.model")),
+        response_id=as_id(attributes.get("request_id")),
+        finish=as_id(attributes.get("stop_reason")),
+        input_tokens=with_cached(fresh, read, written),
+        output_tokens=as_count(attributes.get("output_tokens")),
+        cache_read_tokens=read,
+        cache_creation_tokens=written,
+        cost=_cost(attributes),
+        error_type=error_type,
+        error=as_text(attributes.get("error")) if error_type else None,
+    )
+
+
+def _agent(attributes: Attributes) -> str | None:
+    """The type of the subagent that a request was made for: `query_source` is `agent:<source>:<name>`, or it is named
+    apart. A name that is not to be logged is replaced."""
+    source = as_text(attributes.get("query_source")) or ""
+    of_source = source.removeprefix("agent:").partition(":")[2] if source.startswith("agent:") else None
+    names = (as_id(attributes.get("agent.name")), as_id(of_source))
+    return next((name for name in names if name and name not in PLACEHOLDERS), None)
+
+
+def is_main(attributes: Attributes) -> bool:
+    """Whether a request was the session's own: `repl_main_thread`, or `sdk` where there is no terminal."""
+    source = as_text(attributes.get("query_source")) or ""
+    return source == "sdk" or source.startswith("repl_main_thread")
+
+
+def http_error(attributes: Attributes) -> str:
+    """The class of a failed request: its HTTP status, where it got as far."""
+    code = as_count(attributes.get("status_code"))
+    return str(code) if code is not None and 100 <= code <= 599 else "api_error"
+
+
+def _cost(attributes: Attributes) -> float | None:
+    cost = as_number(attributes.get("cost_usd"))
+    if cost is None and (micros := as_number(attributes.get("cost_usd_micros"))) is not None:
+        cost = micros / 1e6
+    return as_cost(cost)

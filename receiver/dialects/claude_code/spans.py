@@ -1,0 +1,139 @@
+"""Claude Code's spans, a beta: evidence beside its events, tied to them by `tool_use_id` and `request_id`.
+
+`claude_code.interaction` > `claude_code.llm_request` | `claude_code.tool` > `.blocked_on_user`, `.execution`; whose
+they are says claude_code.py. A tool's span covers the wait for its permission and the execution: it says best when the
+call began and ended. Only the execution's says whether it failed. The wait's span does not name its call (a record is
+read by itself), and is used where it does. `agent_id` tells subagents apart, but names no task call: it is not used.
+The span of a request without an id cannot be told from the event of the same request: it is handed on as it came, as is
+one without a session.
+Source: https://code.claude.com/docs/en/monitoring-usage as of 2026-09, and what others recorded of 2.1.80 to 2.1.289.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from receiver.dialects.claude_code.log_events import is_ours
+from receiver.dialects.claude_code.requests import http_error, is_main, request, request_id
+from receiver.dialects.claude_code.tools import reply, tool
+from receiver.dialects.shared.fields import LATEST, Wanted, as_bool, as_id, as_text
+from receiver.events import (
+    EXACT,
+    SPAN,
+    CallTold,
+    Discarded,
+    PermissionTold,
+    SessionTold,
+    StateTold,
+    Told,
+)
+from receiver.model import STATUS_ERROR, SpanRecord
+
+_REQUEST = "claude_code.llm_request"
+
+
+def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
+    """What a span tells; None if it is not Claude Code's, or cannot be placed."""
+    if not is_ours(span.scope, span.attributes):
+        return None
+    session = as_id(span.attributes.get("session.id"))
+    if session is None or (span.name == _REQUEST and request_id(span.attributes) is None):
+        return None
+    read = _SPANS.get(span.name)
+    if read is None:
+        return (Discarded(reason="not_of_the_tree"),)
+    if not 0 < span.start < LATEST or not span.start <= span.end < LATEST:
+        return (Discarded(reason="no_time"),)
+    told = tuple(read(span, session, wanted))
+    if all(isinstance(t, Discarded) for t in told):
+        return told or (Discarded(reason="not_of_the_tree"),)
+    return (
+        SessionTold(session=session, root=True),
+        StateTold(session=session, time=span.start, state="busy"),
+        *told,
+    )
+
+
+def _interaction(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+    """A turn. Its end is no rest: subagents in the background may still be at work."""
+    yield StateTold(session=session, time=span.end, state="busy")
+
+
+def _call_id(span: SpanRecord) -> str | None:
+    return as_id(span.attributes.get("tool_use_id")) or as_id(span.attributes.get("gen_ai.tool.call.id"))
+
+
+def _tool(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+    call = _call_id(span)
+    if call is None:
+        yield Discarded(reason="no_call")
+        return
+    what = tool(span.attributes, wanted)
+    yield CallTold(session=session, call=call, rank=EXACT, start=span.start, end=span.end)
+    yield CallTold(
+        session=session,
+        call=call,
+        rank=SPAN,
+        tool=what.name,
+        agent=what.agent,
+        skill=what.skill,
+        mcp_server=what.mcp_server,
+        mcp_tool=what.mcp_tool,
+        description=what.description,
+        file_path=what.file_path,
+        arguments=what.arguments,
+    )
+
+
+def _execution(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+    call = _call_id(span)
+    if call is None:
+        yield Discarded(reason="no_call")
+        return
+    failed = span.status_code == STATUS_ERROR or as_bool(span.attributes.get("success")) is False
+    yield CallTold(
+        session=session,
+        call=call,
+        rank=SPAN,
+        start=span.start,
+        end=span.end,
+        status="error" if failed else "completed",
+        error_type=(as_id(span.attributes.get("error_class")) or "tool_error") if failed else None,
+        error=as_text(span.attributes.get("error")) or as_text(span.status_message) if failed else None,
+    )
+
+
+def _wait(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+    call = _call_id(span)
+    answer = reply(span.attributes.get("decision"), span.attributes.get("source"))
+    if call is None or answer is None or answer == "auto":
+        return
+    yield PermissionTold(
+        session=session, permission=call, rank=SPAN, call=call, asked=span.start, replied=span.end, reply=answer
+    )
+
+
+def _request(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+    attributes = span.attributes
+    failed = span.status_code == STATUS_ERROR or as_bool(attributes.get("success")) is False
+    told = request(
+        attributes,
+        session,
+        request_id(attributes) or "",
+        SPAN,
+        span.start,
+        span.end,
+        error_type=http_error(attributes) if failed else None,
+    )
+    yield told
+    if told.model and is_main(attributes):
+        yield SessionTold(session=session, time=span.end, model=told.model)
+
+
+_SPANS: dict[str, Callable[[SpanRecord, str, Wanted], Iterator[Told]]] = {
+    "claude_code.interaction": _interaction,
+    _REQUEST: _request,
+    "claude_code.tool": _tool,
+    "claude_code.tool.execution": _execution,
+    "claude_code.tool.blocked_on_user": _wait,
+}

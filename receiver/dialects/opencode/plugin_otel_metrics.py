@@ -1,0 +1,87 @@
+"""Metrics of opencode-plugin-otel and the plugins that share its names. By default cumulative, every minute, each
+series again as long as the process lives; its start is when the first thing in it was counted (JavaScript SDK).
+
+A prefix may be set in place of `opencode.` (`OPENCODE_METRIC_PREFIX`), so that only a name's end tells what it is.
+Where the events flow, `tool.duration` only checks that none is missing, and the totals that they add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from receiver.dialects.opencode.plugin_otel import SCOPES, agent_name
+from receiver.dialects.shared.fields import Wanted, as_bool, as_text
+from receiver.dialects.shared.metric_points import SHARED, amount, calls, problem, session_of, usage
+from receiver.events import COUNTED, Discarded, SessionTold, Told
+from receiver.model import MetricPoint
+
+
+def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
+    """What a data point tells; None if it is none of these plugins'."""
+    if not point.scope.name.startswith(SCOPES):
+        return None
+    name = next((n for n in _NAMES if point.name.endswith(n)), "")
+    shared = usage(point, name)
+    if shared is not None:
+        return (*shared, *_agent(point, name))
+    read = _METRICS.get(name)
+    if read is None:
+        return (Discarded(reason="not_of_the_tree"),)
+    if (reason := problem(point)) is not None:
+        return (Discarded(reason=reason),)
+    session = session_of(point)
+    if session is None:
+        return (Discarded(reason="no_session"),)
+    return tuple(read(point, session))
+
+
+def _agent(point: MetricPoint, name: str) -> Iterator[Told]:
+    """The session's agent, where tokens are counted by agent: subagents have sessions of their own."""
+    session, agent = session_of(point), agent_name(point.attributes.get("agent"))
+    if name == "token.usage" and session and agent and problem(point) is None:
+        yield SessionTold(session=session, rank=COUNTED, agent=agent)
+
+
+def _tool(point: MetricPoint, session: str) -> Iterator[Told]:
+    tool = as_text(point.attributes.get("tool_name"))
+    if tool is None or point.kind != "histogram":
+        yield Discarded(reason="malformed")
+        return
+    succeeded = as_bool(point.attributes.get("success"))
+    yield calls(point, session, tool, "tool.duration", _STATUS[succeeded])
+
+
+_STATUS: dict[bool | None, Literal["completed", "error"] | None] = {True: "completed", False: "error", None: None}
+
+
+def _idle(point: MetricPoint, session: str) -> Iterator[Told]:
+    """Recorded each time that the session says that it is idle: the first time is the series' start."""
+    yield amount(point, session, "life", "session.duration") if point.count else Discarded(reason="empty")
+
+
+def _subtask(point: MetricPoint, session: str) -> Iterator[Told]:
+    """Counted when a subtask of a command or an @agent begins: names the agent of the task call that does too."""
+    agent = agent_name(point.attributes.get("agent"))
+    if point.kind != "sum" or not point.value:
+        yield Discarded(reason="malformed" if point.kind != "sum" else "empty")
+        return
+    yield amount(point, session, "begun", "subtask.count", agent=agent)
+
+
+def _model(point: MetricPoint, session: str) -> Iterator[Told]:
+    model, provider = as_text(point.attributes.get("model")), as_text(point.attributes.get("provider"))
+    if model is None:
+        yield Discarded(reason="malformed")
+        return
+    yield amount(point, session, "life", "model.usage")
+    yield SessionTold(session=session, rank=COUNTED, model=model, provider=provider)
+
+
+_METRICS: dict[str, Callable[[MetricPoint, str], Iterator[Told]]] = {
+    "tool.duration": _tool,
+    "session.duration": _idle,
+    "subtask.count": _subtask,
+    "model.usage": _model,
+}
+_NAMES = (*SHARED, *_METRICS)

@@ -1,0 +1,309 @@
+"""opencode-telemetry-plugin: its delta metrics as published, and with the features that its study proposes the
+`opencode.command/skill/mcp/agent.*` metrics and the JSON events as log records (a map body, or one JSON string).
+
+What the study's plugin says of MCP servers is split at the first underscore and often wrong, so `server_tool` is
+joined again. Trace ids on its log records are wrong where tasks run in parallel, so they are not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from receiver.dialects.shared.commands import command_note
+from receiver.dialects.shared.fields import (
+    MS,
+    Wanted,
+    as_count,
+    as_duration,
+    as_id,
+    as_known_id,
+    as_text,
+    from_json,
+    iso_time,
+    not_after,
+    record_time,
+)
+from receiver.dialects.shared.metric_points import begin, durations_of, form_of, problem, series_of, session_of
+from receiver.events import (
+    COUNTED,
+    COUNTED_NOTE,
+    REPORTED,
+    CallsCounted,
+    CallTold,
+    Discarded,
+    LinesTold,
+    PointTold,
+    ServerTold,
+    SessionTold,
+    StateTold,
+    Told,
+    UnnamedCallTold,
+)
+from receiver.model import LogRecord, MetricPoint, Value
+
+# Metrics and spans leave every 5 s, each by its own clock: what one call is told by may arrive this far apart.
+FLUSH = 6_000 * MS
+SCOPE = "opencode"
+PLUGIN = "telemetry"
+Data = Mapping[str, Value]
+
+
+# log records: the study's JSON events
+
+
+def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
+    """What a JSON event tells; None if it is none."""
+    body = from_json(record.body)
+    read = _EVENTS.get(as_text(body.get("type")) or "")
+    data = body.get("data")
+    if read is None or not isinstance(data, Mapping):
+        return None
+    time = not_after(iso_time(body.get("timestamp")), record) or record_time(record)
+    if time is None:
+        return (Discarded(reason="no_time"),)
+    return tuple(read(data, time)) or (Discarded(reason="no_session"),)
+
+
+def _duration(data: Data) -> int:
+    """Nanoseconds; a missing or negative one counts as none."""
+    return as_duration(data.get("duration_ms")) or 0
+
+
+def _command(data: Data, time: int) -> Iterator[Told]:
+    session = as_id(data.get("sessionID"))
+    if session:
+        name = as_text(data.get("command")) or "unknown"
+        yield command_note(session, time, name, as_text(data.get("arguments")) or "")
+        # recorded 0-1 ms after the session said that its turn was over
+        yield StateTold(session=session, time=time, state="idle")
+
+
+def _agent(data: Data, time: int) -> Iterator[Told]:
+    parent, child = as_id(data.get("parent_session")), as_id(data.get("child_session"))
+    if parent is None:
+        return
+    agent = as_text(data.get("agent_type"))
+    yield UnnamedCallTold(
+        session=parent,
+        rank=REPORTED,
+        tool="task",
+        start=max(time - _duration(data), 1),
+        end=time,
+        status="completed",
+        child=child,
+        agent=agent,
+        # read from metadata.summary, which no version fills: 0 says nothing
+        tool_count=as_count(data.get("tool_count")) or None,
+        description=as_text(data.get("description")),
+    )
+    if child and agent:
+        yield SessionTold(session=child, rank=REPORTED, agent=agent)
+
+
+def _skill(data: Data, time: int) -> Iterator[Told]:
+    session = as_id(data.get("sessionID"))
+    if session:
+        yield UnnamedCallTold(
+            session=session,
+            rank=REPORTED,
+            tool="skill",
+            start=max(time - _duration(data), 1),
+            end=time,
+            status=_status(data),
+            skill=as_text(data.get("skill")),
+            skill_source=as_text(data.get("directory")),
+        )
+
+
+def _mcp(data: Data, time: int) -> Iterator[Told]:
+    session, server, tool = as_id(data.get("sessionID")), as_text(data.get("server")), as_text(data.get("tool"))
+    if session and server and tool:
+        yield UnnamedCallTold(
+            session=session,
+            rank=REPORTED,
+            tool=f"{server}_{tool}",
+            start=max(time - _duration(data), 1),
+            end=time,
+            status=_status(data),
+        )
+
+
+def _status(data: Data) -> Literal["completed", "error"]:
+    return "error" if as_text(data.get("status")) in ("error", "failure", "failed") else "completed"
+
+
+_EVENTS: dict[str, Callable[[Data, int], Iterator[Told]]] = {
+    "command_execution": _command,
+    "agent_execution": _agent,
+    "skill_invocation": _skill,
+    "mcp_tool_execution": _mcp,
+}
+
+
+# metrics
+
+
+def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
+    """What a data point tells; None if the plugin has no such metric."""
+    read = _METRICS.get(point.name)
+    if read is None or not _is_ours(point):
+        return None
+    if point.kind not in ("sum", "histogram"):
+        return (Discarded(reason="malformed"),)
+    if (reason := problem(point)) is not None:
+        return (Discarded(reason=reason),)
+    if form_of(point) != "delta" and read not in _CUMULATIVE:
+        return (Discarded(reason="cumulative"),)
+    return tuple(read(point))
+
+
+def _is_ours(point: MetricPoint) -> bool:
+    plugin = point.resource.attributes.get("opencode.plugin")
+    return plugin == PLUGIN or (plugin is None and point.scope.name == SCOPE)
+
+
+def _begin(point: MetricPoint) -> int:
+    return begin(point) or point.time
+
+
+def _key(point: MetricPoint) -> str:
+    """Identifies a point by its series and interval: a copy of it has the same."""
+    return f"{point.name}:{point.start}-{point.time}:{series_of(point)}"
+
+
+def _counted(
+    point: MetricPoint, tool: str | None, skill: str | None = None, agent: str | None = None
+) -> Iterator[Told]:
+    session = session_of(point)
+    if session is None:
+        yield Discarded(reason="no_session")
+        return
+    count = point.count if point.kind == "histogram" else as_count(point.value) or 0
+    if not tool or not 0 < count < 1_000_000:
+        yield Discarded(reason="empty" if tool else "malformed")
+        return
+    if form_of(point) == "cumulative":
+        yield _series(point, session, tool, count, agent)
+        return
+    durations, rest = durations_of(point) if point.kind == "histogram" else ((), None)
+    yield CallsCounted(
+        session=session,
+        source=point.name,
+        key=_key(point),
+        tool=tool,
+        count=count,
+        time=point.time,
+        start=_begin(point),
+        durations=durations,
+        rest=rest,
+        series=series_of(point),
+        skill=skill,
+        agent=agent,
+    )
+
+
+def _series(point: MetricPoint, session: str, tool: str, count: int, agent: str | None) -> PointTold:
+    """The plugin sends deltas; a Collector on the way may have added them up (deltatocumulative)."""
+    timed = point.kind == "histogram"
+    total, low, high = (-1 if n is None or not timed else int(n * MS) for n in (point.sum, point.min, point.max))
+    return PointTold(
+        session=session,
+        what="calls",
+        form="cumulative",
+        source=point.name,
+        series=series_of(point),
+        start=begin(point),
+        time=point.time,
+        amount=float(count),
+        total=total,
+        low=low,
+        high=high,
+        tool=tool,
+        agent=agent,
+    )
+
+
+def _tool(point: MetricPoint) -> Iterator[Told]:
+    return _counted(point, as_text(point.attributes.get("tool.name")))
+
+
+def _skill_count(point: MetricPoint) -> Iterator[Told]:
+    return _counted(point, "skill", skill=as_text(point.attributes.get("skill")))
+
+
+def _mcp_count(point: MetricPoint) -> Iterator[Told]:
+    server, tool = as_text(point.attributes.get("server")), as_text(point.attributes.get("tool"))
+    return _counted(point, f"{server}_{tool}" if server and tool else None)
+
+
+def _spawns(point: MetricPoint) -> Iterator[Told]:
+    return _counted(point, "task", agent=as_text(point.attributes.get("agent_type")))
+
+
+def _command_count(point: MetricPoint) -> Iterator[Told]:
+    session = session_of(point)
+    name = as_text(point.attributes.get("command"))
+    if session is None or name is None:
+        yield Discarded(reason="no_session" if session is None else "malformed")
+        return
+    yield command_note(session, _begin(point), name, None, key=f"{COUNTED_NOTE}{_key(point)}")
+
+
+def _refreshed(point: MetricPoint) -> Iterator[Told]:
+    server = as_id(point.attributes.get("server"))
+    yield ServerTold(server=server, time=point.time) if server else Discarded(reason="malformed")
+
+
+def _lines(point: MetricPoint) -> Iterator[Told]:
+    session, count = session_of(point), as_count(point.value)
+    if session is None or count is None:
+        yield Discarded(reason="no_session" if session is None else "malformed")
+        return
+    added = point.name.endswith(".added")
+    yield LinesTold(
+        session=session,
+        key=_key(point),
+        time=_begin(point),
+        added=count if added else 0,
+        removed=0 if added else count,
+        call=as_known_id(point.attributes.get("call.id")),
+    )
+
+
+def _permission(point: MetricPoint) -> Iterator[Told]:
+    session, call = session_of(point), as_known_id(point.attributes.get("call.id"))
+    if session is None or call is None:
+        yield Discarded(reason="no_session" if session is None else "no_call")
+        return
+    yield CallTold(
+        session=session,
+        call=call,
+        rank=COUNTED,
+        permission_name=as_text(point.attributes.get("permission.name")),
+        permission_reply=as_text(point.attributes.get("permission.reply")),
+    )
+
+
+def _no_session(point: MetricPoint) -> Iterator[Told]:
+    yield Discarded(reason="no_session")
+
+
+_METRICS: dict[str, Callable[[MetricPoint], Iterator[Told]]] = {
+    "opencode.tool.executions": _tool,
+    "opencode.tool.duration": _tool,
+    "opencode.tool.loc.added": _lines,
+    "opencode.tool.loc.deleted": _lines,
+    "opencode.permission.requests": _permission,
+    "opencode.command.executions": _command_count,
+    "opencode.skill.invocations": _skill_count,
+    "opencode.mcp.tool.executions": _mcp_count,
+    "opencode.mcp.tools.refreshed": _refreshed,
+    "opencode.agent.spawns": _spawns,
+    # no session among their labels: which call they timed cannot be said
+    "opencode.skill.duration": _no_session,
+    "opencode.mcp.tool.duration": _no_session,
+    "opencode.agent.duration": _no_session,
+    "opencode.agent.tool_count": _no_session,
+}
+_CUMULATIVE = (_tool, _skill_count, _mcp_count, _spawns)

@@ -1,0 +1,1 @@
+"""What several dialects need: reading fields, metric points, tool errors, slash commands, traceparent."""

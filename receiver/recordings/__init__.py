@@ -1,0 +1,1 @@
+"""Recorded OTLP requests and OpenCode's session exports, read from files and folders."""

@@ -1,0 +1,1 @@
+"""What outlives a crash: the store's interface and its SQLite implementation."""

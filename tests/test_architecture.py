@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 SOURCES = sorted(path for path in (ROOT / "receiver").rglob("*.py") if not path.stem.endswith(("_pb2", "_pb2_grpc")))
 MAX_LINES = 400
 # time is an argument in the core, and nothing is drawn: ids are derived
 IMPURE = {"asyncio", "datetime", "logging", "os", "random", "secrets", "structlog", "time", "uuid"}
 PROCESS = {("os", "environ"), ("os", "getenv"), ("os", "_exit"), ("sys", "exit")}
-KNOWS_THE_PROCESS = {"cli.py", "__main__.py", "telemetry/environment.py"}  # the last hides variables from their readers
+KNOWS_THE_PROCESS = {"cli/main.py", "__main__.py", "telemetry/environment.py"}  # the last hides variables from their readers
 
 
 def name(path: Path) -> str:

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from tests.otlp_splitting import joined, recorded, singles
-from tests.processes import Backend, Receiver, renamed, until
+from tests.support.otlp_splitting import joined, recorded, singles
+from tests.support.processes import Backend, Receiver, renamed, until
 
 
 @pytest.fixture

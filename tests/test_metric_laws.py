@@ -16,10 +16,10 @@ from receiver.core.counting.series import MOST_SERIES
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import CallsCounted, PointTold
 from receiver.model import Span
-from tests.factories import NOON, SETTINGS
-from tests.laws import attribute, canonical, in_short, inferred, is_session, violations
-from tests.metering import PLUGIN, Call, Run, from_plugin, ns
-from tests.virtual import Stream, batch
+from tests.support.factories import NOON, SETTINGS
+from tests.support.laws import attribute, canonical, in_short, inferred, is_session, violations
+from tests.support.metering import PLUGIN, Call, Run, from_plugin, ns
+from tests.support.virtual import Stream, batch
 
 EVERY = 10_000  # ms between collections
 LAGS = st.sampled_from([0, 30, 400])  # ms: usual are 30, a busy process takes longer

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 
-PROTO = Path(__file__).parent.parent / "proto"
+from tests.support.paths import ROOT
+
+PROTO = ROOT / "proto"
 OWN = ("receiver/codec/wire.proto", "receiver/admin/admin.proto")
 OTLP = sorted(path.relative_to(PROTO).as_posix() for path in (PROTO / "opentelemetry").rglob("*.proto"))
 # the package that was generated from these files; an older one knows less, a newer one may know more

@@ -20,8 +20,18 @@ from receiver.errors import InputError
 from receiver.exporters.sender import Failure
 from receiver.storage.interface import NO_EXPORTER
 from receiver.terminal.tree import spans_of
-from tests.factories import at, built, logs_request, relay_record
-from tests.operators import export, free_ports, relay, relay_call, relay_idle, relay_running, service, settings, tree
+from tests.support.factories import at, built, logs_request, relay_record
+from tests.support.operators import (
+    export,
+    free_ports,
+    relay,
+    relay_call,
+    relay_idle,
+    relay_running,
+    service,
+    settings,
+    tree,
+)
 
 LATER = "1h"  # nothing leaves by itself
 SOON = "50ms"

@@ -5,8 +5,8 @@ import urllib.request
 
 import pytest
 
-from tests.factories import logs_request
-from tests.operators import command, export, free_ports, process, relay, relay_call, tree
+from tests.support.factories import logs_request
+from tests.support.operators import command, export, free_ports, process, relay, relay_call, tree
 
 RECORDS = [
     *relay("read"),

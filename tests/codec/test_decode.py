@@ -6,7 +6,7 @@ import gc
 import tracemalloc
 
 from receiver.pipeline.record_reader import Reading
-from tests.factories import logs_request, relay_record
+from tests.support.factories import logs_request, relay_record
 
 NOTHING: frozenset[str] = frozenset()
 SIZE = 1_000_000

@@ -2,15 +2,15 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from receiver.config.model.components import COMPONENTS
 from receiver.config.model.section import Section, section_in
 from receiver.config.model.service import Service
+from tests.support.paths import ROOT
 
-PACKAGE = Path(__file__).parents[2] / "receiver"
+PACKAGE = ROOT / "receiver"
 # They say what holds in any case, and take nothing else; or they are checked where they are defined.
 FIXED = {
     ("GRPCServer", "transport"),

@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.dockerfile import ROOT, context, instructions, told
+from tests.support.dockerfile import ROOT, context, instructions, told
 
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 GET_FLAGS, SET_FLAGS, UP = 0x8913, 0x8914, 1  # SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP

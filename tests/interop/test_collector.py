@@ -19,12 +19,12 @@ from receiver.core.state.settings import BuilderSettings
 from receiver.model import Request
 from receiver.pipeline.offline import build
 from receiver.recordings.files import read_recordings
-from tests.factories import spans_request
 from tests.golden.rewrite import built_from
 from tests.interop.backends import ROOT, Collector, asked, send, until
 from tests.interop.captures import ALL, NESTED, SKILL_AND_MCP, capture, captures, folder, same
-from tests.otlp_splitting import joined, singles, spans_in
-from tests.processes import Backend, Receiver, renamed
+from tests.support.factories import spans_request
+from tests.support.otlp_splitting import joined, singles, spans_in
+from tests.support.processes import Backend, Receiver, renamed
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("collector")]
 

@@ -1,5 +1,5 @@
 """What lies in deploy/, read by the parsers of the programs that it is for: compose-go, buildkit, Kubernetes' types,
-and the configuration checks of Tempo and Jaeger. Consistency with the program is in tests/test_deploy.py.
+and the configuration checks of Tempo and Jaeger. Consistency with the program is in tests/documents/test_deploy.py.
 """
 
 from __future__ import annotations

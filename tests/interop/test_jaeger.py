@@ -14,7 +14,7 @@ from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.offline import build
 from tests.interop.backends import Jaeger, until
 from tests.interop.captures import NESTED, SKILL_AND_MCP, SLASH, TASK_CHILD, Expected, attributes, captures
-from tests.processes import Receiver
+from tests.support.processes import Receiver
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("jaeger")]
 

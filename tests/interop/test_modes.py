@@ -17,7 +17,7 @@ from receiver.model import Request
 from tests.interop.backends import Jaeger, Tempo, until
 from tests.interop.captures import ALL, NESTED, SLASH_RELAY, TASK_CHILD, Expected, attributes, captures
 from tests.interop.stories import hosted, in_time, resumed, too_late, wordy
-from tests.processes import Receiver, renamed
+from tests.support.processes import Receiver, renamed
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("jaeger"), pytest.mark.backend("tempo")]
 

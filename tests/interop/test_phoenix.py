@@ -15,7 +15,7 @@ from receiver.errors import ConfigError
 from tests.interop.backends import Phoenix, until
 from tests.interop.captures import NESTED, SKILL_AND_MCP, TASK_CHILD, Expected, attributes, capture, captures
 from tests.interop.stories import hosted
-from tests.processes import Receiver, renamed
+from tests.support.processes import Receiver, renamed
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("phoenix")]
 

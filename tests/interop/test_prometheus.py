@@ -25,8 +25,8 @@ from receiver.model import SIGNALS
 from tests.golden.rewrite import RECORDINGS, requests_of
 from tests.interop.backends import ROOT, Collector, Program, asked, free_port, send, until
 from tests.interop.build import BIN
-from tests.processes import Backend, Receiver, renamed
-from tests.test_equalities import STRANGE, Scraped, doors, garbage
+from tests.support.processes import Backend, Receiver, renamed
+from tests.telemetry.test_equal_counters import STRANGE, Scraped, doors, garbage
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("prometheus")]
 

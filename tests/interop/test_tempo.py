@@ -12,7 +12,7 @@ import pytest
 from receiver import semconv
 from tests.interop.backends import Tempo, until
 from tests.interop.captures import NESTED, SKILL_AND_MCP, SLASH, TASK_CHILD, Expected, attributes, capture, captures
-from tests.processes import Receiver
+from tests.support.processes import Receiver
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("tempo")]
 

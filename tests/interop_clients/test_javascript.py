@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Backend, Receiver, until
+from tests.support.processes import Backend, Receiver, until
 
 pytestmark = pytest.mark.interop
 SEND = Path(__file__).parent / "send.cjs"

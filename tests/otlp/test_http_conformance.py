@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -15,8 +14,9 @@ from receiver.errors import UnavailableError
 from receiver.otlp.auth import BearerAuth
 from receiver.otlp.cors import Cors
 from tests.otlp.http_conformance import JSON, LIMIT, ORIGIN, PROTOBUF, TABLE, as_markdown
+from tests.support.paths import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "otlp-http.md"
+PAGE = DOCS / "otlp-http.md"
 SETUPS = {
     "": {},
     "auth": {"auth": BearerAuth(tokens=("s3cret",))},

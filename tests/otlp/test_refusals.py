@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from receiver.errors import UnavailableError
 from receiver.otlp.auth import BearerAuth
-from tests.factories import logs_request, relay_record
+from tests.support.factories import logs_request, relay_record
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 BODY = logs_request(relay_record("session.idle", 1, {"sessionID": "ses_a"})).body

@@ -1,0 +1,42 @@
+"""A creation that is told after spans have left which began before it: these are no copies any more, and are covered.
+Found by merging recordings whose times do not agree."""
+
+from __future__ import annotations
+
+import pytest
+
+from receiver.events import SessionTold
+from tests.support.factories import NOON, RELAY, ASession, a_session, at
+from tests.support.laws import is_session, violations
+from tests.support.virtual import Stream
+
+ROOT = SessionTold(session="ses_a", root=True, time=at(0))
+
+
+@pytest.mark.parametrize("created", [20, 200])
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_had_left_is_covered(created: float, stored: bool):
+    late = a_session().created(created).call("bash", created + 1, created + 2).idle(created + 3)
+    spans = told_in_turn([a_session().tell(ROOT).call("read", 1, 2)], [late], stored)
+    assert min(s.start for s in spans if is_session(s)) <= at(1)
+
+
+@pytest.mark.parametrize("created", [20, 200])
+def test_so_is_what_had_left_below(created: float):
+    caller = a_session().tell(ROOT).call("task", 0.5, call="maker", child="ses_b")
+    child = a_session("ses_b").created(1, parent="ses_a").call("read", 1, 2)
+    late = a_session().created(created).call("bash", created + 1, created + 2).idle(created + 3)
+    told_in_turn([caller, child], [late])
+
+
+def told_in_turn(first: list[ASession], then: list[ASession], stored: bool = False):
+    """What leaves if some sessions tell something after what others told has left."""
+    stream = Stream(now=NOON, stored=stored)
+    for told in (first, then):
+        for session in told:
+            stream.tell(RELAY, *session.told)
+        stream.until(stream.now + at(10) - NOON)
+        assert stream.spans
+    spans = stream.drain().spans
+    assert violations(spans) == []
+    return spans

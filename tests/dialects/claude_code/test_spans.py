@@ -1,0 +1,187 @@
+"""What Claude Code's spans tell beside its events, which of them are handed on, and that none breaks the reading."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from receiver.codec.decode import span_records
+from receiver.dialects.claude_code.spans import spans
+from receiver.events import (
+    EXACT,
+    SPAN,
+    CallTold,
+    Discarded,
+    PermissionTold,
+    RequestTold,
+    SessionTold,
+    StateTold,
+)
+from receiver.model import STATUS_ERROR
+from receiver.pipeline.record_reader import Reading
+from tests.support import claude_code as claude
+from tests.support.claude_code import SESSION
+from tests.support.factories import any_value, at
+from tests.support.strategies import ANY_TIMES, ANY_VALUES
+
+NOTHING: frozenset[str] = frozenset()
+
+
+def read(span: Span, scope: str = claude.TRACING):
+    """What one span tells, once it went over the wire."""
+    ((held, _),) = span_records(claude.spans(span, scope=scope).body)
+    return spans(held, NOTHING)
+
+
+def told(span: Span):
+    """What a span tells beside that its session is a root and at work."""
+    root, busy, *rest = read(span) or ()
+    assert root == SessionTold(session=SESSION, root=True)
+    assert busy == StateTold(session=SESSION, time=span.start_time_unix_nano, state="busy")
+    return rest
+
+
+@pytest.mark.parametrize("scope", [claude.TRACING, "com.anthropic.claude_code.traces"])
+def test_a_tools_span_says_best_when_its_call_was(scope):
+    span = claude.span("tool", 1, 3, 2, tool_name="Agent", tool_use_id="toolu_1", subagent_type="Explore")
+    assert read(span, scope)[2:] == (
+        CallTold(session=SESSION, call="toolu_1", rank=EXACT, start=at(1), end=at(3)),
+        CallTold(session=SESSION, call="toolu_1", rank=SPAN, tool="task", agent="Explore"),
+    )
+
+
+def test_its_skill_and_its_servers_tool():
+    (_, skill) = told(claude.span("tool", 1, 3, 2, tool_name="Skill", tool_use_id="t", skill_name="notes"))
+    assert (skill.tool, skill.skill) == ("skill", "notes")
+    (_, mcp) = told(claude.span("tool", 1, 3, 2, tool_name="mcp__my_db__run", gen_ai__tool__call__id="t"))
+    assert (mcp.call, mcp.mcp_server, mcp.mcp_tool) == ("t", "my_db", "run")
+
+
+def test_only_the_executions_span_says_whether_it_failed():
+    known = {
+        "tool_use_id": "toolu_1",
+        "success": "false",
+        "error": "ENOENT: no such file",
+        "error_class": "Error:ENOENT",
+    }
+    failed = claude.span("tool.execution", 1, 3, 3, status=STATUS_ERROR, **known)
+    assert told(failed) == [
+        CallTold(
+            session=SESSION,
+            call="toolu_1",
+            rank=SPAN,
+            start=at(1),
+            end=at(3),
+            status="error",
+            error_type="Error:ENOENT",
+            error="ENOENT: no such file",
+        )
+    ]
+    (well,) = told(claude.span("tool.execution", 1, 3, 3, tool_use_id="toolu_1", success=True))
+    assert (well.status, well.error_type) == ("completed", None)
+
+
+def test_a_wait_is_known_where_its_span_names_the_call():
+    answered = {"decision": "accept", "source": "user_temporary"}
+    assert told(claude.span("tool.blocked_on_user", 1, 2, 4, tool_use_id="toolu_1", **answered)) == [
+        PermissionTold(
+            session=SESSION,
+            permission="toolu_1",
+            rank=SPAN,
+            call="toolu_1",
+            asked=at(1),
+            replied=at(2),
+            reply="once",
+        )
+    ]
+    nobody_asked = {"decision": "accept", "source": "config", "tool_use_id": "toolu_1"}
+    for span in ({**answered}, nobody_asked):
+        assert read(claude.span("tool.blocked_on_user", 1, 2, 4, **span)) == (Discarded(reason="not_of_the_tree"),)
+
+
+def test_a_request():
+    span = claude.span(
+        "llm_request",
+        1,
+        3,
+        5,
+        model="claude-opus-4-8",
+        query_source="repl_main_thread",
+        request_id="req_1",
+        input_tokens=4,
+        output_tokens=9,
+        cache_read_tokens=10,
+        stop_reason="tool_use",
+        success=True,
+    )
+    request, session = told(span)
+    assert request == RequestTold(
+        session=SESSION,
+        request="req_1",
+        rank=SPAN,
+        start=at(1),
+        end=at(3),
+        model="claude-opus-4-8",
+        response_id="req_1",
+        finish="tool_use",
+        input_tokens=14,
+        output_tokens=9,
+        cache_read_tokens=10,
+    )
+    assert session == SessionTold(session=SESSION, time=at(3), model="claude-opus-4-8")
+
+
+def test_a_failed_request():
+    span = claude.span("llm_request", 1, 3, 5, status=STATUS_ERROR, request_id="r", status_code=529, error="Overloaded")
+    (request,) = told(span)
+    assert (request.error_type, request.error) == ("529", "Overloaded")
+
+
+def test_a_turn():
+    assert told(claude.span("interaction", 1, 9, 1)) == [StateTold(session=SESSION, time=at(9), state="busy")]
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        claude.span("llm_request", 1, 2, 5, model="qwen3.5"),
+        claude.span("tool", 1, 2, 2, session__id=None, tool_use_id="t"),
+        claude.span("tool", 1, 2, 2, session__id="ses_e070d064dffebDSylEN4sgt8BZ", tool_use_id="t"),
+    ],
+    ids=["request without an id", "no session", "a session of OpenCode"],
+)
+def test_what_cannot_be_placed_is_handed_on(span):
+    evidence = Reading(NOTHING).read(claude.spans(span), 0)
+    assert evidence.told == []
+    assert [raw for _, raw in evidence.untouched] == [span.SerializeToString()]
+
+
+def test_spans_that_tell_nothing():
+    for span in (claude.span("hook", 1, 2, 6), claude.span("tool", 1, 2, 2), claude.span("tool.execution", 1, 2, 2)):
+        (event,) = read(span)
+        assert isinstance(event, Discarded)
+    backwards = claude.span("tool", 3, 2, 2, tool_use_id="t")
+    assert read(backwards) == (Discarded(reason="no_time"),)
+
+
+_ATTRIBUTES = ["session.id", "tool_use_id", "tool_name", "tool_input", "request_id", "success", "status_code", "error"]
+
+
+@given(
+    name=st.sampled_from(["interaction", "llm_request", "tool", "tool.execution", "tool.blocked_on_user", "hook"]),
+    attributes=st.dictionaries(st.sampled_from([*_ATTRIBUTES, "decision", "source", "model"]), ANY_VALUES, max_size=6),
+    start=ANY_TIMES,
+    end=ANY_TIMES,
+)
+def test_no_span_breaks_the_reading_of_it(name, attributes, start, end):
+    span = claude.span(name, 1, 2, 1)
+    span.start_time_unix_nano, span.end_time_unix_nano = start, end
+    for key, value in attributes.items():
+        span.attributes.add(key=key).value.CopyFrom(any_value(value))
+    evidence = Reading(NOTHING).read(claude.spans(span), 0)
+    read_of_it = sum(evidence.used.values()) + sum(evidence.discarded.values())
+    assert read_of_it == 1
+    assert not evidence.discarded["internal_error"]
+    assert bool(evidence.untouched) == bool(evidence.discarded["handed_on"])

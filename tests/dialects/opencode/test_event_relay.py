@@ -1,0 +1,503 @@
+"""What each relayed hook call and bus event tells, record by record, with what real agents leave out or get wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from receiver.codec.decode import log_records
+from receiver.dialects.opencode.event_relay import EVENTS, logs
+from receiver.events import (
+    EXACT,
+    GUESSED,
+    HOOK,
+    PARTIAL,
+    REPORTED,
+    CallTold,
+    Discarded,
+    EndTold,
+    NoteTold,
+    PermissionTold,
+    RequestTold,
+    ServerTold,
+    SessionTold,
+    StateTold,
+)
+from tests.support.factories import NOON, any_value, at, key_values, logs_request, relay_record
+
+NOTHING: frozenset[str] = frozenset()
+MS = 1_000_000
+NOON_MS = NOON // MS
+
+
+def told(name: str, body: Any = None, *, scope: str = "opencode.event-relay", wanted=NOTHING, **attributes: Any):
+    """What one record tells, once it went over the wire."""
+    return read(relay_record(name, 1, body, **attributes), scope=scope, wanted=wanted)
+
+
+def read(record, *, scope: str = "opencode.event-relay", wanted=NOTHING):
+    return logs(next(log_records(logs_request(record, scope=scope).body)), wanted)
+
+
+def one(name: str, body: Any = None, **attributes: Any):
+    (event,) = told(name, body, **attributes)
+    return event
+
+
+def part(tool: str, status: str, *, call: str = "call_1", **state: Any) -> dict[str, Any]:
+    return {
+        "part": {
+            "id": "prt_1",
+            "sessionID": "ses_a",
+            "type": "tool",
+            "callID": call,
+            "tool": tool,
+            "state": {"status": status, **state},
+        }
+    }
+
+
+def span_of(start: int, end: int) -> dict[str, int]:
+    return {"start": NOON_MS + start, "end": NOON_MS + end}
+
+
+class TestWhoseRecordItIs:
+    def test_a_record_of_another_scope_without_a_known_name_is_left_to_others(self):
+        assert told("api_request", {"sessionID": "ses_a"}, scope="com.opencode") is None
+
+    def test_an_unknown_event_of_the_relay_is_not_of_the_tree(self):
+        assert one("file.edited", {"file": "a"}, session_id="ses_a") == Discarded(reason="not_of_the_tree")
+
+    def test_a_known_name_of_another_scope_is_taken_if_its_body_is_an_events(self):
+        assert told("session.idle", {"sessionID": "ses_a"}, scope="mine") == (
+            StateTold(session="ses_a", time=at(1), state="idle"),
+        )
+        assert told("session.idle", "a text", scope="mine", session_id="ses_a") is None
+
+    def test_the_name_may_be_an_attribute(self):
+        event = one("", {"sessionID": "ses_a"}, event_name="session.idle")
+        assert event == StateTold(session="ses_a", time=at(1), state="idle")
+
+    def test_a_body_is_not_needed_where_attributes_say_it(self):
+        assert one("session.idle", session_id="ses_a") == StateTold(session="ses_a", time=at(1), state="idle")
+
+    @pytest.mark.parametrize("name", sorted(EVENTS - {"mcp.tools.changed"}))
+    def test_no_session(self, name):
+        assert one(name, {}) == Discarded(reason="no_session")
+
+    @pytest.mark.parametrize("name", sorted(EVENTS))
+    @pytest.mark.parametrize("body", [None, {}, {"part": None, "info": None}, {"part": "x", "info": 3, "error": []}])
+    def test_an_empty_or_strange_body_raises_nothing(self, name, body):
+        assert told(name, body, session_id="ses_a")
+
+    @pytest.mark.parametrize(
+        "body",
+        [{"sessionID": "ses_a"}, {"part": {"sessionID": "ses_a"}}, {"info": {"sessionID": "ses_a"}}],
+        ids=["top", "part", "info"],
+    )
+    def test_the_session_is_found_where_versions_put_it(self, body):
+        assert one("session.compacted", body) == NoteTold(session="ses_a", time=at(1), name="session.compacted")
+
+
+class TestTime:
+    def test_without_any_time_nothing_is_told(self):
+        record = relay_record("session.idle", 1, session_id="ses_a")
+        record.time_unix_nano = record.observed_time_unix_nano = 0
+        assert read(record) == (Discarded(reason="no_time"),)
+
+    def test_the_observed_time_stands_in(self):
+        record = relay_record("session.idle", 1, session_id="ses_a")
+        record.time_unix_nano = 0
+        assert read(record)[0].time == at(1)
+
+    def test_a_time_in_2083_is_not_believed(self):
+        record = relay_record("session.idle", 1, session_id="ses_a")
+        record.time_unix_nano = 3_568_000_000 * 1_000_000_000
+        assert read(record)[0].time == at(1)
+
+
+class TestSessions:
+    INFO = {
+        "id": "ses_a",
+        "projectID": "global",
+        "directory": "/home/dev",
+        "title": "New session",
+        "version": "1.18.33",
+        "agent": "build",
+        "model": {"id": "fake-1", "providerID": "lab"},
+        "time": {"created": NOON_MS - 5, "updated": NOON_MS},
+    }
+
+    def test_created_as_a_root(self):
+        assert one("session.created", {"info": self.INFO}) == SessionTold(
+            session="ses_a",
+            time=at(1),
+            root=True,
+            created=NOON - 5 * MS,
+            title="New session",
+            agent="build",
+            model="fake-1",
+            provider="lab",
+            version="1.18.33",
+            project="global",
+            directory="/home/dev",
+        )
+
+    def test_created_below_a_parent(self):
+        event = one("session.created", {"info": {**self.INFO, "parentID": "ses_0"}})
+        assert (event.parent, event.root) == ("ses_0", False)
+
+    def test_a_parent_may_be_an_attribute(self):
+        record = relay_record("session.created", 1, {"info": self.INFO})
+        record.attributes.extend(key_values({"session.parent_id": "ses_0"}))
+        (event,) = read(record)
+        assert (event.parent, event.root) == ("ses_0", False)
+
+    def test_without_its_info_nothing_says_that_it_is_a_root(self):
+        assert one("session.updated", {}, session_id="ses_a").root is False
+
+    def test_an_update_tells_no_agent(self):
+        assert one("session.updated", {"info": self.INFO}).agent is None
+
+    def test_the_time_of_creation_may_be_text(self):
+        info = {**self.INFO, "time": {"created": str(NOON_MS)}}
+        assert one("session.updated", {"info": info}).created == NOON
+
+    def test_archived(self):
+        info = {**self.INFO, "time": {"created": NOON_MS, "archived": NOON_MS + 7}}
+        _, end = told("session.updated", {"info": info})
+        assert end == EndTold(session="ses_a", time=NOON + 7 * MS, reason="archived")
+
+    def test_deleted(self):
+        assert one("session.deleted", {"info": self.INFO}) == EndTold(session="ses_a", time=at(1), reason="deleted")
+
+    @pytest.mark.parametrize(("kind", "state"), [("busy", "busy"), ("idle", "idle")])
+    def test_status(self, kind, state):
+        body = {"sessionID": "ses_a", "status": {"type": kind}}
+        assert one("session.status", body) == StateTold(session="ses_a", time=at(1), state=state)
+
+    def test_status_as_an_attribute(self):
+        assert one("session.status", session_id="ses_a", session_status="idle").state == "idle"
+
+    def test_a_retry_is_work_and_a_note(self):
+        status = {"type": "retry", "attempt": 2, "message": "slow down", "next": 5}
+        busy, note = told("session.status", {"sessionID": "ses_a", "status": status})
+        assert busy.state == "busy"
+        assert note == NoteTold(
+            session="ses_a",
+            time=at(1),
+            name="session.retry",
+            attributes=(("opencode.retry.attempt", 2),),
+            content=(("error.message", "slow down", "error"),),
+        )
+
+    def test_an_attempt_may_be_text(self):
+        _, note = told("session.status", {"sessionID": "ses_a", "status": {"type": "retry", "attempt": "3"}})
+        assert note.attributes == (("opencode.retry.attempt", 3),)
+
+    def test_an_error_has_a_class_and_its_message_is_content(self):
+        body = {"sessionID": "ses_a", "error": {"name": "APIError", "data": {"message": "bad key"}}}
+        assert one("session.error", body) == NoteTold(
+            session="ses_a",
+            time=at(1),
+            name="session.error",
+            attributes=(("error.type", "APIError"),),
+            content=(("error.message", "bad key", "error"),),
+        )
+
+    def test_an_error_without_an_error(self):
+        assert one("session.error", {"sessionID": "ses_a"}).attributes == (("error.type", "session_error"),)
+
+
+class TestMessages:
+    def test_a_users_message_is_a_prompt_and_tells_the_agent(self):
+        info = {
+            "id": "msg_1",
+            "sessionID": "ses_a",
+            "role": "user",
+            "agent": "plan",
+            "model": {"modelID": "fake-1", "providerID": "lab"},
+            "time": {"created": NOON_MS},
+        }
+        note, session = told("message.updated", {"info": info})
+        assert note == NoteTold(session="ses_a", time=NOON, name="user_prompt", key="msg_1", needs_idle=True)
+        assert session == SessionTold(session="ses_a", time=NOON, agent="plan", model="fake-1", provider="lab")
+
+    INFO = {
+        "id": "msg_2",
+        "sessionID": "ses_a",
+        "role": "assistant",
+        "agent": "build",
+        "providerID": "lab",
+        "modelID": "fake-1",
+        "finish": "stop",
+        "cost": 0.25,
+        "tokens": {"input": 60, "output": 17, "reasoning": 3, "cache": {"read": 40, "write": 10}},
+        "time": {"created": NOON_MS, "completed": NOON_MS + 900},
+    }
+
+    def test_an_answer_is_a_request_whose_input_includes_what_was_cached(self):
+        assert one("message.updated", {"info": self.INFO}) == RequestTold(
+            session="ses_a",
+            request="msg_2",
+            rank=EXACT,
+            start=NOON,
+            end=NOON + 900 * MS,
+            agent="build",
+            provider="lab",
+            model="fake-1",
+            finish="stop",
+            input_tokens=110,
+            output_tokens=17,
+            cache_read_tokens=40,
+            cache_creation_tokens=10,
+            reasoning_tokens=3,
+            cost=0.25,
+        )
+
+    def test_an_unfinished_answer_tells_no_tokens_and_no_cost(self):
+        event = one("message.updated", {"info": {**self.INFO, "time": {"created": NOON_MS}}})
+        assert (event.rank, event.end, event.input_tokens, event.cost) == (PARTIAL, None, None, None)
+
+    def test_numbers_may_be_text_and_absurd_ones_are_none(self):
+        tokens = {"input": "60", "output": -1, "reasoning": "many", "cache": None}
+        event = one("message.updated", {"info": {**self.INFO, "tokens": tokens, "cost": "0.5"}})
+        assert (event.input_tokens, event.output_tokens, event.reasoning_tokens, event.cost) == (60, None, None, 0.5)
+
+    def test_an_error_is_a_class_and_a_message(self):
+        error = {"name": "MessageAbortedError", "data": {"message": "Aborted"}}
+        event = one("message.updated", {"info": {**self.INFO, "error": error}})
+        assert (event.error_type, event.error) == ("MessageAbortedError", "Aborted")
+
+    def test_old_versions_call_the_agent_mode(self):
+        info = {k: v for k, v in self.INFO.items() if k != "agent"}
+        assert one("message.updated", {"info": {**info, "mode": "plan"}}).agent == "plan"
+
+    def test_a_message_without_id_or_role_is_not_of_the_tree(self):
+        assert one("message.updated", {"info": {"role": "user"}}, session_id="ses_a").reason == "not_of_the_tree"
+        assert one("message.updated", {"info": {"id": "msg_1"}}, session_id="ses_a").reason == "not_of_the_tree"
+
+
+class TestParts:
+    def test_a_finished_call(self):
+        body = part("read", "completed", time=span_of(10, 35), input={"filePath": "/a"}, output="text")
+        assert one("message.part.updated", body) == CallTold(
+            session="ses_a",
+            call="call_1",
+            rank=EXACT,
+            start=NOON + 10 * MS,
+            end=NOON + 35 * MS,
+            tool="read",
+            status="completed",
+            file_path="/a",
+        )
+
+    def test_arguments_and_results_are_read_only_where_they_are_wanted(self):
+        body = part("read", "completed", time=span_of(10, 35), input={"filePath": "/a"}, output="text")
+        event = one("message.part.updated", body, wanted=frozenset({"arguments", "results"}))
+        assert (event.arguments, event.result) == ('{"filePath":"/a"}', "text")
+
+    def test_arguments_and_results_are_cut_where_they_are_too_long_to_be_kept(self):
+        body = part("write", "completed", time=span_of(10, 35), input={"text": "x" * 1_000_000}, output="y" * 1_000_000)
+        event = one("message.part.updated", body, wanted=frozenset({"arguments", "results"}))
+        assert (len(event.arguments), len(event.result)) == (65_536, 65_536)
+
+    def test_a_running_call_has_a_start_that_may_be_reset(self):
+        event = one("message.part.updated", part("read", "running", time={"start": NOON_MS}))
+        assert (event.rank, event.start, event.end, event.status) == (PARTIAL, NOON, None, None)
+
+    def test_a_pending_call_is_known_from_the_time_of_its_record(self):
+        event = one("message.part.updated", part("read", "pending"))
+        assert event == CallTold(session="ses_a", call="call_1", rank=GUESSED, start=at(1), tool="read")
+
+    def test_an_end_that_is_not_told_is_the_records_time(self):
+        event = one("message.part.updated", part("read", "completed", time={"start": NOON_MS}))
+        assert event.end == at(1)
+
+    def test_an_end_is_never_before_its_start(self):
+        assert one("message.part.updated", part("read", "completed", time=span_of(30, 10))).end == NOON + 30 * MS
+
+    def test_times_may_be_text(self):
+        times = {"start": str(NOON_MS), "end": str(NOON_MS + 5)}
+        event = one("message.part.updated", part("read", "completed", time=times))
+        assert event.start == pytest.approx(NOON, abs=1_000)
+        assert event.end == pytest.approx(NOON + 5 * MS, abs=1_000)
+
+    def test_a_text_part_is_not_of_the_tree(self):
+        body = {"part": {"type": "text", "sessionID": "ses_a", "text": "hello"}}
+        assert one("message.part.updated", body).reason == "not_of_the_tree"
+
+    def test_a_part_without_a_call_id(self):
+        assert one("message.part.updated", part("read", "completed", call="")).reason == "no_call"
+
+    def test_attributes_stand_in_for_a_part(self):
+        event = one(
+            "message.part.updated",
+            session_id="ses_a",
+            part_type="tool",
+            call_id="call_1",
+            tool_name="bash",
+            tool_status="completed",
+        )
+        assert (event.call, event.tool, event.status, event.end) == ("call_1", "bash", "completed", at(1))
+
+    @pytest.mark.parametrize(
+        ("text", "kind"),
+        [
+            ("Tool execution aborted", "cancelled"),
+            ("The user rejected permission to use this specific tool call.", "permission_rejected"),
+            ("The read tool was called with invalid arguments: …", "invalid_arguments"),
+            ("Subagent depth limit reached (2).", "depth_limit"),
+            ("File not found: /a", "not_found"),
+            ("something else", "tool_error"),
+            ("", "tool_error"),
+        ],
+    )
+    def test_a_failed_call_has_a_class(self, text, kind):
+        event = one("message.part.updated", part("read", "error", time=span_of(0, 1), error=text))
+        assert (event.status, event.error_type, event.error) == ("error", kind, text or None)
+
+    def test_an_interrupted_call_was_cancelled(self):
+        state = {"error": "whatever", "metadata": {"interrupted": True}}
+        assert one("message.part.updated", part("bash", "error", **state)).error_type == "cancelled"
+
+    def test_an_invalid_tool_is_a_call_of_the_tool_named_invalid(self):
+        body = part("invalid", "completed", time=span_of(0, 1), input={"tool": "no_such", "error": "unknown"})
+        event = one("message.part.updated", body)
+        assert (event.tool, event.status) == ("invalid", "completed")
+
+    def test_a_task_names_its_child_and_the_childs_agent(self):
+        body = part(
+            "task",
+            "completed",
+            time=span_of(0, 9),
+            input={"subagent_type": "general", "description": "look"},
+            metadata={"sessionId": "ses_b", "background": True},
+        )
+        call, child = told("message.part.updated", body)
+        assert (call.child, call.agent, call.description, call.background) == ("ses_b", "general", "look", True)
+        assert child == SessionTold(session="ses_b", rank=REPORTED, agent="general")
+
+    def test_a_failed_task_names_its_child_in_its_error(self):
+        call = one(
+            "message.part.updated",
+            part("task", "error", time=span_of(0, 9), error="Subagent failed (task_id: ses_b): bad key"),
+        )
+        assert (call.child, call.error_type) == ("ses_b", "subagent_failed")
+
+    def test_only_a_tasks_error_names_a_child(self):
+        assert one("message.part.updated", part("bash", "error", error="task_id: ses_b")).child is None
+
+    def test_a_skill_is_named_by_its_metadata_or_else_by_its_arguments(self):
+        known = part("skill", "completed", input={"name": "asked"}, metadata={"name": "notes", "dir": "/skills/notes"})
+        event = one("message.part.updated", known)
+        assert (event.skill, event.skill_source) == ("notes", "/skills/notes")
+        assert one("message.part.updated", part("skill", "error", input={"name": "asked"})).skill == "asked"
+
+    def test_reading_a_resource_names_an_mcp_server(self):
+        body = part("read_mcp_resource", "completed", input={"server": "team-notes", "uri": "x"})
+        assert told("message.part.updated", body)[-1] == ServerTold(server="team-notes", time=at(1))
+
+
+class TestHooks:
+    BEFORE = {"input": {"tool": "read", "sessionID": "ses_a", "callID": "call_1"}, "args": {"filePath": "/a"}}
+
+    def test_before(self):
+        assert one("tool.execute.before", self.BEFORE) == CallTold(
+            session="ses_a", call="call_1", rank=HOOK, start=at(1), tool="read", file_path="/a"
+        )
+
+    def test_after_tells_success_and_the_child(self):
+        body = {
+            "input": {"tool": "task", "sessionID": "ses_a", "callID": "call_1", "args": {"subagent_type": "explore"}},
+            "output": {"title": "t", "metadata": {"sessionId": "ses_b"}},
+        }
+        event = one("tool.execute.after", body)
+        assert (event.rank, event.start, event.end, event.status) == (HOOK, None, at(1), "completed")
+        assert (event.child, event.agent) == ("ses_b", "explore")
+
+    def test_the_child_may_be_an_attribute(self):
+        assert one("tool.execute.after", self.BEFORE, child_session_id="ses_b").child == "ses_b"
+
+    @pytest.mark.parametrize("name", ["tool.execute.before", "tool.execute.after"])
+    def test_a_parts_id_is_no_call_id(self, name):
+        """A slash command's subtask has its part's id in hooks, and another call id in its part."""
+        body = {"input": {"tool": "task", "sessionID": "ses_a", "callID": "prt_1"}}
+        assert one(name, body) == StateTold(session="ses_a", time=at(1), state="busy")
+
+    @pytest.mark.parametrize("name", ["tool.execute.before", "tool.execute.after"])
+    def test_without_a_call_id(self, name):
+        assert one(name, {"input": {"tool": "read", "sessionID": "ses_a"}}).reason == "no_call"
+
+    def test_an_attribute_without_a_value_is_none(self):
+        record = relay_record("tool.execute.before", 1, self.BEFORE, session_id=None, call_id=None)
+        (event,) = read(record)
+        assert (event.session, event.call) == ("ses_a", "call_1")
+
+    def test_a_body_without_a_value_is_none(self):
+        record = relay_record("session.idle", 1, session_id="ses_a")
+        record.body.CopyFrom(any_value(None))
+        assert read(record)[0].state == "idle"
+
+
+class TestPermissions:
+    def test_asked_and_replied(self):
+        asked = {"id": "per_1", "sessionID": "ses_a", "permission": "bash", "tool": {"callID": "call_1"}}
+        assert one("permission.asked", asked) == PermissionTold(
+            session="ses_a", permission="per_1", name="bash", call="call_1", asked=at(1)
+        )
+        replied = {"sessionID": "ses_a", "requestID": "per_1", "reply": "once"}
+        assert one("permission.replied", replied) == PermissionTold(
+            session="ses_a", permission="per_1", replied=at(1), reply="once"
+        )
+
+    def test_old_versions(self):
+        asked = {"id": "per_1", "sessionID": "ses_a", "type": "bash", "callID": "call_1"}
+        assert one("permission.updated", asked) == PermissionTold(
+            session="ses_a", permission="per_1", name="bash", call="call_1", asked=at(1)
+        )
+        replied = {"sessionID": "ses_a", "permissionID": "per_1", "response": "reject"}
+        assert one("permission.replied", replied) == PermissionTold(
+            session="ses_a", permission="per_1", replied=at(1), reply="reject"
+        )
+
+    @pytest.mark.parametrize("name", ["permission.asked", "permission.replied"])
+    def test_without_an_id(self, name):
+        assert one(name, {"sessionID": "ses_a"}) == Discarded(reason="malformed")
+
+
+class TestTheRest:
+    def test_a_command_counts_its_arguments_and_keeps_them_apart_as_content(self):
+        body = {"name": "greet", "sessionID": "ses_a", "arguments": "big  world", "messageID": "msg_1"}
+        assert one("command.executed", body) == NoteTold(
+            session="ses_a",
+            time=at(1),
+            name="command.executed",
+            key="msg_1",
+            attributes=(("opencode.command.name", "greet"), ("opencode.command.argument_count", 2)),
+            content=(("opencode.command.arguments", "big  world", "arguments"),),
+        )
+
+    def test_a_commands_arguments_are_all_counted_and_cut(self):
+        note = one("command.executed", {"name": "greet", "sessionID": "ses_a", "arguments": "big " * 1_000_000})
+        assert note.attributes[1] == ("opencode.command.argument_count", 1_000_000)
+        assert len(note.content[0][1]) == 65_536
+
+    def test_a_changed_server_needs_no_session(self):
+        assert one("mcp.tools.changed", {"server": "my_db"}) == ServerTold(server="my_db", time=at(1))
+
+    def test_a_changed_server_is_a_note_where_there_is_a_session(self):
+        server, note = told("mcp.tools.changed", {"server": "my_db"}, session_id="ses_a")
+        assert server == ServerTold(server="my_db", time=at(1))
+        assert (note.name, note.attributes) == ("mcp.tools.changed", (("mcp.server.name", "my_db"),))
+
+    def test_a_change_of_no_server(self):
+        assert one("mcp.tools.changed", {}) == Discarded(reason="malformed")
+
+
+def test_a_time_in_a_body_beyond_its_record_is_not_believed():
+    future = 3_568_000_000_000
+    call = one("message.part.updated", part("bash", "completed", time={"start": future, "end": future + 5}))
+    assert call.start is None
+    assert call.end == at(1)

@@ -1,0 +1,247 @@
+"""OpenCode's native export: which of its lines and spans are read, and what a recorded run of it becomes."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from receiver.codec.decode import log_records, span_records
+from receiver.dialects.opencode.native import PATHS, logs, spans
+from receiver.events import CallTold, Discarded, SessionTold, SpanTold, StateTold
+from receiver.model import Request
+from receiver.pipeline.offline import build
+from receiver.pipeline.record_reader import Reading
+from tests.support.factories import SETTINGS, any_value, at, built, key_values, logs_request, spans_request
+from tests.support.laws import canonical
+from tests.support.otlp_splitting import DATA, recorded, singles
+from tests.support.scoring import Seen, laws, score, spans_of
+
+NOTHING: frozenset[str] = frozenset()
+AGENT = {"service.name": "opencode", "opencode.client": "cli"}
+# 1.18.33, most spans that are handed on left out: tasks in parallel and nested, with equal labels; the same beside
+# another root, then a task taken up again and one in the background
+RECORDED = {"native-export": (6, 13, 5), "native-resumed": (11, 28, 7)}  # sessions, calls, edges
+OWN = ("Tool.execute",)
+SPAN_ID = b"\x09" * 16 + b"\x01" * 8
+
+
+def line(*body: Any, time: float = 1, resource: dict[str, Any] = AGENT, **ids: bytes):
+    """What one line of the application's log tells, once it went over the wire."""
+    text = list(body) if len(body) > 1 else body[0]
+    record = LogRecord(time_unix_nano=at(time), observed_time_unix_nano=at(time), body=any_value(text), **ids)
+    return logs(next(log_records(logs_request(record, scope="opencode", resource=resource).body)), NOTHING)
+
+
+def span(name: str, error: str | None = None, resource: dict[str, Any] = AGENT, parent: bytes = b"", **attributes: Any):
+    """What one span tells, once it went over the wire."""
+    named = {k.replace("__", "."): v for k, v in attributes.items()}
+    sent = Span(
+        trace_id=b"\x09" * 16,
+        span_id=b"\x01" * 8,
+        parent_span_id=parent,
+        name=name,
+        start_time_unix_nano=at(1),
+        end_time_unix_nano=at(2),
+        attributes=key_values(named),
+    )
+    if error is not None:
+        sent.status.code, sent.status.message = Status.STATUS_CODE_ERROR, error
+    record, _ = next(span_records(spans_request(sent, scope="opencode", resource=resource).body))
+    return spans(record, NOTHING)
+
+
+class TestLines:
+    def test_a_created_session_is_what_session_created_would_tell(self):
+        said = (
+            '{"id":"ses_b","version":"1.18.33","projectID":"p","workspaceID":undefined,"parentID":"ses_a",'
+            '"title":"is \\"undefined\\": undefined (@explore subagent)","agent":"explore","model":undefined,'
+            '"time":{"created":1760000001000}}'
+        )
+        (told,) = line("created", said)
+        assert isinstance(told, SessionTold)
+        assert (told.session, told.parent, told.root, told.agent) == ("ses_b", "ses_a", False, "explore")
+        assert (told.created, told.version, told.model) == (at(1), "1.18.33", None)
+        assert told.title == 'is "undefined": undefined (@explore subagent)'
+
+    @pytest.mark.parametrize("broken", ['"', '"' + '\\"' * 2_000_000, '"undefined' * 500_001])
+    def test_a_line_that_breaks_off_is_read_once_however_long(self, broken):
+        assert line("created", broken) == (Discarded(reason="not_of_the_tree"),)
+
+    def test_a_session_without_a_parent_is_a_root(self):
+        (told,) = line("created", '{"id":"ses_a","parentID":undefined,"time":{"created":1760000001000}}')
+        assert (told.parent, told.root) == (None, True)
+
+    @pytest.mark.parametrize(("word", "state"), [("loop", "busy"), ("exiting loop", "idle"), ("cancel", "idle")])
+    def test_a_turn_is_framed(self, word, state):
+        assert line(word, '{"session.id":"ses_a","step":0}') == (StateTold(session="ses_a", time=at(1), state=state),)
+
+    @pytest.mark.parametrize(
+        ("word", "said"),
+        [("created", '{"id":"ses_a","parentID":"ses_r"}'), ("loop", '{"session.id":"ses_a","step":0}')],
+    )
+    def test_the_span_that_a_line_was_written_in_is_its_sessions(self, word, said):
+        told = line(word, said, trace_id=b"t" * 16, span_id=b"s" * 8)
+        assert told[-1] == SpanTold(span=b"t" * 16 + b"s" * 8, session="ses_a")
+        assert told[:-1] == line(word, said)
+
+    def test_but_not_where_it_says_how_a_turn_ended(self):
+        # a turn may be cancelled by whoever asks for it
+        (told,) = line("cancel", '{"session.id":"ses_a"}', trace_id=b"t" * 16, span_id=b"s" * 8)
+        assert isinstance(told, StateTold)
+
+    def test_a_request_names_agent_and_model_but_not_for_a_title(self):
+        said = '{"providerID":"fake","modelID":"m","session.id":"ses_a","small":"false","agent":"build"}'
+        assert line("stream", said) == (
+            SessionTold(session="ses_a", time=at(1), agent="build", provider="fake", model="m"),
+        )
+        assert line("stream", said.replace('"false"', '"true"')) == (Discarded(reason="not_of_the_tree"),)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            ("loading", '{"path":"/x"}'),
+            ("created", '{"id":"prj_1","directory":"/x"}'),
+            ("created", '{"id":"ses_a","title":"cut'),
+            ("created", 7),
+            (7, "created"),
+            ("loop",),
+            ("loop", "{}", "more"),
+            ({"type": "loop"},),
+        ],
+    )
+    def test_what_is_not_of_the_tree_is_said_to_be(self, body):
+        assert line(*body) == (Discarded(reason="not_of_the_tree"),)
+
+    def test_a_turn_without_a_session_is_said_to_have_none(self):
+        assert line("loop", "{}") == (Discarded(reason="no_session"),)
+
+    def test_a_line_of_another_program_is_not_known(self):
+        assert line("loop", '{"session.id":"ses_a"}', resource={"service.name": "opencode"}) is None
+
+
+class TestSpans:
+    def test_a_call(self):
+        told, place = span("Tool.execute", session__id="ses_a", tool__name="read", tool__call_id="c1")
+        assert isinstance(told, CallTold)
+        assert (told.session, told.call, told.tool, told.status) == ("ses_a", "c1", "read", "completed")
+        assert (told.start, told.end) == (at(1), at(2))
+        assert place == SpanTold(span=SPAN_ID, session="ses_a")
+
+    def test_a_task_call_is_one_that_others_may_lie_below(self):
+        _, place = span("Tool.execute", parent=b"p" * 8, session__id="ses_a", tool__name="task", tool__call_id="c1")
+        assert place == SpanTold(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8, session="ses_a", call="c1")
+
+    @pytest.mark.parametrize("name", sorted(PATHS))
+    def test_a_span_on_the_way_from_a_call_to_its_child_tells_what_it_lies_below(self, name):
+        assert span(name, parent=b"p" * 8) == (SpanTold(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8),)
+
+    def test_a_failed_task_names_its_child(self):
+        error = "Subagent failed (task_id: ses_b): no"
+        told, _ = span("Tool.execute", error, session__id="ses_a", tool__name="task", tool__call_id="c1")
+        assert (told.status, told.error_type, told.child) == ("error", "subagent_failed", "ses_b")
+
+    def test_an_ai_sdk_span_is_read_as_one(self):
+        (told,) = span("ai.toolCall", session__id="ses_a", ai__toolCall__id="c1", ai__toolCall__name="read")
+        assert (told.call, told.tool) == ("c1", "read")
+
+    @pytest.mark.parametrize("name", ["sql.execute", "SessionProcessor.process", "SessionHttpApi.prompt"])
+    def test_the_others_are_not_known(self, name):
+        assert span(name) is None
+
+    def test_nor_is_one_of_another_program(self):
+        assert span("Tool.execute", resource={"service.name": "x"}, session__id="s", tool__call_id="c") is None
+
+    @pytest.mark.parametrize("attributes", [{"tool__call_id": "c"}, {"session__id": "s"}])
+    def test_one_without_ids_is_handed_on(self, attributes):
+        assert span("Tool.execute", **attributes) is None
+
+
+def truth(name: str) -> list[dict[str, Any]]:
+    """What the agent's own store says of a recorded run."""
+    return json.loads((DATA / name / "expected.json").read_text())
+
+
+def stated_links(seen: list[Seen]) -> dict[tuple[str, str], str]:
+    """The child of each task call that names one. None of them may be inferred."""
+    assert [s.name for s in seen if "parent" in s.attributes.get("opencode.inferred", ())] == []
+    return {
+        (s.attributes["session.id"], s.attributes["gen_ai.tool.call.id"]): child
+        for s in seen
+        if (child := s.attributes.get("opencode.task.child_session.id"))
+    }
+
+
+def true_links(name: str) -> dict[tuple[str, str], str]:
+    """The same, as the agent's own store has it."""
+    return {
+        (session["id"], call["callID"]): call["child_session"]
+        for session in truth(name)
+        for call in session["tool_calls"]
+        if call.get("child_session")
+    }
+
+
+@pytest.mark.parametrize("name", RECORDED)
+class TestARecordedRun:
+    def test_has_every_call_and_every_edge_and_none_that_is_wrong(self, name):
+        requests = recorded(name)
+        seen = spans_of(built(*requests).requests())
+        found = score(seen, truth(name), b"".join(r.body for r in requests))
+        assert laws(seen) == []
+        assert (found.sessions_ok, found.edges_ok, found.wrong) == (found.sessions, found.edges, 0)
+        assert (found.sessions, found.calls - found.calls_missing, found.edges) == RECORDED[name]
+
+    def test_its_links_are_stated_also_where_parallel_tasks_are_alike(self, name):
+        assert stated_links(spans_of(built(*recorded(name)).requests())) == true_links(name)
+
+    def test_its_spans_alone_state_them_too(self, name):
+        spans_alone = [r for r in recorded(name) if r.signal == "traces"]
+        seen = spans_of(built(*spans_alone).requests())
+        assert stated_links(seen) == true_links(name)
+        assert laws(seen) == []
+
+    def test_nothing_is_inferred_where_nothing_may_be(self, name):
+        strict = build(recorded(name), replace(SETTINGS, infer=False))
+        assert stated_links(spans_of(strict.requests())) == true_links(name)
+
+    def test_lets_every_other_span_through_as_it_came(self, name):
+        requests = recorded(name)
+        sent = [s.raw for r in requests if r.signal == "traces" for s, _ in span_records(r.body)]
+        others = [r for r in sent if Span.FromString(r).name not in OWN or not Span.FromString(r).attributes]
+        passed = [s.raw for body in built(*requests).untouched for s, _ in span_records(body)]
+        assert sorted(passed) == sorted(others)
+        assert others
+
+    def test_counts_every_record_once(self, name):
+        requests = recorded(name)
+        result = built(*requests)
+        reading = Reading(frozenset())
+        read = [reading.read(r, 0) for r in requests]
+        assert sum(e.used.total() + e.discarded.total() for e in read) == sum(r.items for r in requests)
+        assert result.discarded["internal_error"] == result.discarded["too_many_spans"] == 0
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_does_not_depend_on_the_order(self, name, seed):
+        requests = singles(recorded(name))
+        mixed = requests + requests[::3]
+        random.Random(seed).shuffle(mixed)
+        assert canonical(built(*mixed).spans) == canonical(built(*requests).spans)
+
+    @pytest.mark.parametrize("gone", ["TaskTool.execute", "SessionPrompt.run", "Tool.execute", "Session.create"])
+    def test_without_some_of_its_spans_invents_no_edge(self, name, gone):
+        """What was not sent yet when the process ended is missing: a chain with a gap states nothing."""
+        kept = [r for r in singles(recorded(name)) if not (r.signal == "traces" and gone in names(r))]
+        seen = spans_of(built(*kept).requests())
+        assert score(seen, truth(name), b"".join(r.body for r in kept)).wrong == 0
+        assert laws(seen) == []
+
+
+def names(request: Request) -> list[str]:
+    """The names of the spans in a request."""
+    return [span.name for span, _ in span_records(request.body)]

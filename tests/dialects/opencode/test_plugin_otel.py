@@ -1,0 +1,22 @@
+"""What an event of opencode-plugin-otel tells beside what its recordings show (tests/golden/D)."""
+
+from __future__ import annotations
+
+import pytest
+
+from receiver.codec.decode import log_records
+from receiver.dialects.opencode.plugin_otel import logs
+from receiver.events import SessionTold
+from tests.support.factories import logs_request, relay_record
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@pytest.mark.parametrize(("trace", "context"), [(b"t" * 16, "74" * 16), (b"", None), (b"t" * 1_000_000, None)])
+def test_the_trace_that_a_record_was_written_in_is_told_if_it_is_one(trace, context):
+    record = relay_record("session.idle", 1, session_id="ses_a")
+    record.trace_id = trace
+    (held,) = log_records(logs_request(record, scope="com.opencode").body)
+    membership, *_ = logs(held, NOTHING) or ()
+    assert isinstance(membership, SessionTold)
+    assert membership.context == context

@@ -1,0 +1,208 @@
+"""What a data point of opencode-plugin-otel and its kin tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+
+from receiver.codec.decode import metric_points
+from receiver.dialects.opencode.plugin_otel_metrics import metrics
+from receiver.events import COUNTED, CallsCounted, Discarded, PointTold, SessionTold
+from tests.support.factories import at, key_values, metrics_request
+
+MS = 1_000_000
+DELTA, CUMULATIVE = 1, 2
+SESSION = {"session.id": "ses_a", "project.id": "p"}
+TOOL = {**SESSION, "tool_name": "bash", "success": True}
+TIMES = {"start_time_unix_nano": at(1), "time_unix_nano": at(6)}
+
+
+def counter(name: str, value: float = 1.0, temporality: int = CUMULATIVE, **labels: Any) -> Metric:
+    metric = Metric(name=name)
+    metric.sum.is_monotonic = True
+    metric.sum.aggregation_temporality = temporality
+    metric.sum.data_points.add(attributes=key_values({**SESSION, **labels}), as_double=value, **TIMES)
+    return metric
+
+
+def histogram(
+    count: int, temporality: int = CUMULATIVE, name: str = "opencode.tool.duration", labels: Any = None, **point: Any
+) -> Metric:
+    metric = Metric(name=name)
+    metric.histogram.aggregation_temporality = temporality
+    attributes = key_values(TOOL if labels is None else labels)
+    metric.histogram.data_points.add(attributes=attributes, count=count, **{**TIMES, **point})
+    return metric
+
+
+def gauge(name: str, value: float, **labels: Any) -> Metric:
+    metric = Metric(name=name)
+    metric.gauge.data_points.add(attributes=key_values({**SESSION, **labels}), as_double=value, **TIMES)
+    return metric
+
+
+def read(metric: Metric, scope: str = "com.opencode") -> list[Any]:
+    """What one point tells, once it went over the wire."""
+    (point,) = metric_points(metrics_request(metric, scope=scope).body)
+    told = metrics(point, frozenset())
+    assert told is not None
+    return list(told)
+
+
+class TestCalls:
+    def test_a_cumulative_histogram_of_a_tool(self):
+        (event,) = read(histogram(2, sum=30, min=10, max=20))
+        assert event == PointTold(
+            session="ses_a",
+            what="calls",
+            form="cumulative",
+            source="tool.duration",
+            series=event.series,
+            start=at(1),
+            time=at(6),
+            amount=2,
+            total=30 * MS,
+            low=10 * MS,
+            high=20 * MS,
+            tool="bash",
+            status="completed",
+        )
+
+    def test_a_delta_histogram(self):
+        (event,) = read(histogram(2, DELTA, sum=30, min=10, max=20))
+        assert isinstance(event, CallsCounted)
+        assert (event.count, event.durations, event.status) == (2, (10 * MS, 20 * MS), "completed")
+
+    def test_failed_calls_are_counted_apart(self):
+        (event,) = read(histogram(1, sum=3, labels={**TOOL, "success": False}))
+        (other,) = read(histogram(1, sum=3))
+        assert event.status == "error"
+        assert event.series != other.series
+
+    def test_copies_are_of_one_series_whenever_they_are_sent(self):
+        (event,) = read(histogram(1, sum=3))
+        (later,) = read(histogram(2, sum=9, time_unix_nano=at(66)))
+        assert event.series == later.series
+
+    def test_a_point_without_a_tool(self):
+        assert read(histogram(1, sum=3, labels=SESSION)) == [Discarded(reason="malformed")]
+
+    def test_a_subtask_names_its_agent(self):
+        (event,) = read(counter("opencode.subtask.count", agent="explore"))
+        assert (event.what, event.agent) == ("begun", "explore")
+
+
+class TestSessions:
+    @pytest.mark.parametrize("subagent", [True, False])
+    def test_of_each_it_is_said_whether_it_is_a_child(self, subagent):
+        life, said = read(counter("opencode.session.count", is_subagent=subagent))
+        assert life.what == "life"
+        assert said == SessionTold(session="ses_a", rank=COUNTED, root=not subagent, subagent=subagent)
+
+    def test_a_plugin_that_does_not_say(self):
+        (life,) = read(counter("opencode.session.count"), scope="com.opencode.telemetry")
+        assert life.start == at(1)
+
+    def test_the_model(self):
+        _, said = read(counter("opencode.model.usage", model="m", provider="p", agent="build"))
+        assert (said.model, said.provider) == ("m", "p")
+
+    def test_the_end_of_turns(self):
+        (event,) = read(histogram(2, sum=9, name="opencode.session.duration", labels=SESSION))
+        assert (event.what, event.amount) == ("life", 2)
+
+
+class TestTotals:
+    @pytest.mark.parametrize(
+        ("kind", "what"),
+        [
+            ("input", "fresh_tokens"),
+            ("output", "output_tokens"),
+            ("reasoning", "reasoning_tokens"),
+            ("cacheRead", "cache_read_tokens"),
+            ("cacheCreation", "cache_creation_tokens"),
+        ],
+    )
+    def test_tokens(self, kind, what):
+        (event,) = read(counter("opencode.token.usage", 170.0, type=kind, model="m", agent="unknown"))
+        assert (event.what, event.amount, event.form) == (what, 170, "cumulative")
+
+    def test_tokens_name_the_agent(self):
+        _, said = read(counter("opencode.token.usage", type="input", agent="explore"))
+        assert said == SessionTold(session="ses_a", rank=COUNTED, agent="explore")
+
+    def test_a_kind_of_tokens_that_nobody_knows(self):
+        assert read(counter("opencode.token.usage", type="audio")) == [Discarded(reason="not_of_the_tree")]
+
+    def test_cost_as_deltas(self):
+        (event,) = read(counter("claude_code.cost.usage", 0.5, DELTA), scope="com.opencode.claude_code_compat")
+        assert (event.what, event.amount, event.form, event.start) == ("cost", 0.5, "delta", at(1))
+
+    def test_lines(self):
+        (added,) = read(counter("opencode.lines_of_code.count", 4.0, type="added"))
+        (removed,) = read(gauge("opencode.lines_of_code.total", 3, type="removed"))
+        assert (added.what, added.form) == ("lines_added", "cumulative")
+        assert (removed.what, removed.form, removed.amount) == ("lines_removed", "gauge", 3)
+
+    def test_nothing_used(self):
+        assert read(counter("opencode.cost.usage", 0.0)) == [Discarded(reason="empty")]
+
+    @pytest.mark.parametrize("prefix", ["", "acme.", "acme_oc.", "x"])
+    def test_under_any_prefix(self, prefix):
+        assert read(counter(f"{prefix}cost.usage", 0.5))[0].what == "cost"
+
+
+class TestRefused:
+    @pytest.mark.parametrize("name", ["opencode.session.token.total", "opencode.retry.count", "opencode.cache.count"])
+    def test_known_and_of_no_use(self, name):
+        assert read(counter(name)) == [Discarded(reason="not_of_the_tree")]
+
+    def test_another_scope(self):
+        (point,) = metric_points(metrics_request(counter("opencode.cost.usage"), scope="other").body)
+        assert metrics(point, frozenset()) is None
+
+    @pytest.mark.parametrize("session", [None, "unknown"])
+    def test_without_a_session(self, session):
+        metric = counter("opencode.cost.usage", **{"session.id": session})
+        assert read(metric) == [Discarded(reason="no_session")]
+
+    @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e300])
+    def test_numbers_that_count_nothing(self, value):
+        assert read(counter("opencode.cost.usage", value)) == [Discarded(reason="inconsistent")]
+        assert read(gauge("opencode.lines_of_code.total", value, type="added")) == [Discarded(reason="inconsistent")]
+
+    def test_a_sum_that_may_fall(self):
+        metric = counter("opencode.cost.usage")
+        metric.sum.is_monotonic = False
+        assert read(metric) == [Discarded(reason="not_monotonic")]
+
+    @pytest.mark.parametrize(
+        "point",
+        [
+            {"sum": -3},
+            {"sum": float("nan")},
+            {"sum": 30, "min": 20, "max": 10},
+            {"sum": 90, "min": 10, "max": 20},
+            {"sum": 3, "min": 10},
+            {"sum": 30, "bucket_counts": [1, 0, 0], "explicit_bounds": [5, 10]},
+            {"sum": 3, "min": float("inf")},
+        ],
+        ids=["negative", "no number", "extremes", "too much", "too little", "buckets", "infinite"],
+    )
+    def test_a_histogram_whose_numbers_contradict_one_another(self, point):
+        assert read(histogram(2, **point)) == [Discarded(reason="inconsistent")]
+
+    def test_a_histogram_whose_buckets_add_up(self):
+        point = {"sum": 30, "bucket_counts": [1, 0, 1], "explicit_bounds": [5, 10]}
+        assert read(histogram(2, **point))[0].amount == 2
+
+    def test_no_value_recorded(self):
+        assert read(histogram(1, sum=3, flags=1)) == [Discarded(reason="empty")]
+
+    def test_an_unspecified_temporality(self):
+        assert read(histogram(1, 0, sum=3)) == [Discarded(reason="malformed")]
+
+    def test_no_time(self):
+        assert read(histogram(1, sum=3, time_unix_nano=0)) == [Discarded(reason="no_time")]

@@ -1,0 +1,183 @@
+"""The plugins' own spans: what each tells, and that what logs and spans tell of is one thing."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from receiver import semconv as sc
+from receiver.codec.decode import span_records
+from receiver.dialects.opencode.plugin_otel_spans import spans
+from receiver.events import CallTold, Discarded, RequestTold, SessionTold, StateTold
+from tests.support.factories import at, built, key_values, spans_request
+from tests.support.laws import attribute, canonical, violations
+from tests.support.otlp_splitting import DATA, recorded, singles
+from tests.support.scoring import score, spans_of
+
+NOTHING: frozenset[str] = frozenset()
+MS = 1_000_000
+RUNS = ("0.8.0", "1.2.0")  # of opencode-plugin-otel: aborts; tasks in parallel and nested
+SIGNALS = {
+    "all": ("logs", "metrics", "traces"),
+    "logs and metrics": ("logs", "metrics"),
+    "traces": ("traces",),
+    "logs and traces": ("logs", "traces"),
+}
+
+
+def told(
+    name: str, error: str | None = None, start: int = at(1), end: int = at(2), scope: str = "com.opencode", **more
+):
+    """What one span tells, once it went over the wire. `a__b` is the attribute `a.b`."""
+    sent = Span(
+        trace_id=b"\x09" * 16,
+        span_id=b"\x01" * 8,
+        name=name,
+        start_time_unix_nano=start,
+        end_time_unix_nano=end,
+        attributes=key_values({"session.id": "ses_a"} | {k.replace("__", "."): v for k, v in more.items()}),
+    )
+    if error is not None:
+        sent.status.code, sent.status.message = Status.STATUS_CODE_ERROR, error
+    record, _ = next(span_records(spans_request(sent, scope=scope).body))
+    return spans(record, NOTHING)
+
+
+def one(kind: type, name: str, *arguments: Any, **more: Any) -> Any:
+    """The only event of a kind that a span tells."""
+    (event,) = (e for e in told(name, *arguments, **more) if isinstance(e, kind))
+    return event
+
+
+class TestARequest:
+    @pytest.mark.parametrize("name", ["opencode.llm", "claude_code.llm_request", "my.prefix.llm"])
+    def test_is_the_one_that_the_log_tells_of(self, name):
+        request = one(
+            RequestTold,
+            name,
+            llm__model_name="m",
+            llm__provider="fake",
+            llm__finish_reason="stop",
+            llm__token_count__prompt=100,
+            llm__token_count__completion=20,
+            llm__token_count__prompt_details__cache_read=7,
+            llm__token_count__prompt_details__cache_write=3,
+            llm__cost__total=0.5,
+            agent__name="unknown",
+        )
+        assert request.request == f"at:{at(1) // MS}"
+        assert (request.start, request.end, request.model, request.provider) == (at(1), at(2), "m", "fake")
+        assert (request.input_tokens, request.output_tokens, request.cost) == (110, 20, 0.5)
+        assert (request.agent, request.finish, request.error_type) == (None, "stop", None)
+
+    def test_that_failed_has_a_class_of_error_and_no_reason(self):
+        request = one(RequestTold, "opencode.llm", "APIError: no", llm__finish_reason="error")
+        assert (request.error_type, request.error, request.finish) == ("APIError", "APIError: no", None)
+
+    @pytest.mark.parametrize(("finish", "idle"), [("stop", True), ("tool-calls", False), ("unknown", False)])
+    def test_that_ends_the_turn_leaves_the_session_idle(self, finish, idle):
+        states = [e.state for e in told("opencode.llm", llm__finish_reason=finish) if isinstance(e, StateTold)]
+        assert ("idle" in states) is idle
+
+
+class TestASession:
+    def test_begins_with_its_span(self):
+        session = one(SessionTold, "opencode.session", session__is_subagent=False, session__total_messages=2)
+        assert (session.root, session.time, session.created) == (True, at(1), None)
+        assert one(StateTold, "opencode.session").time == at(1)
+
+    def test_is_no_root_if_it_counted_nothing(self):
+        """The claude-code profile says so of a child after its error."""
+        assert not one(SessionTold, "claude_code.interaction", session__is_subagent=False, agent__type="primary").root
+
+    def test_is_no_root_if_it_is_a_subagents(self):
+        session = one(SessionTold, "opencode.session", session__is_subagent=True, session__total_messages=2)
+        assert (session.root, session.parent) == (False, None)
+
+    def test_names_its_parent_and_call_in_one_fork(self):
+        events = told("opencode.run", session__parent_id="ses_p", task__call_id="c1")
+        assert SessionTold(session="ses_a", parent="ses_p", rank=1) in events
+        (call,) = (e for e in events if isinstance(e, CallTold))
+        assert (call.session, call.call, call.child, call.tool) == ("ses_p", "c1", "ses_a", "task")
+
+    def test_is_not_its_own_parent(self):
+        assert told("opencode.x", session__parent_id="ses_a") is None
+
+
+class TestACall:
+    def test_of_a_task_names_its_child(self):
+        for more in (
+            {"output__value": '<task id="ses_b" state="completed">'},
+            {"subagent__session__id": "ses_b"},
+            {"tool__error": "Subagent failed (task_id: ses_b): no", "tool__success": False},
+        ):
+            call = one(CallTold, "opencode.tool.task", tool__id="c1", tool__name="task", **more)
+            assert (call.call, call.child) == ("c1", "ses_b")
+
+    def test_of_another_tool_names_none(self):
+        output = {"output__value": '<task id="ses_b" state="completed">'}
+        assert one(CallTold, "opencode.tool.read", tool__id="c1", tool__name="read", **output).child is None
+
+    def test_that_was_cut_by_the_sessions_end_was_cancelled(self):
+        error = "session ended before tool completed"
+        call = one(CallTold, "opencode.tool.bash", error, tool__id="c1", tool__name="bash")
+        assert (call.status, call.error_type) == ("error", "cancelled")
+
+
+class TestOddSpans:
+    def test_another_producers_is_not_known(self):
+        assert told("opencode.llm", scope="other") is None
+
+    @pytest.mark.parametrize("session", ["", "unknown", 7])
+    def test_without_a_session(self, session):
+        assert told("opencode.llm", session__id=session) == (Discarded(reason="no_session"),)
+
+    @pytest.mark.parametrize(("start", "end"), [(0, at(1)), (at(1), 0), (at(9_999_999), at(1)), (1 << 63, 1 << 63)])
+    def test_without_times_that_can_be(self, start, end):
+        assert told("opencode.llm", start=start, end=end) == (Discarded(reason="no_time"),)
+
+    def test_of_a_kind_that_is_not_read_are_handed_on(self):
+        assert told("opencode.other") is None
+
+
+@pytest.mark.parametrize("run", RUNS)
+class TestARecordedRun:
+    @pytest.mark.parametrize("signals", sorted(SIGNALS))
+    def test_has_each_call_and_request_once_and_no_wrong_edge(self, run, signals):
+        requests = _told_by(run, signals)
+        spans_built = built(*requests).spans
+        expected = _truth(run)
+        found = score(spans_of(built(*requests).requests()), expected, b"".join(r.body for r in requests))
+        assert violations(spans_built) == []
+        assert (found.calls_missing, found.calls_extra, found.wrong) == (0, 0, 0), found.notes
+        assert (found.sessions_ok, found.edges_ok) == (found.sessions, found.edges), found.notes
+        chats = [s for s in spans_built if attribute(s, sc.OPERATION_NAME) == "chat"]
+        assert len(chats) == sum(len(s["assistant_messages"]) for s in expected)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_does_not_depend_on_the_order(self, run, seed):
+        requests = singles(_told_by(run, "logs and traces"))
+        mixed = requests + requests[::3]
+        random.Random(seed).shuffle(mixed)
+        assert canonical(built(*mixed).spans) == canonical(built(*requests).spans)
+
+    def test_has_the_same_tree_by_whatever_it_is_told(self, run):
+        trees = [_sessions(built(*_told_by(run, signals)).spans) for signals in sorted(SIGNALS)]
+        assert all(tree == trees[0] for tree in trees)
+
+
+def _told_by(run, signals):
+    return [r for r in recorded(f"plugin-otel/{run}") if r.signal in SIGNALS[signals]]
+
+
+def _truth(run):
+    return json.loads((DATA / "plugin-otel" / run / "expected.json").read_text())
+
+
+def _sessions(spans_built):
+    found = {(s.trace_id, s.span_id) for s in spans_built if attribute(s, sc.OPERATION_NAME) == sc.INVOKE_AGENT}
+    return sorted(found)

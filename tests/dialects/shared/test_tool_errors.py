@@ -1,0 +1,47 @@
+"""A span's status says why its call failed: kept by every dialect of spans, and cut where it is too long to be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from receiver.codec.decode import span_records
+from receiver.dialects.table import DIALECTS
+from receiver.events import CallTold
+from tests.support.factories import at, key_values, spans_request
+
+NOTHING: frozenset[str] = frozenset()
+FAILED = {
+    "ai_sdk": ("ai", "ai.toolCall", {"ai.toolCall.id": "c1", "ai.toolCall.name": "read"}),
+    "native": ("opencode", "Tool.execute", {"tool.call_id": "c1", "tool.name": "read"}),
+    "plugin_otel": ("com.opencode", "opencode.tool.read", {"tool.id": "c1", "tool.name": "read"}),
+    "claude_code": ("com.anthropic.claude_code.tracing", "claude_code.tool.execution", {"tool_use_id": "c1"}),
+}
+
+
+def errors(dialect: str, message: str) -> list[str | None]:
+    """The errors that the span of a failed call tells, once it went over the wire."""
+    scope, name, attributes = FAILED[dialect]
+    named: dict[str, Any] = {"session.id": "ses_a", **attributes}
+    if dialect == "claude_code":
+        named["session.id"] = "28a0697b-9057-47c4-a927-b53a9e80f139"
+    sent = Span(name=name, start_time_unix_nano=at(1), end_time_unix_nano=at(2), attributes=key_values(named))
+    sent.status.code, sent.status.message = Status.STATUS_CODE_ERROR, message
+    request = spans_request(sent, scope=scope, resource={"service.name": "opencode", "opencode.client": "cli"})
+    (record, _) = next(span_records(request.body))
+    (read,) = (d.spans for d in DIALECTS if d.name == dialect)
+    assert read is not None
+    return [event.error for event in read(record, NOTHING) or () if isinstance(event, CallTold)]
+
+
+@pytest.mark.parametrize("dialect", FAILED)
+def test_a_status_that_says_why(dialect):
+    assert errors(dialect, "no such file") == ["no such file"]
+    assert errors(dialect, "") == [None]
+
+
+@pytest.mark.parametrize("dialect", FAILED)
+def test_a_long_status_is_cut(dialect):
+    assert errors(dialect, "e" * 1_000_000) == ["e" * 65_536]

@@ -1,0 +1,127 @@
+"""A traceparent is read in one place, for every dialect and every signal, and only if it is valid."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from receiver.codec.encode import REMOTE, SAMPLED
+from receiver.core.state.settings import BuilderSettings
+from receiver.dialects.shared.traceparent import read
+from receiver.events import EXACT, REPORTED, RemoteParentTold
+from receiver.pipeline.record_reader import Reading
+from tests.support.factories import at, built, key_values, logs_request, metrics_request, relay_record, spans_request
+from tests.support.otlp_splitting import spans_in
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+GIVEN, NAMED = f"00-{TRACE}-{SPAN}-01", f"{TRACE}-{SPAN}"
+OTHER = f"00-{TRACE}-{'1' * 16}-00"
+
+
+def told(*requests):
+    reading = Reading(frozenset())
+    events = [event for request in requests for _, event in reading.read(request, 0).told]
+    return [e for e in events if isinstance(e, RemoteParentTold)]
+
+
+def created(**attributes):
+    return relay_record("session.created", 1, {"info": {"id": "ses_a"}}, session_id="ses_a", **attributes)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [GIVEN, f" {GIVEN} ", f"00-{TRACE}-{SPAN}-00", f"01-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-follows"],
+)
+def test_valid(value):
+    assert read(value) == NAMED
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        7,
+        "",
+        "00",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"01-{TRACE}-{SPAN}-01more",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE[:-1]}-{SPAN}-01",
+        f"0g-{TRACE}-{SPAN}-01",
+        GIVEN + "-" + "x" * 600,
+    ],
+)
+def test_not_valid(value):
+    assert read(value) is None
+
+
+class TestWhere:
+    def test_an_attribute_of_a_log_record(self):
+        (only,) = told(logs_request(created(traceparent=GIVEN)))
+        assert (only.session, only.time, only.rank, only.remote) == ("ses_a", at(1), EXACT, NAMED)
+
+    def test_a_field_of_the_body(self):
+        body = {"info": {"id": "ses_a"}, "traceparent": GIVEN}
+        (only,) = told(logs_request(relay_record("session.created", 1, body)))
+        assert (only.rank, only.remote) == (EXACT, NAMED)
+
+    def test_a_body_that_is_json_text(self):
+        data = {"sessionID": "ses_a", "skill": "notes", "duration_ms": 5, "traceparent": GIVEN}
+        record = relay_record("", 1)
+        record.body.CopyFrom(AnyValue(string_value=json.dumps({"type": "skill_invocation", "data": data})))
+        (only,) = told(logs_request(record, scope="opencode"))
+        assert (only.session, only.remote) == ("ses_a", NAMED)
+
+    @pytest.mark.parametrize("name", ["traceparent", "TRACEPARENT", "process.environment_variable.TRACEPARENT"])
+    def test_the_resource(self, name):
+        (only,) = told(logs_request(created(), resource={"service.name": "opencode", name: GIVEN}))
+        assert (only.rank, only.remote) == (REPORTED, NAMED)
+
+    def test_a_record_goes_before_its_resource(self):
+        (only,) = told(logs_request(created(traceparent=GIVEN), resource={"traceparent": OTHER}))
+        assert only.remote == NAMED
+
+    def test_a_span(self):
+        attributes = {"session.id": "ses_a", "ai.toolCall.id": "c1", "ai.toolCall.name": "read", "traceparent": GIVEN}
+        span = Span(name="ai.toolCall", start_time_unix_nano=at(1), end_time_unix_nano=at(2))
+        span.attributes.extend(key_values(attributes))
+        (only,) = told(spans_request(span))
+        assert (only.time, only.remote) == (at(1), NAMED)
+
+    def test_a_metric_point(self):
+        metric = Metric(name="opencode.tool.executions")
+        metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+        metric.sum.is_monotonic = True
+        point = metric.sum.data_points.add(as_int=1, start_time_unix_nano=at(1), time_unix_nano=at(5))
+        point.attributes.extend(key_values({"session.id": "ses_a", "tool.name": "read", "traceparent": GIVEN}))
+        (only,) = told(metrics_request(metric))
+        assert (only.time, only.remote) == (at(1), NAMED)
+
+    def test_a_record_that_tells_nothing_tells_no_parent(self):
+        assert told(logs_request(relay_record("session.idle", 1, {}, traceparent=GIVEN))) == []
+
+
+def test_on_the_wire_the_parent_and_the_link_are_remote():
+    request = logs_request(created(traceparent=GIVEN))
+    (below,) = _spans(built(request))
+    assert (below.trace_id.hex(), below.parent_span_id.hex()) == (TRACE, SPAN)
+    assert below.flags == SAMPLED | REMOTE
+    (beside,) = _spans(built(request, settings=BuilderSettings(remote_parent="link")))
+    assert (beside.flags, beside.parent_span_id) == (SAMPLED, b"")
+    (link,) = beside.links
+    assert (link.trace_id.hex(), link.span_id.hex(), link.flags) == (TRACE, SPAN, REMOTE)
+
+
+def _spans(result):
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    requests = (ExportTraceServiceRequest.FromString(one) for one in spans_in(result.requests()))
+    return [s for r in requests for rs in r.resource_spans for ss in rs.scope_spans for s in ss.spans]

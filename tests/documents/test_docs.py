@@ -1,0 +1,125 @@
+"""What is said is tested: names in the code are in the documentation, and the README's commands exist."""
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from receiver import semconv
+from receiver.cli.main import run_command
+from receiver.config import Retry
+from receiver.core.emission import rendering
+from receiver.core.state.settings import SECOND
+from tests.support.paths import ROOT
+
+TRACE = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def written_names() -> list[str]:
+    names = [v for k, v in vars(semconv).items() if k.isupper() and isinstance(v, str)]
+    return sorted(set(names) - {semconv.SCOPE_NAME, semconv.SCHEMA_URL})
+
+
+@pytest.mark.parametrize("name", written_names())
+def test_every_name_that_is_written_is_documented(name: str) -> None:
+    assert f"`{name}" in TRACE or f" {name}" in TRACE
+
+
+def test_every_end_reason_that_is_given_is_documented() -> None:
+    documented = re.search(r"`opencode\.end_reason` says which:(.*?)\n\n", TRACE, re.DOTALL)
+    assert documented is not None
+    said = set(re.findall(r"`(\w+)`", documented[1]))
+    assert said | {"shutdown"} == set(semconv.END_REASONS)  # no session ends by shutdown: it stays open in the store
+
+
+def test_the_limits_of_a_span_are_documented() -> None:
+    settings = rendering.BuilderSettings()
+    assert f"cut at {settings.max_attribute_bytes:,} bytes" in TRACE
+    assert f"attributes at {settings.max_attributes} a span" in TRACE
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "print-config", "build", "replay"])
+def test_the_commands_of_the_readme_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"| `{command}" in README
+    with pytest.raises(SystemExit) as ended:
+        run_command([command, "--help"])
+    assert ended.value.code == 0
+    assert command in capsys.readouterr().out
+
+
+def test_the_documents_that_the_readme_links_to_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"\bmake ([a-z0-9]+)\b", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def prose() -> list[tuple[str, int, str]]:
+    """The lines of the hand-written documents that are neither tables, code nor headings."""
+    found = []
+    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = re.sub(r"```.*?```", lambda block: "\n" * block[0].count("\n"), page.read_text("utf-8"), flags=re.DOTALL)
+        if page.name != "configuration.md":  # which is generated
+            lines = enumerate(text.splitlines(), 1)
+            found += [(page.name, number, line) for number, line in lines if not line.startswith(("|", "#", "!["))]
+    return found
+
+
+def test_prose_fits_the_screen() -> None:
+    assert [(page, number) for page, number, line in prose() if len(line) > 125] == []
+
+
+def test_no_line_of_a_paragraph_ends_early() -> None:
+    """What is put into a paragraph may leave a short line, after which the next goes on in small letters."""
+    lines = prose()
+    early = [
+        (page, number)
+        for (page, number, line), (other, following, rest) in pairwise(lines)
+        if (page, number + 1) == (other, following)
+        and line.strip()
+        and len(line) < 80
+        and re.match(r" *[a-z]", rest)
+        and not line.startswith("    ")
+    ]
+    assert early == []
+
+
+def test_a_page_has_each_heading_once() -> None:
+    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        headings = re.findall(r"^#+ .*$", text, re.MULTILINE)
+        assert len(set(headings)) == len(headings), page.name
+
+
+def test_how_often_a_failing_export_is_told_is_as_documented() -> None:
+    retry = Retry()
+    low = retry.initial_interval * (1 - retry.randomization_factor) / SECOND
+    high = retry.max_interval * (1 + retry.randomization_factor) / SECOND
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert f"every {low:g} to {high:g} s" in page
+
+
+def test_the_first_version_tells_no_history() -> None:
+    """Nobody had what came before it."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first = text.partition("## 0.1.0")[2]
+    assert re.findall(r"^### (.*)$", first, re.MULTILINE) == [
+        "Receives",
+        "Builds",
+        "Sends",
+        "Operates",
+        "Deploys",
+        "Known limits",
+    ]
+    assert not re.search(r"no longer|\bfixed\b|used to\b|\bhung\b", first)
+
+
+def test_the_places_that_the_documents_link_to_exist() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)

@@ -1,0 +1,1 @@
+"""What tests share: sessions told in words, virtual time, laws, processes, recordings. No tests here."""

@@ -1,0 +1,223 @@
+"""What docs/operations.md says must be equal, read off the address that Prometheus reads, of the program as it runs:
+after everything that was ever recorded, copies and garbage among it; after it was killed; with a backend that refuses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from receiver.admin.client import AdminClient
+from receiver.codec.export_service import EXPORT_SERVICES
+from receiver.telemetry.instruments import ITEMS, OWN
+from tests.golden.rewrite import RECORDINGS, requests_of
+from tests.support.factories import at, logs_request, relay_record, spans_request
+from tests.support.processes import Backend, Receiver, until
+from tests.telemetry.test_metrics import samples, total
+
+RECORDED = [request for folder in RECORDINGS for request in requests_of(folder)]
+STRANGE = [
+    logs_request(relay_record("server.connected", 3), relay_record("x.y", 3), scope="?"),
+    spans_request(
+        *(
+            Span(name=name, trace_id=b"t" * 16, span_id=name.encode() * 8, start_time_unix_nano=at(1))
+            for name in ("a", "b")
+        ),
+        scope="theirs",
+    ),
+]
+
+
+class Scraped:
+    """One look at a receiver's metrics."""
+
+    def __init__(self, port: int) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            self.found = samples(answer.read().decode())
+
+    def __call__(self, name: str, **labels: str) -> float:
+        return total(self.found, name, **labels)
+
+    def own(self, name: str, **labels: str) -> float:
+        return self(f"{OWN}{name}", **labels)
+
+    @property
+    def at_rest(self) -> bool:
+        return self.own("backlog_items") == 0
+
+    def unequal(self, *exporters: str) -> list[str]:
+        """Every equality of docs/operations.md that does not hold; all exporters take the built traces."""
+        accepted = sum(self(f"otelcol_receiver_accepted_{items}") for items in ITEMS.values())
+        became = self.own("records_used") + self.own("records_discarded")
+        kept = self.own("backlog_items") + self.own("records_set_aside")
+        pairs = {"accepted": (accepted + self.own("records_at_start"), became + kept)}
+        exporters = exporters or ("otlp_grpc",)
+        for one in exporters:
+            sent = sum(self(f"otelcol_exporter_sent_{items}", exporter=one) for items in ITEMS.values())
+            held = self("otelcol_exporter_queue_size", exporter=one) + self.own("items_set_aside", exporter=one)
+            put = self.own("items_queued", exporter=one) + self.own("items_at_start", exporter=one)
+            pairs[f"queued {one}"] = (put, sent + held)
+        spans = self.own("spans_built") + self.own("spans_handed_on")
+        for one in exporters:
+            pairs[f"built {one}"] = (self.own("items_queued", exporter=one, signal="traces"), spans)
+        return [f"{name}: {left} is not {right}" for name, (left, right) in pairs.items() if left != right]
+
+    def by_signal(self) -> list[str]:
+        """The signals of which what was accepted is not what was used and discarded, when nothing is kept."""
+        return [
+            signal
+            for signal, items in ITEMS.items()
+            if self(f"otelcol_receiver_accepted_{items}")
+            != sum(self.own(f"records_{fate}", signal=signal) for fate in ("used", "discarded"))
+        ]
+
+
+def doors(receiver: Receiver) -> dict[str, str]:
+    said = [json.loads(line) for line in receiver.log.splitlines()]
+    return {one["protocol"]: one["endpoint"] for one in said if one["event"] == "listening"}
+
+
+def look(receiver: Receiver) -> Scraped:
+    return Scraped(int(doors(receiver)["metrics"].rpartition(":")[2]))
+
+
+def flush(receiver: Receiver) -> None:
+    with AdminClient(doors(receiver)["admin"]) as client:
+        client.flush()
+
+
+def rest(receiver: Receiver, holds=lambda found: found("otelcol_exporter_queue_size") == 0) -> Scraped:
+    """What it shows when it has come to rest: twice the same, with some time in between."""
+    until(lambda: (found := look(receiver)).at_rest and holds(found), "rest")
+    before = None
+    while before is None or moving(before) != moving(after := look(receiver)):
+        before = look(receiver)
+        time.sleep(0.3)
+    return after
+
+
+def moving(found: Scraped) -> dict[object, float]:
+    return {key: value for key, value in found.found.items() if "process" not in key[0] and "age" not in key[0]}
+
+
+def garbage(receiver: Receiver) -> None:
+    """What is no request, over either protocol, and calls whose clients hang up."""
+    for path, body in (("/v1/logs", b"\xff\xff"), ("/v1/x", b""), ("/v1/traces", os.urandom(99))):
+        headers = {"Content-Type": "application/x-protobuf"}
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(urllib.request.Request(f"http://{receiver.http}{path}", body, headers))
+    with grpc.insecure_channel(receiver.grpc) as channel:
+        for one in RECORDED[:60]:
+            export = channel.unary_unary(f"/{EXPORT_SERVICES[one.signal].name}/Export")
+            with contextlib.suppress(grpc.RpcError):
+                export(one.body, timeout=0.003)
+            with contextlib.suppress(grpc.RpcError):
+                export(b"\xff\xff" + one.body)
+
+
+@pytest.fixture
+def backend():
+    made = Backend().start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def receiver(tmp_path, backend):
+    made = Receiver(tmp_path / "receiver", backend)
+    yield made
+    made.kill()
+
+
+def test_in_a_healthy_system(receiver, backend):
+    receiver.start()
+    first = look(receiver)
+    assert first.unequal() == []
+    assert ("otelcol_receiver_accepted_spans", frozenset({("receiver", "otlp"), ("transport", "http")})) in first.found
+    receiver.send(*RECORDED, *STRANGE)
+    receiver.post(*RECORDED[::3], *STRANGE, encoding="x-protobuf")
+    receiver.post(*RECORDED[::5], encoding="json")
+    garbage(receiver)
+    flush(receiver)
+    found = rest(receiver)
+    assert found.unequal() == []
+    assert found.by_signal() == []
+    assert found("otelcol_exporter_sent_spans") == len(backend.spans()) + 2  # the strangers came twice, and went on so
+    assert found.own("spans_handed_on") == found.own("records_discarded", reason="handed_on") > 2
+    assert found.own("records_discarded", reason="unknown_record") > 2
+    assert found.own("requests_refused", transport="grpc", reason="invalid_argument") >= 60
+
+
+def test_after_it_was_killed_and_after_it_was_stopped(receiver):
+    receiver.start()
+    for round_ in range(2):
+        receiver.send(*RECORDED[round_ * 40 : round_ * 40 + 120])
+        if round_ % 2:
+            receiver.stop()
+        else:
+            receiver.kill()
+        receiver.start()
+        found = rest(receiver)
+        assert found.unequal() == [], round_
+    receiver.send(*RECORDED)
+    flush(receiver)
+    assert rest(receiver).unequal() == []
+
+
+def test_with_a_backend_that_refuses_and_is_mended(receiver, backend):
+    backend.refuse = lambda body: grpc.StatusCode.INVALID_ARGUMENT if len(body) % 2 else None
+    receiver.start()
+    receiver.send(*RECORDED)
+    flush(receiver)
+    found = rest(receiver)
+    assert found.unequal() == []
+    assert found.own("items_set_aside") == found("otelcol_exporter_send_failed_spans") > 0
+    receiver.kill()
+    receiver.start()
+    assert rest(receiver).unequal() == []
+    backend.refuse = lambda body: None
+    with AdminClient(doors(receiver)["admin"]) as client:
+        assert client.resend([]).items == found.own("items_set_aside")
+    again = rest(receiver)
+    assert again.unequal() == []
+    assert again("otelcol_exporter_sent_spans") == found.own("items_set_aside")
+
+
+def test_with_a_backend_that_is_gone_and_comes_back(receiver, backend):
+    backend.refuse = lambda body: grpc.StatusCode.UNAVAILABLE
+    receiver.start()
+    receiver.send(*RECORDED)
+    flush(receiver)
+    found = rest(receiver, lambda found: found.own("items_retried") > 0)
+    assert found.unequal() == []
+    assert found("otelcol_exporter_queue_size") > 0
+    assert found.own("queue_age") > 0
+    receiver.kill()
+    backend.refuse = lambda body: None
+    receiver.start()
+    assert rest(receiver).unequal() == []
+
+
+def test_with_signals_that_pass_through_to_exporters_of_their_own(receiver, backend):
+    receiver.settings["exporters"]["file"] = {"path": str(receiver.folder / "all.jsonl")}
+    receiver.settings["service"]["pipelines"] = {
+        "logs": {"receivers": ["otlp"], "exporters": ["agenttrace", "file"]},
+        "metrics": {"receivers": ["otlp"], "exporters": ["agenttrace", "file"]},
+        "traces/in": {"receivers": ["otlp"], "exporters": ["agenttrace"]},
+        "traces": {"receivers": ["agenttrace"], "exporters": ["otlp_grpc", "file"]},
+    }
+    receiver.start()
+    receiver.send(*RECORDED, *STRANGE)
+    flush(receiver)
+    found = rest(receiver)
+    assert found.unequal("otlp_grpc", "file") == []
+    assert found("otelcol_exporter_sent_log_records", exporter="file") == found("otelcol_receiver_accepted_log_records")
+    assert found("otelcol_exporter_sent_log_records", exporter="otlp_grpc") == 0

@@ -47,7 +47,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     session: str
 
 
-class SessionTold(Event, frozen=True, kw_only=True, gc=False):
+class SessionEvent(Event, frozen=True, kw_only=True, gc=False):
     """What a session is. `root=True` states that it has no parent, `subagent=True` that it has one, whoever that is;
     `time` is when this was so (0: always). `label` is a digest of what a session and the task that started it are both
     called, `context` the trace (in hexadecimal) that a record of it was written in."""
@@ -69,31 +69,31 @@ class SessionTold(Event, frozen=True, kw_only=True, gc=False):
     context: str | None = None
 
 
-class ForkTold(Event, frozen=True, kw_only=True, gc=False):
+class ForkEvent(Event, frozen=True, kw_only=True, gc=False):
     """The session began as a copy of another one's history."""
 
     origin: str
 
 
-class CopyTold(Event, frozen=True, kw_only=True, gc=False):
+class CopyEvent(Event, frozen=True, kw_only=True, gc=False):
     """The session told again something that happened in the one that it was forked from, and nobody knows when."""
 
 
-class StateTold(Event, frozen=True, kw_only=True, gc=False):
+class StateEvent(Event, frozen=True, kw_only=True, gc=False):
     """The session began to work, or said that its turn is over."""
 
     time: int
     state: Literal["busy", "idle"]
 
 
-class EndTold(Event, frozen=True, kw_only=True, gc=False):
+class EndEvent(Event, frozen=True, kw_only=True, gc=False):
     """The session was deleted or archived: nothing more can happen in it."""
 
     time: int
     reason: Literal["deleted", "archived"]
 
 
-class NoteTold(Event, frozen=True, kw_only=True, gc=False):
+class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
     """A remark that belongs on the session's span. `name` is one of semconv.NOTES; `key` tells two of them apart.
 
     `needs_idle`: a prompt that may be the agent's own, in the middle of a turn; the user's come when it is idle.
@@ -108,9 +108,9 @@ class NoteTold(Event, frozen=True, kw_only=True, gc=False):
     content: tuple[tuple[str, Plain, str], ...] = ()
 
 
-class CallTold(Event, frozen=True, kw_only=True, gc=False):
+class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
-    `context` are as in SessionTold."""
+    `context` are as in SessionEvent."""
 
     call: str
     rank: int
@@ -138,14 +138,14 @@ class CallTold(Event, frozen=True, kw_only=True, gc=False):
     context: str | None = None
 
 
-class ChildTold(Event, frozen=True, kw_only=True, gc=False):
+class ChildEvent(Event, frozen=True, kw_only=True, gc=False):
     """The agent's spans say which session a task call started; call and child were told by records of their own."""
 
     call: str
     child: str
 
 
-class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
+class CallReportEvent(Event, frozen=True, kw_only=True, gc=False):
     """A finished tool call that was reported without its id: the facts that identify it stand in its place."""
 
     rank: int
@@ -167,7 +167,7 @@ class UnnamedCallTold(Event, frozen=True, kw_only=True, gc=False):
     context: str | None = None
 
 
-class CallHinted(Event, frozen=True, kw_only=True, gc=False):
+class CallHintEvent(Event, frozen=True, kw_only=True, gc=False):
     """Something said of a finished call without naming it: it adds to a call that another record tells of, and is no
     call by itself."""
 
@@ -179,7 +179,7 @@ class CallHinted(Event, frozen=True, kw_only=True, gc=False):
     tool_count: int | None = None
 
 
-class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
+class CallCountEvent(Event, frozen=True, kw_only=True, gc=False):
     """A metric point counts `count` finished calls of `tool` between `start` and `time`.
 
     `source` names the instrument: two instruments that count the same calls are not added up. `durations` (ns) are
@@ -203,13 +203,13 @@ class CallsCounted(Event, frozen=True, kw_only=True, gc=False):
     status: Literal["completed", "error"] | None = None
 
 
-class PointTold(Event, frozen=True, kw_only=True, gc=False):
+class PointEvent(Event, frozen=True, kw_only=True, gc=False):
     """A point of a metric series of the session, which only its neighbours make a statement (core/counting/series.py).
 
-    `what` is "calls" (finished calls of `tool`, with `status` as in CallsCounted), one of TOTALS, or "life": the point
-    tells only that the session was alive. `amount` is the number, of calls with `total`, `low` and `high` (ns) of
-    their durations. A cumulative one counts since `start`, which is when the first of it was counted (0: not known);
-    a delta since `start` only; a gauge says what is so at `time`. `series` identifies instrument and attributes.
+    `what` is "calls" (finished calls of `tool`, with `status` as in CallCountEvent), one of TOTALS, or "life": the
+    point tells only that the session was alive. `amount` is the number, of calls with `total`, `low` and `high` (ns) of
+    their durations. A cumulative one counts since `start`, which is when the first of it was counted (0: not known); a
+    delta since `start` only; a gauge says what is so at `time`. `series` identifies instrument and attributes.
     """
 
     what: str
@@ -239,7 +239,7 @@ TOTALS = (
 )
 
 
-class LinesTold(Event, frozen=True, kw_only=True, gc=False):
+class LinesEvent(Event, frozen=True, kw_only=True, gc=False):
     """Lines that a call (or, without one, the session) added or removed. `key` identifies the point that told it."""
 
     key: str
@@ -249,7 +249,7 @@ class LinesTold(Event, frozen=True, kw_only=True, gc=False):
     call: str | None = None
 
 
-class RequestTold(Event, frozen=True, kw_only=True, gc=False):
+class RequestEvent(Event, frozen=True, kw_only=True, gc=False):
     """A request to a model, known by `request` (message id or span id). Tokens count as the provider bills them."""
 
     request: str
@@ -272,7 +272,7 @@ class RequestTold(Event, frozen=True, kw_only=True, gc=False):
     error: str | None = None
 
 
-class PermissionTold(Event, frozen=True, kw_only=True, gc=False):
+class PermissionEvent(Event, frozen=True, kw_only=True, gc=False):
     """A permission that was asked for, and how it was answered."""
 
     permission: str
@@ -284,7 +284,7 @@ class PermissionTold(Event, frozen=True, kw_only=True, gc=False):
     reply: str | None = None
 
 
-class RemoteParentTold(Event, frozen=True, kw_only=True, gc=False):
+class RemoteParentEvent(Event, frozen=True, kw_only=True, gc=False):
     """Another program's span stands above the session: `remote` is its trace id and span id in hexadecimal, with a dash
     between them. `time` is when this was said."""
 
@@ -293,14 +293,14 @@ class RemoteParentTold(Event, frozen=True, kw_only=True, gc=False):
     remote: str
 
 
-class ServerTold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ServerEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A producer's MCP server, by the name that its configuration gives it. The only event without a session."""
 
     server: str
     time: int = 0
 
 
-class SpanTold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LineageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A span of the agent's own that may lie between a task call and what its child did: the span above it, and for
     which session it, or a record that was written in it, was made; `call` where it is the task call itself. It is no
     item of a tree and is handed on. Spans go by their trace's id and their own."""
@@ -318,24 +318,24 @@ class Discarded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     items: int = 1
 
 
-Told: TypeAlias = (
-    SessionTold
-    | ForkTold
-    | CopyTold
-    | StateTold
-    | EndTold
-    | NoteTold
-    | CallTold
-    | ChildTold
-    | UnnamedCallTold
-    | CallHinted
-    | CallsCounted
-    | PointTold
-    | LinesTold
-    | RequestTold
-    | PermissionTold
-    | RemoteParentTold
-    | ServerTold
-    | SpanTold
+AnyEvent: TypeAlias = (
+    SessionEvent
+    | ForkEvent
+    | CopyEvent
+    | StateEvent
+    | EndEvent
+    | NoteEvent
+    | CallEvent
+    | ChildEvent
+    | CallReportEvent
+    | CallHintEvent
+    | CallCountEvent
+    | PointEvent
+    | LinesEvent
+    | RequestEvent
+    | PermissionEvent
+    | RemoteParentEvent
+    | ServerEvent
+    | LineageEvent
     | Discarded
 )

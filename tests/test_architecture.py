@@ -16,7 +16,11 @@ MAX_LINES = 400
 # time is an argument in the core, and nothing is drawn: ids are derived
 IMPURE = {"asyncio", "datetime", "logging", "os", "random", "secrets", "structlog", "time", "uuid"}
 PROCESS = {("os", "environ"), ("os", "getenv"), ("os", "_exit"), ("sys", "exit")}
-KNOWS_THE_PROCESS = {"cli/main.py", "__main__.py", "telemetry/environment.py"}  # the last hides variables from their readers
+KNOWS_THE_PROCESS = {
+    "cli/main.py",
+    "__main__.py",
+    "telemetry/environment.py",
+}  # the last hides variables from their readers
 
 
 def name(path: Path) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from receiver import semconv as sc
 from receiver.codec.encode import spans_request
 from receiver.core.state.settings import SECOND, BuilderSettings
-from receiver.pipeline.record_reader import Reading
+from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import NOON, SETTINGS
 from tests.support.laws import attribute, canonical, dangling_links, in_short, inferred, is_late, is_session, violations
 from tests.support.strategies import CHAOS, CHAOTIC, garbage, stories
@@ -232,7 +232,7 @@ class TestGarbage:
 
     @given(st.lists(garbage(), min_size=1, max_size=4))
     def test_every_record_is_used_or_discarded_for_a_named_reason(self, requests):
-        reading = Reading(frozenset({"errors", "arguments", "results", "prompts", "paths", "titles"}))
+        reading = RecordReader(frozenset({"errors", "arguments", "results", "prompts", "paths", "titles"}))
         told = []
         for request in requests:
             evidence = reading.read(request, arrival=0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from receiver import semconv as sc
 from receiver.core.counting.series import MOST_SERIES
 from receiver.core.state.settings import MILLISECOND, SECOND
-from receiver.events import CallsCounted, PointTold
+from receiver.events import CallCountEvent, PointEvent
 from receiver.model import Span
 from tests.support.factories import NOON, SETTINGS
 from tests.support.laws import attribute, canonical, in_short, inferred, is_session, violations
@@ -108,7 +108,7 @@ class TestOrder:
         points = data.draw(
             st.lists(
                 st.builds(
-                    PointTold,
+                    PointEvent,
                     session=st.sampled_from(["ses_a", "ses_b"]),
                     what=st.sampled_from(["calls", "output_tokens", "life", "cost", "lines_added"]),
                     form=st.sampled_from(["cumulative", "delta", "gauge"]),
@@ -247,7 +247,7 @@ class TestStartsAndFalls:
     def told(self, *points: tuple[int, int, int]) -> Counter[tuple[str, str, bool]]:
         """(start, time, count) of a series, in seconds."""
         events = [
-            PointTold(
+            PointEvent(
                 session="ses_a",
                 what="calls",
                 form="cumulative",
@@ -290,9 +290,9 @@ class TestStartsAndFalls:
         assert self.told(*points).total() == count
 
     def test_deltas_that_overlap_count_once(self):
-        def point(start: int, time: int, count: int) -> CallsCounted:
+        def point(start: int, time: int, count: int) -> CallCountEvent:
             key, times = f"{start}-{time}", {"start": NOON + start * SECOND, "time": NOON + time * SECOND}
-            return CallsCounted(session="ses_a", source="s", key=key, series="x", tool="bash", count=count, **times)
+            return CallCountEvent(session="ses_a", source="s", key=key, series="x", tool="bash", count=count, **times)
 
         told = [point(0, 5, 1), point(5, 10, 2), point(0, 10, 3), point(4, 10, 3)]
         assert calls_in(batch([(PLUGIN, e) for e in told]).spans).total() == 3
@@ -304,7 +304,7 @@ def test_a_hundred_thousand_series_are_bounded():
         stream.builder.take(
             stream.forest,
             PLUGIN,
-            PointTold(
+            PointEvent(
                 session="ses_a",
                 what="calls",
                 form="cumulative",
@@ -322,7 +322,7 @@ def test_a_hundred_thousand_series_are_bounded():
 
 
 def test_a_number_that_nobody_can_believe_is_bounded():
-    told = PointTold(
+    told = PointEvent(
         session="ses_a",
         what="calls",
         form="cumulative",

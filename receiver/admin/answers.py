@@ -114,7 +114,7 @@ class Answers:
 def _tree(copy: Copy, settings: BuilderSettings) -> pb.GetTreeResponse:
     built = preview(copy, settings)
     traces = TracesData.FromString(spans_request(built.spans))  # the same message, but for its name
-    return pb.GetTreeResponse(traces=traces, left_span_ids=built.left)
+    return pb.GetTreeResponse(traces=traces, left_span_ids=built.emitted)
 
 
 def _unknown(sessions: Sequence[str]) -> InputError:
@@ -134,17 +134,17 @@ def _sessions(store: Store, limit: int) -> pb.ListSessionsResponse:
 
 
 def _session(session: Session, producer: str, roots: _Roots, store: Store) -> pb.Session:
-    stretches = session.stretches
-    left = sum(not key.startswith("counted:") for key, _ in store.left(session.id))
+    activities = session.activities
+    emitted = sum(not key.startswith("counted:") for key, _ in store.emitted(session.id))
     return pb.Session(
         id=session.id,
         parent_id=session.parent or "",
         root_id=roots.of(session.id),
-        state=pb.Session.STATE_IDLE if stretches and stretches[-1].rests else pb.Session.STATE_OPEN,
-        start_time_unix_nano=max(0, stretches[0].start) if stretches else 0,
-        last_activity_time_unix_nano=max(0, stretches[-1].end) if stretches else 0,
+        state=pb.Session.STATE_IDLE if activities and activities[-1].rests else pb.Session.STATE_OPEN,
+        start_time_unix_nano=max(0, activities[0].start) if activities else 0,
+        last_activity_time_unix_nano=max(0, activities[-1].end) if activities else 0,
         open_calls=len(session.calls) + len(session.requests) + len(session.permissions) + len(session.unnamed),
-        spans_left=left,
+        spans_left=emitted,
         producer=producer,
         agent=agent_at(session, _NEVER) or "",
     )

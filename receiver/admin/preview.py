@@ -16,11 +16,11 @@ from receiver.core.builder import Builder, has_open_content
 from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS
 from receiver.core.state.forest import Forest
 from receiver.core.state.ids import item_span_id
-from receiver.core.state.session import Item, Left, Registers, Session, Stretch, merge_stretch
+from receiver.core.state.session import Activity, EmittedRecord, Item, Registers, Session, merge_activity
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT
 from receiver.model import AttributeValue, Span
-from receiver.pipeline.session_cache import Woods
+from receiver.pipeline.session_cache import SessionCache
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Session).decode
@@ -31,7 +31,7 @@ class Preview:
     """The spans of one tree, and the ids of those among them that have left."""
 
     spans: list[Span]
-    left: list[bytes]
+    emitted: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Copy:
     root: str
 
 
-def copy_tree(woods: Woods, session: str) -> Copy | None:
+def copy_tree(woods: SessionCache, session: str) -> Copy | None:
     """The whole tree that a session is in; None where the session is not known. In the thread that owns the woods."""
     woods.load_trees([session])
     if woods.forest.get(session) is None:
@@ -54,11 +54,11 @@ def copy_tree(woods: Woods, session: str) -> Copy | None:
 def preview(copy: Copy, settings: BuilderSettings) -> Preview:
     """Build a copy, which is used up by that. In any thread."""
     before = {session.id: len(session.closed) for session in copy.forest.sessions.values()}
-    left = _put_back(copy.forest, copy.root, settings)
+    emitted = _put_back(copy.forest, copy.root, settings)
     reopened = {s.id for s in copy.forest.sessions.values() if len(s.closed) < before[s.id]}
     outcome = Builder(settings).advance(copy.forest, [copy.root], None)
     spans = [_without_reason(span) if _session_of(span) in reopened else span for span in outcome.spans]
-    return Preview(spans, [s.span_id for s in spans if s.span_id in left])
+    return Preview(spans, [s.span_id for s in spans if s.span_id in emitted])
 
 
 def _session_of(span: Span) -> AttributeValue | None:
@@ -74,7 +74,7 @@ def _without_reason(span: Span) -> Span:
 def _copy(forest: Forest, root: str) -> Forest:
     copy = Forest()
     for session in _needed(forest, root):
-        copy.put(_decode(_encode(session)), dict(forest.left_of(session.id)))
+        copy.put(_decode(_encode(session)), dict(forest.emitted_of(session.id)))
     copy.servers = {producer: set(names) for producer, names in forest.servers.items()}
     return copy
 
@@ -101,7 +101,7 @@ def _put_back(copy: Forest, root: str, settings: BuilderSettings) -> set[bytes]:
         at = next((i for i, c in enumerate(session.closed) if c.trace not in elsewhere), len(session.closed))
         if session.id != root:
             _reopen(session, at, settings)
-        ids.update(_put_items_back(session, copy.left_of(session.id)))
+        ids.update(_put_items_back(session, copy.emitted_of(session.id)))
     top.spans = max(0, top.spans - len(ids))  # they are counted again when they leave again, and none must roll over
     return ids
 
@@ -109,19 +109,19 @@ def _put_back(copy: Forest, root: str, settings: BuilderSettings) -> set[bytes]:
 def _reopen(session: Session, at: int, settings: BuilderSettings) -> None:
     """Make the last segments of a session, from the one at an index on, open ones again."""
     for closed in session.closed[at:]:
-        rest = Stretch(start=closed.start, end=closed.end, idle=closed.end, work=True)
-        merge_stretch(session.stretches, rest, settings.joint)
+        rest = Activity(start=closed.start, end=closed.end, idle=closed.end, work=True)
+        merge_activity(session.activities, rest, settings.joint)
     session.closed = session.closed[:at]
 
 
-def _put_items_back(session: Session, left: dict[str, Left]) -> Iterable[bytes]:
+def _put_items_back(session: Session, emitted: dict[str, EmittedRecord]) -> Iterable[bytes]:
     items = {"call": session.calls, "request": session.requests, "permission": session.permissions}
-    for key, record in list(left.items()):
+    for key, record in list(emitted.items()):
         kind, _, name = key.partition(":")
         closed = any(c.start <= record.start <= c.end for c in session.closed)
         if kind in items and not closed:
             items[kind][name] = Item(name, _facts(kind, record))
-            del left[key]
+            del emitted[key]
             yield item_span_id(kind, session.id, name)
     for item in session.permissions.values():
         _hang(item, session.calls.values())
@@ -134,7 +134,7 @@ def _hang(permission: Item, calls: Iterable[Item]) -> None:
         permission.facts["call"] = (EXACT, around[0])
 
 
-def _facts(kind: str, record: Left) -> Registers:
+def _facts(kind: str, record: EmittedRecord) -> Registers:
     told: dict[str, object] = {"start": record.start, "end": record.end}
     if kind == "call":
         told |= {"tool": record.label, "child": record.child, "status": "error" if record.failed else "completed"}

@@ -30,7 +30,7 @@ from receiver.telemetry.state import State, state_of
 _log = structlog.get_logger(__name__)
 
 
-class SideDoors:
+class OperatorEndpoints:
     """Those that the settings ask for. `metrics` is None where nothing is counted; `capacity` gives the bound of an
     exporter's queue, in items; `failures` tell by exporter what fails now.
     """

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from receiver import __version__, config
 from receiver.app import factory
-from receiver.app.operator_endpoints import SideDoors
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.app.operator_endpoints import OperatorEndpoints
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import ReceiverError
 from receiver.exporters.sender import Sender
 from receiver.model import Signal
@@ -58,9 +58,9 @@ class Service:
                 self._metrics.at_exporter(name, routes.signals_to(name))
         self._senders = self._made_senders()
         failures = {name: sender.failure for name, sender in self._senders.items()}
-        self._side_doors = SideDoors(settings, builder, self.pipeline, self._metrics, limits.queue, failures)
+        self._side_doors = OperatorEndpoints(settings, builder, self.pipeline, self._metrics, limits.queue, failures)
         self._pushes: list[Push] = []
-        self._remarks = Seldom()
+        self._remarks = LogRateLimiter()
         self._doors: list[GrpcReceiver | HttpReceiver] = []
         self._stack = AsyncExitStack()
 

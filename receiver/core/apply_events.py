@@ -23,15 +23,15 @@ from receiver.core.state.ids import creation_time
 from receiver.core.state.remote_parent import learn_remote
 from receiver.core.state.session import (
     MARKED,
-    Counted,
-    Hint,
+    Activity,
+    CallHint,
+    CallReport,
+    CountedPoint,
     Item,
     Note,
     Session,
-    Stretch,
-    Unnamed,
     learn,
-    merge_stretch,
+    merge_activity,
 )
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import (
@@ -41,25 +41,25 @@ from receiver.events import (
     EXACT,
     GUESSED,
     SPAN,
-    CallHinted,
-    CallsCounted,
-    CallTold,
-    ChildTold,
-    CopyTold,
+    AnyEvent,
+    CallCountEvent,
+    CallEvent,
+    CallHintEvent,
+    CallReportEvent,
+    ChildEvent,
+    CopyEvent,
     Discarded,
-    EndTold,
-    ForkTold,
-    LinesTold,
-    NoteTold,
-    PermissionTold,
-    PointTold,
-    RemoteParentTold,
-    RequestTold,
-    ServerTold,
-    SessionTold,
-    StateTold,
-    Told,
-    UnnamedCallTold,
+    EndEvent,
+    ForkEvent,
+    LinesEvent,
+    NoteEvent,
+    PermissionEvent,
+    PointEvent,
+    RemoteParentEvent,
+    RequestEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
 )
 
 
@@ -86,20 +86,20 @@ def _fields(event_type: type[Any]) -> tuple[str, ...]:
     return tuple(f for f in event_type.__struct_fields__ if f not in _NOT_FACTS)
 
 
-_FIELDS = {t: _fields(t) for t in (CallTold, UnnamedCallTold, RequestTold, PermissionTold)}
+_FIELDS = {t: _fields(t) for t in (CallEvent, CallReportEvent, RequestEvent, PermissionEvent)}
 
 
-def mentioned(event: Told) -> tuple[str, ...]:
+def mentioned(event: AnyEvent) -> tuple[str, ...]:
     """The sessions whose facts an event can change."""
-    if isinstance(event, (CallTold, ChildTold, UnnamedCallTold)) and event.child:
+    if isinstance(event, (CallEvent, ChildEvent, CallReportEvent)) and event.child:
         return (event.session, event.child)
-    if isinstance(event, SessionTold) and event.parent:
+    if isinstance(event, SessionEvent) and event.parent:
         return (event.session, event.parent)
     session = getattr(event, "session", "")
     return (session,) if session else ()
 
 
-class Taking:
+class EventApplier:
     """Merges events into a forest."""
 
     def __init__(self, settings: BuilderSettings) -> None:
@@ -107,27 +107,27 @@ class Taking:
         self._dropped = frozenset(f for f, word in CONTENT.items() if word not in settings.capture_content)
         self._kept = {t: tuple(f for f in fields if f not in self._dropped) for t, fields in _FIELDS.items()}
         self._take: dict[type[Any], Callable[[Forest, Source, Any], str | None]] = {
-            SessionTold: self._session,
-            ForkTold: self._fork,
-            CopyTold: self._copy,
-            StateTold: self._state,
-            EndTold: self._ended,
-            NoteTold: self._note,
-            CallTold: self._call,
-            ChildTold: take_started,
-            UnnamedCallTold: self._unnamed,
-            CallHinted: self._hint,
-            CallsCounted: self._counted,
-            PointTold: self._point,
-            LinesTold: self._lines,
-            RequestTold: self._request,
-            PermissionTold: self._permission,
-            RemoteParentTold: self._remote_parent,
+            SessionEvent: self._session,
+            ForkEvent: self._fork,
+            CopyEvent: self._copy,
+            StateEvent: self._state,
+            EndEvent: self._ended,
+            NoteEvent: self._note,
+            CallEvent: self._call,
+            ChildEvent: take_started,
+            CallReportEvent: self._unnamed,
+            CallHintEvent: self._hint,
+            CallCountEvent: self._counted,
+            PointEvent: self._point,
+            LinesEvent: self._lines,
+            RequestEvent: self._request,
+            PermissionEvent: self._permission,
+            RemoteParentEvent: self._remote_parent,
         }
 
-    def __call__(self, forest: Forest, source: Source, event: Told) -> str | None:
+    def __call__(self, forest: Forest, source: Source, event: AnyEvent) -> str | None:
         """Merge one event. Total: every event has an outcome, none raises. Returns why an event added nothing."""
-        if isinstance(event, ServerTold):
+        if isinstance(event, ServerEvent):
             forest.servers.setdefault(source.producer, set()).add(event.server)
             return None
         if isinstance(event, Discarded):
@@ -141,7 +141,7 @@ class Taking:
 
     def _active(
         self, session: Session, start: int, end: int, busy: int = 0, idle: int = 0, work: bool = True
-    ) -> Stretch | None:
+    ) -> Activity | None:
         """Note activity (ns). What lies in a segment that has left is known already, or comes too late to widen it."""
         if start <= 0 or end < start:
             return None
@@ -150,11 +150,11 @@ class Taking:
         if (created := creation_time(session.id, start)) is not None:
             learn(session.facts, "created", GUESSED, created)
         session.facts.pop("metered", None)  # from now on more than metrics tell of it
-        stretch = Stretch(start=start, end=end, busy=busy, idle=idle, work=work)
-        merge_stretch(session.stretches, stretch, self._settings.joint)
-        return stretch
+        activity = Activity(start=start, end=end, busy=busy, idle=idle, work=work)
+        merge_activity(session.activities, activity, self._settings.joint)
+        return activity
 
-    def _session(self, forest: Forest, source: Source, event: SessionTold) -> str | None:
+    def _session(self, forest: Forest, source: Source, event: SessionEvent) -> str | None:
         if event.rank == COUNTED and _says_nothing_new(forest.get(event.session), event):
             return "already_told"  # a metric says it at each collection: no sign of life
         session = self._touch(forest, source, event.session)
@@ -185,24 +185,24 @@ class Taking:
                 told[event.time] = max(told.get(event.time, value), value)
         if event.time:
             session.facts.pop("metered", None)
-            stretch = Stretch(start=event.time, end=event.time, facts=kept)
+            activity = Activity(start=event.time, end=event.time, facts=kept)
             if not any(c.start <= event.time <= c.end for c in session.closed):
-                merge_stretch(session.stretches, stretch, self._settings.joint)
+                merge_activity(session.activities, activity, self._settings.joint)
                 if (created := creation_time(session.id, event.time)) is not None:
                     learn(session.facts, "created", GUESSED, created)
         for field, (rank, value) in kept.items():
             learn(session.facts, field, rank, value)
         return None
 
-    def _fork(self, forest: Forest, source: Source, event: ForkTold) -> str | None:
+    def _fork(self, forest: Forest, source: Source, event: ForkEvent) -> str | None:
         learn(self._touch(forest, source, event.session).facts, "origin", EXACT, event.origin)
         return None
 
-    def _copy(self, forest: Forest, source: Source, event: CopyTold) -> str | None:
+    def _copy(self, forest: Forest, source: Source, event: CopyEvent) -> str | None:
         learn(self._touch(forest, source, event.session).facts, "copies", EXACT, True)
         return "history"
 
-    def _state(self, forest: Forest, source: Source, event: StateTold) -> str | None:
+    def _state(self, forest: Forest, source: Source, event: StateEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
         if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
@@ -211,13 +211,13 @@ class Taking:
                 learn_rest(session, event.time)
         return None
 
-    def _ended(self, forest: Forest, source: Source, event: EndTold) -> str | None:
+    def _ended(self, forest: Forest, source: Source, event: EndEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         learn(session.facts, "ended", -event.time, event.reason)
         self._active(session, event.time, event.time, work=False)
         return None
 
-    def _note(self, forest: Forest, source: Source, event: NoteTold) -> str | None:
+    def _note(self, forest: Forest, source: Source, event: NoteEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         content = tuple((name, value) for name, value, field in event.content if field not in self._dropped)
         note = Note(event.time, event.name, event.attributes + content, source.arrival, event.needs_idle)
@@ -247,32 +247,32 @@ class Taking:
         learn(item.facts, "resource", event.rank, source.key)
         return item
 
-    def _call(self, forest: Forest, source: Source, event: CallTold) -> str | None:
+    def _call(self, forest: Forest, source: Source, event: CallEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         if event.child:
             self._child(forest, source, event, event.child)
-        if forest.has_left(event.session, f"call:{event.call}"):
+        if forest.is_emitted(event.session, f"call:{event.call}"):
             return "already_left"
-        item = self._item(source, session.calls, event.call, event, CallTold)
+        item = self._item(source, session.calls, event.call, event, CallEvent)
         if event.start:
             item.earliest = min(item.earliest or event.start, event.start)
             item.news = min(item.news or source.arrival, source.arrival)
         self._span_of_activity(session, event.start, event.end)
         return None
 
-    def _unnamed(self, forest: Forest, source: Source, event: UnnamedCallTold) -> str | None:
+    def _unnamed(self, forest: Forest, source: Source, event: CallReportEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         if event.child:
             self._child(forest, source, event, event.child)
         key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
         self._span_of_activity(session, event.start, event.end)
-        if forest.has_left(event.session, f"call:~{key}"):
+        if forest.is_emitted(event.session, f"call:~{key}"):
             return "already_told"
         told = session.unnamed.get(key)
         if told is None:
-            told = session.unnamed[key] = Unnamed(facts={}, start=event.start, end=event.end, tool=event.tool)
+            told = session.unnamed[key] = CallReport(facts={}, start=event.start, end=event.end, tool=event.tool)
         news = False
-        for field in self._kept[UnnamedCallTold]:
+        for field in self._kept[CallReportEvent]:
             value = getattr(event, field)
             if value is not None:
                 news = learn(told.facts, field, event.rank, value) or news
@@ -280,17 +280,17 @@ class Taking:
         told.arrival, told.wait = max(told.arrival, source.arrival), max(told.wait, source.wait)
         return None if news else "already_told"
 
-    def _hint(self, forest: Forest, source: Source, event: CallHinted) -> str | None:
+    def _hint(self, forest: Forest, source: Source, event: CallHintEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         self._span_of_activity(session, event.start, event.end)
-        hint = Hint(event.tool, event.start, event.end, event.agent or "", event.skill or "", event.tool_count)
+        hint = CallHint(event.tool, event.start, event.end, event.agent or "", event.skill or "", event.tool_count)
         key = repr(hint)
         if key in session.hints:
             return "already_told"
         session.hints[key] = hint
         return None
 
-    def _child(self, forest: Forest, source: Source, event: CallTold | UnnamedCallTold, child: str) -> None:
+    def _child(self, forest: Forest, source: Source, event: CallEvent | CallReportEvent, child: str) -> None:
         """A call names the session that it started: a statement about that session, if not the best one."""
         if not is_older(child, event.session, event.end or event.start or 0):
             forest.adopt(child, event.session, max(event.rank, EXACT + 1))
@@ -313,11 +313,11 @@ class Taking:
         elif end:
             self._active(session, end, end)
 
-    def _counted(self, forest: Forest, source: Source, event: CallsCounted) -> str | None:
+    def _counted(self, forest: Forest, source: Source, event: CallCountEvent) -> str | None:
         session = self._touch(forest, source, event.session)
-        if forest.has_left(event.session, f"counted:{event.key}"):
+        if forest.is_emitted(event.session, f"counted:{event.key}"):
             return "already_left"
-        session.counted[event.key] = Counted(
+        session.counted[event.key] = CountedPoint(
             source=event.source,
             tool=event.tool,
             count=event.count,
@@ -335,11 +335,11 @@ class Taking:
             session.counted = dict(sorted(session.counted.items(), key=lambda kv: (kv[1].time, kv[0]))[:MOST_POINTS])
         return None if event.key in session.counted else "too_many_series"
 
-    def _point(self, forest: Forest, source: Source, event: PointTold) -> str | None:
+    def _point(self, forest: Forest, source: Source, event: PointEvent) -> str | None:
         """A cumulative series is sent again as long as its process lives: what is no news is no sign of life either."""
         key = series.key_of(event, source.key)
-        left = forest.left_of(event.session).get(f"{series.LEFT}{key}")
-        if left is not None and series.is_told(event, left):
+        emitted = forest.emitted_of(event.session).get(f"{series.LEFT}{key}")
+        if emitted is not None and series.is_told(event, emitted):
             return self._still_there(forest, source, event.session)
         session = forest.open(event.session)
         problem = series.add(session.series, key, event, source.key)
@@ -356,30 +356,30 @@ class Taking:
             forest.dirty.add(session)
         return "already_left"
 
-    def _lines(self, forest: Forest, source: Source, event: LinesTold) -> str | None:
+    def _lines(self, forest: Forest, source: Source, event: LinesEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         call = session.calls.get(event.call) if event.call else None
         session.lines[event.key] = (event.time, event.added, event.removed)
-        if event.call and not forest.has_left(event.session, f"call:{event.call}"):
+        if event.call and not forest.is_emitted(event.session, f"call:{event.call}"):
             if call is None:
                 call = session.calls[event.call] = Item(key=event.call, facts={})
             call.lines[event.key] = (event.added, event.removed)
             call.arrival = max(call.arrival, source.arrival)
         return None
 
-    def _request(self, forest: Forest, source: Source, event: RequestTold) -> str | None:
+    def _request(self, forest: Forest, source: Source, event: RequestEvent) -> str | None:
         session = self._touch(forest, source, event.session)
-        if forest.has_left(event.session, f"request:{event.request}"):
+        if forest.is_emitted(event.session, f"request:{event.request}"):
             return "already_left"
-        self._item(source, session.requests, event.request, event, RequestTold)
+        self._item(source, session.requests, event.request, event, RequestEvent)
         self._span_of_activity(session, event.start, event.end)
         return None
 
-    def _permission(self, forest: Forest, source: Source, event: PermissionTold) -> str | None:
+    def _permission(self, forest: Forest, source: Source, event: PermissionEvent) -> str | None:
         session = self._touch(forest, source, event.session)
-        if forest.has_left(event.session, f"permission:{event.permission}"):
+        if forest.is_emitted(event.session, f"permission:{event.permission}"):
             return "already_left"
-        item = self._item(source, session.permissions, event.permission, event, PermissionTold)
+        item = self._item(source, session.permissions, event.permission, event, PermissionEvent)
         if event.call is not None:
             learn(item.facts, "call", event.rank, event.call)
         for at in (event.asked, event.replied):
@@ -387,7 +387,7 @@ class Taking:
                 self._active(session, at, at)
         return None
 
-    def _remote_parent(self, forest: Forest, source: Source, event: RemoteParentTold) -> str | None:
+    def _remote_parent(self, forest: Forest, source: Source, event: RemoteParentEvent) -> str | None:
         learn_remote(self._touch(forest, source, event.session).remotes, event.remote, event.rank, event.time)
         return None
 
@@ -399,7 +399,7 @@ def _keep_context(session: Session, context: str, time: int) -> None:
         del session.contexts[max(session.contexts, key=lambda c: (session.contexts[c], c))]
 
 
-def _says_nothing_new(session: Session | None, event: SessionTold) -> bool:
+def _says_nothing_new(session: Session | None, event: SessionEvent) -> bool:
     if session is None or event.time:
         return False
     facts = dict(session.facts)
@@ -413,14 +413,14 @@ def _note_order(note: Note) -> tuple[int, str]:
     return note.time, repr(note.attributes)
 
 
-def take_started(forest: Forest, _: object, event: ChildTold) -> str | None:
+def take_started(forest: Forest, _: object, event: ChildEvent) -> str | None:
     """Merge one link. Returns why it added nothing."""
     near = creation_time(event.session, 1) or 0  # ids repeat every two years; which ones are meant plays no part here
     if not is_older(event.child, event.session, near):
         forest.adopt(event.child, event.session, SPAN)
     session = forest.open(event.session)
     forest.dirty.update((event.session, event.child))
-    if forest.has_left(event.session, f"call:{event.call}"):
+    if forest.is_emitted(event.session, f"call:{event.call}"):
         return "already_left"
     call = session.calls.setdefault(event.call, Item(key=event.call, facts={}))
     learn(call.facts, "child", SPAN, event.child)

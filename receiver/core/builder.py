@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from receiver.core.apply_events import Source, Taking
+from receiver.core.apply_events import EventApplier, Source
 from receiver.core.counting import missing_calls
 from receiver.core.emission import live_markers
-from receiver.core.emission.item_spans import Leaving
-from receiver.core.emission.session_spans import Closing
+from receiver.core.emission.item_spans import ItemSpans
+from receiver.core.emission.session_spans import SessionSpans
 from receiver.core.linking import metrics_only_sessions, report_matching, task_links, unplaced_sessions
 from receiver.core.linking.candidates import task_call
 from receiver.core.linking.deadlines import Waiting, rests
-from receiver.core.linking.unplaced_sessions import Lost
+from receiver.core.linking.unplaced_sessions import UnplacedByProducer
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import Item, Left, Session, Stretch, learn, merge_stretch
+from receiver.core.state.session import Activity, EmittedRecord, Item, Session, learn, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
-from receiver.events import COUNTED, INFERRED, Told
+from receiver.events import COUNTED, INFERRED, AnyEvent
 from receiver.outcome import AMBIGUOUS, DECIDED, TO_SESSION, Outcome
 
 
@@ -34,9 +34,9 @@ class Builder:
 
     def __init__(self, settings: BuilderSettings) -> None:
         self.settings = settings
-        self._taking = Taking(settings)
+        self._taking = EventApplier(settings)
 
-    def take(self, forest: Forest, source: Source, event: Told) -> str | None:
+    def take(self, forest: Forest, source: Source, event: AnyEvent) -> str | None:
         """Merge one event into the forest. Returns the reason if the event added nothing."""
         return self._taking(forest, source, event)
 
@@ -58,7 +58,7 @@ class Builder:
         outcome = Outcome()
         final = flush or now is None
         known = [s for s in sessions if forest.get(s) is not None]
-        lost = Lost(forest, Waiting(self.settings, forest))
+        lost = UnplacedByProducer(forest, Waiting(self.settings, forest))
         if not final and self.settings.infer:  # who sleeps because of others must be asked before these close
             trees = [_Tree(self, forest, r, now, final, outcome, lost) for r in self._roots(forest, known)]
             known.extend(sorted(set[str]().union(*(tree.waits_for() for tree in trees)).difference(known)))
@@ -68,7 +68,9 @@ class Builder:
             _Tree(self, forest, root, now, final, outcome, lost).run()
         return outcome
 
-    def _place(self, forest: Forest, known: Iterable[str], lost: Lost, tree_of: Callable[[Session], _Tree]) -> None:
+    def _place(
+        self, forest: Forest, known: Iterable[str], lost: UnplacedByProducer, tree_of: Callable[[Session], _Tree]
+    ) -> None:
         """Find the places of trees that nobody states: all by what was known before any of them is found, so that it
         does not matter who is asked first."""
         lost.changed([s for root in self._roots(forest, known) for s in tree_of(root).settle()])
@@ -95,7 +97,7 @@ class Builder:
     def _limit_of(self, session: Session) -> int:
         if ended_at(session) is not None:
             return 0
-        rests = bool(session.stretches) and session.stretches[-1].rests
+        rests = bool(session.activities) and session.activities[-1].rests
         return self.settings.idle_timeout if rests else self.settings.inactivity_timeout
 
 
@@ -120,7 +122,7 @@ class _Tree:
         now: int | None,
         final: bool,
         outcome: Outcome,
-        lost: Lost,
+        lost: UnplacedByProducer,
     ) -> None:
         self.lost = lost
         self.settings = builder.settings
@@ -190,11 +192,11 @@ class _Tree:
             return
         self._settle_identities()
         view = TreeView(self.forest, self.root, self.settings)
-        leaving = Leaving(self.settings, self.forest, view, self.outcome)
+        leaving = ItemSpans(self.settings, self.forest, view, self.outcome)
         leaving.items(self._due(), self.closing)
         if self.settings.live_markers:
             live_markers.leave(leaving, self.members, self._is_due)
-        closing = Closing(leaving, flushed=self.final and self.now is not None)
+        closing = SessionSpans(leaving, flushed=self.final and self.now is not None)
         for session in reversed(self.members):
             if session.id in self.closing:
                 closing.close(session)
@@ -220,7 +222,7 @@ class _Tree:
                 open=has_open_content(session) or bool(below),
             )
         if self.settings.infer:
-            self._wait_for_lost()
+            self._wait_for_unplaced()
         ended: set[str] = set()
         for session in self.members:
             quiet = self.quiet[session.id]
@@ -230,11 +232,11 @@ class _Tree:
             if quiet.open and (self.final or (self.now is not None and self.now >= quiet.until)):
                 self.closing.add(session.id)
 
-    def _wait_for_lost(self) -> None:
+    def _wait_for_unplaced(self) -> None:
         """Those that may belong to the same calls close together, and no caller closes before those that it may have
         started."""
         for session in self.members:
-            for group in unplaced_sessions.parallel(unplaced_sessions.lost_children(self.forest, session)):
+            for group in unplaced_sessions.parallel(unplaced_sessions.unplaced_children(self.forest, session)):
                 until = max(self.quiet[c.id].until for c in group)
                 for child in group:
                     self.quiet[child.id].until = until
@@ -258,42 +260,42 @@ class _Tree:
             all_due = session.id in self.closing
             due = [k for k, u in session.unnamed.items() if all_due or self._is_due(u.arrival, u.wait)]
             leaving = [c.key for c in session.calls.values() if all_due or self._is_due(c.arrival, c.wait)]
-            report_matching.find_calls(session, self.forest.left_of(session.id), due, leaving)
+            report_matching.find_calls(session, self.forest.emitted_of(session.id), due, leaving)
             for key in sorted(due):
                 if key in session.unnamed:
                     report_matching.stand_alone(session, key, self.settings.infer)
             if session.hints and self.settings.infer:
-                report_matching.add_hints(session, self.forest.left_of(session.id), leaving)
+                report_matching.add_hints(session, self.forest.emitted_of(session.id), leaving)
         for session in self.members:
             if not (session.counted or session.series):
                 continue
             closing = session.id in self.closing
-            if not closing and not self._has_lost_child(session):
+            if not closing and not self._has_unplaced_child(session):
                 continue
             self._add_counted(session, None if closing else (task_links.TASK,))
 
-    def _has_lost_child(self, session: Session) -> bool:
+    def _has_unplaced_child(self, session: Session) -> bool:
         """Whether a child is about to close that no call of this session names."""
-        return any(c.id in self.closing for c in unplaced_sessions.lost_children(self.forest, session))
+        return any(c.id in self.closing for c in unplaced_sessions.unplaced_children(self.forest, session))
 
     def _add_counted(self, session: Session, only: tuple[str, ...] | None) -> None:
         if self.settings.infer:
             metrics_only_sessions.settle(
                 session, self.settings
             )  # before the calls that are added make it look as if it had told
-            for item in missing_calls.missing_calls(session, self.forest.left_of(session.id), only):
+            for item in missing_calls.missing_calls(session, self.forest.emitted_of(session.id), only):
                 if only is None or not report_matching.is_placed(item):  # nobody knows yet whether it started someone
                     self._add_call(session, item)
         if only is None:
             for key in session.counted:
-                self.forest.leave(session.id, f"counted:{key}", Left(start=0, end=0))
+                self.forest.leave(session.id, f"counted:{key}", EmittedRecord(start=0, end=0))
             session.counted.clear()
 
     def _add_call(self, session: Session, item: Item) -> None:
         session.calls[item.key] = item
         self.outcome.inferred["identity"] += 1
-        lived = Stretch(start=max(item.start, 1), end=item.end, work=True)
-        merge_stretch(session.stretches, lived, self.settings.joint)
+        lived = Activity(start=max(item.start, 1), end=item.end, work=True)
+        merge_activity(session.activities, lived, self.settings.joint)
 
     # which items are due
 
@@ -326,7 +328,7 @@ class _Tree:
     def _waiting_children(self, session: Session) -> list[Session]:
         """The children that no call names and that are not closing yet."""
         if session.id not in self._waiting:
-            children = unplaced_sessions.lost_children(self.forest, session)
+            children = unplaced_sessions.unplaced_children(self.forest, session)
             self._waiting[session.id] = [c for c in children if c.id not in self.closing]
         return self._waiting[session.id]
 
@@ -357,7 +359,7 @@ class _Tree:
 
 def has_open_content(session: Session) -> bool:
     """Whether anything of a session has still to leave."""
-    if session.stretches or session.calls or session.requests or session.permissions or session.unnamed:
+    if session.activities or session.calls or session.requests or session.permissions or session.unnamed:
         return True
     return bool(session.counted or session.series or session.notes or session.pins) or not (
         session.closed or session.gone

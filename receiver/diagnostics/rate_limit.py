@@ -1,9 +1,9 @@
 """Lines that repeat themselves: so many of a kind are said in a while, and how many were not is said with the next one,
 as `left_out`. So neither a client nor a backend nor a full disk can fill the log.
 
-Whoever knows what repeats itself asks a Seldom of its own, and says one line of a kind in a minute: a kind of refusal,
-a reason. Behind them all stands logs.Sparing, for what nobody thought of and what libraries say: ten lines in a minute
-of one text, whatever the values in it.
+Whoever knows what repeats itself asks a LogRateLimiter of its own, and says one line of a kind in a minute: a kind of
+refusal, a reason. Behind them all stands logs.Sparing, for what nobody thought of and what libraries say: ten lines in
+a minute of one text, whatever the values in it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _While:
     asked: int = 0
 
 
-class Seldom:
+class LogRateLimiter:
     """Remembers of each kind when its last while began and how many lines there were since: `at_once` are said in it,
     and of `most` kinds. May be asked by any thread.
     """

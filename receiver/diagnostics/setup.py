@@ -19,7 +19,7 @@ import structlog
 
 from receiver.diagnostics.aiohttp_filter import not_a_clients_doing
 from receiver.diagnostics.escape import printable
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import described
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -51,7 +51,7 @@ class Sparing:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seldom = Seldom(clock, at_once=_AT_ONCE, most=_KINDS)
+        self._seldom = LogRateLimiter(clock, at_once=_AT_ONCE, most=_KINDS)
 
     def __call__(self, logger: Any, method: str, event: _Event) -> _Event:
         """As structlog's processor."""

@@ -16,7 +16,7 @@ from receiver.dialects.opencode import (
     telemetry_plugin,
 )
 from receiver.dialects.shared.fields import Wanted
-from receiver.events import Told
+from receiver.events import AnyEvent
 from receiver.model import LogRecord, MetricPoint, SpanRecord
 
 
@@ -29,9 +29,9 @@ class Dialect:
     name: str
     wait: int = 0
     agent: str = ""
-    logs: Callable[[LogRecord, Wanted], Sequence[Told] | None] | None = None
-    metrics: Callable[[MetricPoint, Wanted], Sequence[Told] | None] | None = None
-    spans: Callable[[SpanRecord, Wanted], Sequence[Told] | None] | None = None
+    logs: Callable[[LogRecord, Wanted], Sequence[AnyEvent] | None] | None = None
+    metrics: Callable[[MetricPoint, Wanted], Sequence[AnyEvent] | None] | None = None
+    spans: Callable[[SpanRecord, Wanted], Sequence[AnyEvent] | None] | None = None
 
 
 DIALECTS: tuple[Dialect, ...] = (

@@ -22,7 +22,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import structlog
 
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import PermanentExportError, RetryableExportError, UnavailableError, described
 from receiver.model import Signal
 
@@ -153,7 +153,7 @@ class Sender:
         self._settling: set[asyncio.Task[None]] = set()
         self._failing: dict[tuple[int, ...], Failure] = {}  # by the rows that are tried again
         self._log = _log.bind(exporter=exporter.name)
-        self._refusals, self._troubles = Seldom(clock), Seldom(clock)
+        self._refusals, self._troubles = LogRateLimiter(clock), LogRateLimiter(clock)
 
     async def start(self) -> None:
         """Start the exporter and the consumers. Raises ConfigError when the exporter cannot be started."""

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.otlp.client_hello import is_tls, is_whole, wants_grpc
 from receiver.otlp.socket_proxy import Backend
 
@@ -47,7 +47,7 @@ class Door:
         self._http2 = http2
         self._timeout = first_bytes_timeout
         self._tls = tls
-        self._seldom = Seldom()
+        self._seldom = LogRateLimiter()
         self._undecided: set[_Peek] = set()
         self._servers: list[asyncio.Server] = []
 

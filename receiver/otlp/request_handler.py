@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from receiver.codec.export_service import export_response
 from receiver.codec.validate import Validated
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import RefusedError
 from receiver.model import Request, Signal
 from receiver.otlp.error_mapping import expected, reason
@@ -59,7 +59,7 @@ class Admission:
         self._accept = accept
         self._observe = observe or ignore
         self._on_refused = on_refused or ignore_refused
-        self._seldom = Seldom(clock)  # a client that is set up wrongly repeats itself with every batch
+        self._seldom = LogRateLimiter(clock)  # a client that is set up wrongly repeats itself with every batch
 
     async def take(self, signal: Signal, validated: Validated) -> Message:
         """Returns the Export response when the records are committed; raises what `accept` raises.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.storage.interface import Store
 
 _REMEDY = "`opencode-trace-receiver queue` shows why it is not sent; its sending_queue::queue_size may be raised"
@@ -19,12 +19,12 @@ class Backpressure:
     """Knows whether one of the `exporters` is full; `limit` gives the bound of each, in items."""
 
     def __init__(
-        self, store: Store, exporters: Iterable[str], limit: Callable[[str], int], seldom: Seldom | None = None
+        self, store: Store, exporters: Iterable[str], limit: Callable[[str], int], seldom: LogRateLimiter | None = None
     ) -> None:
         self._store = store
         self._exporters = sorted(exporters)
         self._limit = limit
-        self._seldom = seldom or Seldom()
+        self._seldom = seldom or LogRateLimiter()
         self._told = ""  # the exporter that building is said to wait for
 
     def is_full(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from receiver.outcome import Outcome
-from receiver.pipeline.record_reader import Evidence
+from receiver.pipeline.record_reader import ReadResult
 from receiver.storage.interface import Outgoing
 
 _log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 class Observer(Protocol):
     """Is told of what happened, for metrics and logs. Never asked."""
 
-    def read(self, evidence: Evidence) -> None:
+    def read(self, evidence: ReadResult) -> None:
         """One request's records were read, and what they told is committed."""
 
     def skipped(self, reasons: Counter[str]) -> None:
@@ -37,7 +37,7 @@ class Observer(Protocol):
 class NoObserver:
     """Nobody watches."""
 
-    def read(self, evidence: Evidence) -> None:
+    def read(self, evidence: ReadResult) -> None:
         """Not watched."""
 
     def skipped(self, reasons: Counter[str]) -> None:

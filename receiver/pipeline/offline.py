@@ -13,7 +13,7 @@ from receiver.core.builder import Builder
 from receiver.core.state.forest import Forest
 from receiver.core.state.settings import BuilderSettings
 from receiver.model import Request, Span
-from receiver.pipeline.record_reader import Reading
+from receiver.pipeline.record_reader import RecordReader
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ def build(requests: Iterable[Request], settings: BuilderSettings, *, adopt_spans
     """Build everything that the requests tell of. Spans that are known are evidence in any case; those that are not
     adopted are handed on too, as `run` does it (Routes.handed_on)."""
     built, forest, builder = Built(), Forest(), Builder(settings)
-    reading = Reading(settings.capture_content)
+    reading = RecordReader(settings.capture_content)
     for request in requests:
         evidence = reading.read(request, arrival=0)
         built.used.update(evidence.used)

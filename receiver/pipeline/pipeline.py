@@ -26,16 +26,16 @@ import structlog
 from receiver.core.apply_events import mentioned
 from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND, BuilderSettings
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import UnavailableError, described
 from receiver.exporters.queue import Outbox
 from receiver.model import Request
 from receiver.outcome import Outcome
 from receiver.pipeline.backpressure import Backpressure
 from receiver.pipeline.observer import NoObserver, Observer, unharmed
-from receiver.pipeline.record_reader import Evidence, Reading
+from receiver.pipeline.record_reader import ReadResult, RecordReader
 from receiver.pipeline.routing import Routes
-from receiver.pipeline.session_cache import Woods
+from receiver.pipeline.session_cache import SessionCache
 from receiver.storage.interface import Outgoing, QueueSize, Step, Store, Waiting
 
 _T = TypeVar("_T")
@@ -89,9 +89,9 @@ class Pipeline:
         self._observer = observer or NoObserver()
         self._clock = clock
         self._builder = Builder(settings)
-        self._reading = Reading(settings.capture_content)
+        self._reader = RecordReader(settings.capture_content)
         self._settle = settings.settle
-        self._woods = Woods(store, self._builder, self._limits.sessions_in_memory)
+        self._woods = SessionCache(store, self._builder, self._limits.sessions_in_memory)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owner")
         self._arrived: list[tuple[Request, asyncio.Future[None]]] = []
         self._arriving = 0
@@ -100,12 +100,12 @@ class Pipeline:
         self.outbox = Outbox(store, self._own, clock)
         self._not_before = 0
         self._failures: Counter[int | str] = Counter()
-        self._unobserved: list[Evidence] = []
+        self._unobserved: list[ReadResult] = []
         self._purged = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._backpressure = Backpressure(store, routes.exporters, self._limits.queue)
-        self._seldom = Seldom()
-        self._strangers = Seldom(pause=_HOUR)
+        self._seldom = LogRateLimiter()
+        self._strangers = LogRateLimiter(pause=_HOUR)
         self._stuck = ""  # why the last step could not be committed
         self._refusing = False
         self._stopping = False
@@ -292,7 +292,7 @@ class Pipeline:
             outgoing.extend(self._routes.passed_through(one.request))
             if one.request.signal not in self._routes.connector:
                 continue
-            evidence = self._reading.read(one.request, one.arrival)
+            evidence = self._reader.read(one.request, one.arrival)
             self._unobserved.append(evidence)
             told = list(self._woods.with_links(evidence.told))
             self._woods.load({s for _, event in told for s in mentioned(event)})
@@ -310,7 +310,7 @@ class Pipeline:
         step.at = now
         step.built = [one.id for one in waiting]
         step.outgoing = [*outgoing, *self._routes.built(outcome.spans)]
-        if step.built or step.sessions or step.forgotten or step.outgoing or step.left or step.servers or step.spans:
+        if step.built or step.sessions or step.forgotten or step.outgoing or step.emitted or step.servers or step.spans:
             self._store.commit(step)
         self._woods.saved(step)
         self._observe(step)
@@ -355,7 +355,7 @@ class Pipeline:
         if self._tasks:
             self._tasks[0].get_loop().call_soon_threadsafe(self.outbox.wake)
 
-    async def ask(self, question: Callable[[Woods, Store], _T]) -> _T:
+    async def ask(self, question: Callable[[SessionCache, Store], _T]) -> _T:
         """Run something in the owner's thread, between two steps."""
         return await self._own(question, self._woods, self._store)
 

@@ -16,11 +16,11 @@ from receiver.core.apply_events import Source
 from receiver.dialects.shared import traceparent
 from receiver.dialects.shared.fields import to_json
 from receiver.dialects.table import DIALECTS, Dialect
-from receiver.events import Discarded, SpanTold, Told
+from receiver.events import AnyEvent, Discarded, LineageEvent
 from receiver.model import LogRecord, MetricPoint, Request, Resource, Signal, SpanRecord
 
 Record: TypeAlias = LogRecord | MetricPoint | SpanRecord
-Readers: TypeAlias = Sequence[tuple[Dialect, Callable[..., Sequence[Told] | None]]]
+Readers: TypeAlias = Sequence[tuple[Dialect, Callable[..., Sequence[AnyEvent] | None]]]
 
 # what tells one producer's process from another's, of what the plugins send
 _SCOPE = 100  # characters of a name that goes to the log
@@ -28,13 +28,13 @@ PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "proc
 
 
 @dataclass(slots=True)
-class Evidence:
+class ReadResult:
     """What one request told. `used` and `discarded` add up to its records; `events` counts `told` by dialect and class.
     `unknown` is the scope of a log record or metric point that no dialect knows. `untouched` are the spans that no
     dialect knows or that only tell whom others belong to, `known` the others, both as they came."""
 
     signal: Signal = "logs"
-    told: list[tuple[Source, Told]] = field(default_factory=list)
+    told: list[tuple[Source, AnyEvent]] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
     events: Counter[tuple[str, type]] = field(default_factory=Counter)
@@ -63,7 +63,7 @@ def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
     return Source(producer, key, resource.raw, dialect.wait, arrival)
 
 
-class Reading:
+class RecordReader:
     """Reads requests. `content` are the words of `capture_content`."""
 
     def __init__(self, content: frozenset[str], dialects: Sequence[Dialect] = DIALECTS) -> None:
@@ -74,9 +74,9 @@ class Reading:
         self._sources: dict[tuple[bytes, str, int], Source] = {}
         self._of_resources: dict[bytes, str | None] = {}  # the remote parent that each resource of a request states
 
-    def read(self, request: Request, arrival: int) -> Evidence:
+    def read(self, request: Request, arrival: int) -> ReadResult:
         """What a request tells. `arrival` is the receiver's clock (ns)."""
-        evidence = Evidence(request.signal)
+        evidence = ReadResult(request.signal)
         self._sources.clear()
         self._of_resources.clear()
         if request.signal == "logs":
@@ -91,13 +91,13 @@ class Reading:
                 into.append((envelope, span.raw))
         return evidence
 
-    def _all(self, evidence: Evidence, records: Iterable[Record], dialects: Readers, arrival: int) -> None:
+    def _all(self, evidence: ReadResult, records: Iterable[Record], dialects: Readers, arrival: int) -> None:
         for record in records:
             self._one(evidence, record, dialects, arrival)
 
     def _one(
         self,
-        evidence: Evidence,
+        evidence: ReadResult,
         record: Record,
         dialects: Readers,
         arrival: int,
@@ -118,7 +118,9 @@ class Reading:
             evidence.unknown = record.scope.name[:_SCOPE]
         return False
 
-    def _count(self, evidence: Evidence, dialect: Dialect, told: Sequence[Told], record: Record, arrival: int) -> None:
+    def _count(
+        self, evidence: ReadResult, dialect: Dialect, told: Sequence[AnyEvent], record: Record, arrival: int
+    ) -> None:
         events = list(_useful(told))
         if not events:
             reason = next((t.reason for t in told if isinstance(t, Discarded)), "not_of_the_tree")
@@ -136,7 +138,7 @@ class Reading:
             evidence.told.append((source, event))
             evidence.events[dialect.name, type(event)] += 1
 
-    def _remote_parent(self, events: Iterable[Told], record: Record) -> Told | None:
+    def _remote_parent(self, events: Iterable[AnyEvent], record: Record) -> AnyEvent | None:
         """The remote parent of the session that a record is of, whichever dialect knows the record."""
         raw = record.resource.raw
         if raw not in self._of_resources:
@@ -145,10 +147,10 @@ class Reading:
         return traceparent.told_by(record, session, self._of_resources[raw]) if session else None
 
 
-def _is_only_lineage(told: Sequence[tuple[Source, Told]]) -> bool:
+def _is_only_lineage(told: Sequence[tuple[Source, AnyEvent]]) -> bool:
     """Whether a span is none that is built again."""
-    return bool(told) and all(isinstance(event, SpanTold) for _, event in told)
+    return bool(told) and all(isinstance(event, LineageEvent) for _, event in told)
 
 
-def _useful(told: Iterable[Told]) -> Iterator[Told]:
+def _useful(told: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
     return (t for t in told if not isinstance(t, Discarded))

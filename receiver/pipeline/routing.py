@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from receiver.codec.encode import pass_through, spans_request
 from receiver.model import Request, Signal, Span
-from receiver.pipeline.record_reader import Evidence
+from receiver.pipeline.record_reader import ReadResult
 from receiver.storage.interface import Outgoing
 
 _ROW_SPANS, _ROW_BYTES = 512, 1 << 20  # most that a row of built spans holds
@@ -37,7 +37,7 @@ class Routes:
         for name in self.untouched.get(request.signal, ()):
             yield Outgoing(name, request.signal, request.items, request.body)
 
-    def handed_on(self, evidence: Evidence) -> Iterator[Outgoing]:
+    def handed_on(self, evidence: ReadResult) -> Iterator[Outgoing]:
         """Spans that are not ours to rebuild go on to where the built traces go, unless they went there already."""
         spans = evidence.to_hand_on(self.adopt_spans)
         names = [name for name in self.traces if name not in self.untouched.get("traces", ())]

@@ -12,9 +12,9 @@ from receiver.core.apply_events import Source
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.linking.unplaced_sessions import has_free_task, undecided
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import Left, Session
+from receiver.core.state.session import EmittedRecord, Session
 from receiver.core.state.span_lineage import MOST, Kin, Lineage
-from receiver.events import SpanTold, Told
+from receiver.events import AnyEvent, LineageEvent
 from receiver.storage.interface import SessionRow, SpanRow, Step, Store
 
 PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
@@ -23,10 +23,10 @@ SAME_PRODUCER = 500  # open sessions of one producer that are looked at for an u
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_session = msgspec.msgpack.Decoder(Session).decode  # a session as the store keeps it
-_decode_left = msgspec.msgpack.Decoder(Left).decode
+_decode_left = msgspec.msgpack.Decoder(EmittedRecord).decode
 
 
-class Woods:
+class SessionCache:
     """A forest that is backed by a store. `limit` is how many sessions stay in memory between steps."""
 
     def __init__(self, store: Store, builder: Builder, limit: int) -> None:
@@ -59,11 +59,11 @@ class Woods:
             self.forest.servers.setdefault(producer, set()).update(names)
             self._servers.update((producer, n) for n in names)
 
-    def with_links(self, told: Iterable[tuple[Source, Told]]) -> Iterator[tuple[Source, Told]]:
+    def with_links(self, told: Iterable[tuple[Source, AnyEvent]]) -> Iterator[tuple[Source, AnyEvent]]:
         """What was told, with the links that spans state in place of the spans."""
         return self.forest.lineage.expand(told, self._load_spans)
 
-    def _load_spans(self, event: SpanTold) -> None:
+    def _load_spans(self, event: LineageEvent) -> None:
         """Have at hand what lies above a span, and, if that leads to a call, what lies below it."""
         lineage = self.forest.lineage
         if event.span not in lineage.spans:
@@ -91,7 +91,7 @@ class Woods:
             self._descend(root)
             session = self.forest.sessions[root]
             self.load_producer(session.producer)
-            if self._may_have_lost(session):
+            if self._may_have_unplaced(session):
                 self._load_neighbours(session)
             if session.history or session.get("origin"):
                 self._load_origins(session)
@@ -119,7 +119,7 @@ class Woods:
             self._used.pop(session, None)
             self._used[session] = None
 
-    def _may_have_lost(self, root: Session) -> bool:
+    def _may_have_unplaced(self, root: Session) -> bool:
         """Whether a tree may turn out to hang below another one, or another one below it."""
         stated = root.is_stated_root or root.closed
         return not stated or any(has_free_task(self.forest, s) for s in self.forest.below(root.id))
@@ -145,8 +145,8 @@ class Woods:
                 self._descend(self._climb(origin).id)
 
     def _put(self, row: SessionRow) -> None:
-        left = {key: _decode_left(record) for key, record in self._store.left(row.id)}
-        self.forest.put(decode_session(row.state), left)
+        emitted = {key: _decode_left(record) for key, record in self._store.emitted(row.id)}
+        self.forest.put(decode_session(row.state), emitted)
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None
 
@@ -157,14 +157,14 @@ class Woods:
             session = forest.sessions.get(session_id)
             if session is None:
                 continue
-            if session.gone and not has_open_content(session) and not forest.left_of(session_id):
+            if session.gone and not has_open_content(session) and not forest.emitted_of(session_id):
                 step.forgotten.append(session_id)
                 forest.drop(session_id)
                 continue
             row = self._row(session, now, deadlines)
             self._deadlines[session_id] = row.deadline
             step.sessions.append(row)
-        step.left = [(s, key, _encode(record)) for s, key, record in forest.new_left]
+        step.emitted = [(s, key, _encode(record)) for s, key, record in forest.new_emitted]
         fresh = {(p, n) for p, names in forest.servers.items() for n in names} - self._servers
         step.servers = sorted(fresh)
         step.spans = [_span_row(span, forest.lineage.spans[span]) for span in sorted(forest.lineage.new)]
@@ -185,7 +185,7 @@ class Woods:
     def saved(self, step: Step) -> None:
         """The step is committed: nothing is dirty, and what is too much goes out of memory."""
         self.forest.dirty.clear()
-        self.forest.new_left.clear()
+        self.forest.new_emitted.clear()
         self.forest.lineage.new.clear()
         if len(self.forest.lineage.spans) > SPANS:
             self.forest.lineage = Lineage()

@@ -63,7 +63,7 @@ class Step:
     built: Sequence[int] = ()
     sessions: list[SessionRow] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
-    left: list[tuple[str, str, bytes]] = field(default_factory=list)
+    emitted: list[tuple[str, str, bytes]] = field(default_factory=list)
     servers: list[tuple[str, str]] = field(default_factory=list)
     spans: list[SpanRow] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
@@ -129,7 +129,7 @@ class Store(Protocol):
     def open_count(self) -> int:
         """How many sessions are open."""
 
-    def left(self, session: str) -> list[tuple[str, bytes]]:
+    def emitted(self, session: str) -> list[tuple[str, bytes]]:
         """What has left of a session: (key, record)."""
 
     def holders(self, key: str, limit: int) -> list[str]:

@@ -127,7 +127,7 @@ class SQLiteStore:
         """How many sessions are open."""
         return cast(int, self._one("SELECT count(*) FROM session WHERE open")[0])
 
-    def left(self, session: str) -> list[tuple[str, bytes]]:
+    def emitted(self, session: str) -> list[tuple[str, bytes]]:
         """What has left of a session."""
         return self._db.execute("SELECT key, record FROM gone WHERE session = ?", (session,)).fetchall()
 
@@ -177,7 +177,7 @@ class SQLiteStore:
                 [(s.id, s.parent, s.producer, s.deadline, int(s.open), s.touched, s.state) for s in step.sessions],
             )
             self._db.executemany("DELETE FROM session WHERE id = ?", [(s,) for s in step.forgotten])
-            self._db.executemany("INSERT OR REPLACE INTO gone (session, key, record) VALUES (?, ?, ?)", step.left)
+            self._db.executemany("INSERT OR REPLACE INTO gone (session, key, record) VALUES (?, ?, ?)", step.emitted)
             self._db.executemany("INSERT OR IGNORE INTO server (producer, name) VALUES (?, ?)", step.servers)
             self._db.executemany(
                 "INSERT OR REPLACE INTO span (id, parent, session, call, touched) VALUES (?, ?, ?, ?, ?)",

@@ -5,7 +5,6 @@ Called from the loop's thread and from the pipeline's; OpenTelemetry's instrumen
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections import Counter
@@ -18,15 +17,35 @@ from opentelemetry.sdk.resources import Resource
 
 from receiver import __version__, semconv
 from receiver.core.state.settings import SECOND
+from receiver.events import (
+    CallCountEvent,
+    CallEvent,
+    CallHintEvent,
+    CallReportEvent,
+    ChildEvent,
+    CopyEvent,
+    Discarded,
+    EndEvent,
+    ForkEvent,
+    LineageEvent,
+    LinesEvent,
+    NoteEvent,
+    PermissionEvent,
+    PointEvent,
+    RemoteParentEvent,
+    RequestEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
+)
 from receiver.model import Span
 from receiver.outcome import Outcome
-from receiver.pipeline.record_reader import Evidence
+from receiver.pipeline.record_reader import ReadResult
 from receiver.storage.interface import Outgoing
 from receiver.telemetry.environment import without_variables
 from receiver.telemetry.instruments import INSTRUMENTS, ITEMS, LATENCY_BUCKETS, OWN, Instrument
 
 SERVICE_NAME = "opencode-trace-receiver"
-_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class Metrics:
@@ -97,7 +116,7 @@ class Metrics:
 
     # the pipeline
 
-    def read(self, evidence: Evidence) -> None:
+    def read(self, evidence: ReadResult) -> None:
         """One request's records were read: used and discarded add up to them."""
         for dialect, count in evidence.used.items():
             self.add(f"{OWN}records_used", count, signal=evidence.signal, dialect=dialect)
@@ -160,9 +179,32 @@ class Metrics:
         self.add(f"{OWN}items_rejected", items, exporter=exporter, signal=signal)
 
 
+EVENT_KINDS: dict[type, str] = {
+    CallCountEvent: "calls_counted",
+    CallEvent: "call",
+    CallHintEvent: "call_hinted",
+    CallReportEvent: "unnamed_call",
+    ChildEvent: "child",
+    CopyEvent: "copy",
+    Discarded: "discarded",
+    EndEvent: "end",
+    ForkEvent: "fork",
+    LineageEvent: "span",
+    LinesEvent: "lines",
+    NoteEvent: "note",
+    PermissionEvent: "permission",
+    PointEvent: "point",
+    RemoteParentEvent: "remote_parent",
+    RequestEvent: "request",
+    ServerEvent: "server",
+    SessionEvent: "session",
+    StateEvent: "state",
+}  # the `event` label of each class: dashboards know these, so that they outlive a class's name
+
+
 def event_kind(event: type) -> str:
-    """`session` of SessionTold, `unnamed_call` of UnnamedCallTold, `calls_counted` of CallsCounted."""
-    return _CAPITAL.sub("_", event.__name__.removesuffix("Told")).lower()
+    """The `event` label of an event's class."""
+    return EVENT_KINDS[event]
 
 
 def span_kind(span: Span) -> str:

@@ -234,8 +234,8 @@ async def test_a_session_is_closed_with_the_tree_that_it_is_in(tmp_path):
     async with asking(tmp_path, *records, settle=LATER) as (answers, _):
         await until(answers, lambda sessions: len(sessions) == 3)
         assert (await answers.flush(pb.FlushRequest(session_ids=["ses_b"]))).closed == 2
-        left = await answers.list_sessions(pb.ListSessionsRequest())
-        assert [one.id for one in left.sessions] == ["ses_other"]
+        emitted = await answers.list_sessions(pb.ListSessionsRequest())
+        assert [one.id for one in emitted.sessions] == ["ses_other"]
         assert (await answers.flush(pb.FlushRequest(session_ids=["ses_b"]))).closed == 0
         assert (await answers.flush(pb.FlushRequest())).closed == 1
 

@@ -206,16 +206,16 @@ class Agent:
         for args in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "init"]):
             subprocess.run(["git", "-C", self.work, *args], env={**self.env, **who}, check=True)
 
-    def left(self, most=90.0):
+    def emitted(self, most=90.0):
         """Seconds that may still be waited, at most `most`."""
-        left = min(most, self.deadline - time.monotonic())
-        if left <= 0:
+        emitted = min(most, self.deadline - time.monotonic())
+        if emitted <= 0:
             raise LabError(f"not done after {self.options.timeout:g} s")
-        return left
+        return emitted
 
     def pause(self, seconds):
         """Sleeps, but not beyond the deadline."""
-        time.sleep(min(seconds, self.left(seconds)))
+        time.sleep(min(seconds, self.emitted(seconds)))
 
     def note(self, text):
         """Adds a line to the scenario's log."""
@@ -241,7 +241,7 @@ class Agent:
         """`opencode run`, until it ends by itself."""
         proc = self.start("run", *args)
         try:
-            code = proc.wait(self.left())
+            code = proc.wait(self.emitted())
         except subprocess.TimeoutExpired:
             raise LabError("opencode run did not end") from None
         self.note(f"exit {code}")
@@ -254,7 +254,7 @@ class Agent:
             port = self.options.agent_port or free_port()
             self.base = f"http://127.0.0.1:{port}"
             proc = self.start("serve", "--port", str(port), "--hostname", "127.0.0.1")
-            up = time.monotonic() + self.left(40)
+            up = time.monotonic() + self.emitted(40)
             while proc.poll() is None and time.monotonic() < up:
                 try:
                     self.api("GET", "/session", timeout=3)
@@ -276,7 +276,7 @@ class Agent:
         request = urllib.request.Request(url, method=method, data=data, headers={"content-type": "application/json"})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=self.left(timeout)) as response:
+            with opener.open(request, timeout=self.emitted(timeout)) as response:
                 text = response.read()
         except urllib.error.HTTPError as e:
             raise LabError(f"{method} {path}: HTTP {e.code} {e.read()[:300]!r}") from None

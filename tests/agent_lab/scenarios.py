@@ -120,7 +120,7 @@ def serve_multi(a):
     for t in turns:
         t.start()
     for t in turns:
-        t.join(a.left(60))
+        t.join(a.emitted(60))
     parent = a.turn("task resume", "tr1")
     child = a.api("GET", f"/session/{parent}/children")[0]["id"]
     a.llm.scripts["tr2"] = [

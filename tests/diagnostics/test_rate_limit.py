@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def clock():
 
 @pytest.fixture
 def seldom(clock):
-    return Seldom(lambda: clock[0])
+    return LogRateLimiter(lambda: clock[0])
 
 
 def test_one_of_a_kind_is_said_in_a_minute_and_the_others_are_counted(seldom, clock):
@@ -36,7 +36,7 @@ def test_kinds_that_are_always_new_are_bounded(seldom, clock):
 
 
 def test_so_many_of_a_kind_as_are_wanted_are_said_at_once(clock):
-    seldom = Seldom(lambda: clock[0], at_once=10)
+    seldom = LogRateLimiter(lambda: clock[0], at_once=10)
     assert [seldom.unsaid("a") for _ in range(12)] == [0] * 10 + [None] * 2
     assert seldom.unsaid("b") == 0
     clock[0] = 60.0

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from receiver.diagnostics.rate_limit import Seldom
+from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.pipeline.backpressure import Backpressure
 from receiver.storage.interface import QueueSize
 
@@ -31,7 +31,7 @@ def clock():
 
 @pytest.fixture
 def backpressure(queues, clock):
-    return Backpressure(queues, {"b", "a"}, {"a": 10, "b": 20}.get, Seldom(lambda: clock[0]))
+    return Backpressure(queues, {"b", "a"}, {"a": 10, "b": 20}.get, LogRateLimiter(lambda: clock[0]))
 
 
 def look(backpressure, full):

@@ -7,7 +7,7 @@ import pytest
 from receiver.core.apply_events import Source
 from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND
-from receiver.pipeline.session_cache import Woods
+from receiver.pipeline.session_cache import SessionCache
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import NOON, SETTINGS, a_session, at, session_id
 
@@ -17,7 +17,7 @@ PARENT, CHILD = session_id(0, 1), session_id(10.01, 2)
 def stepping(folder, told, limit=2_000, restarts=False):
     """The spans of what is told, as (seconds of arrival, session), step by step until nothing is open."""
     store, builder = SQLiteStore(folder, fsync=False), Builder(SETTINGS)
-    woods, spans, now = Woods(store, builder, limit), [], NOON
+    woods, spans, now = SessionCache(store, builder, limit), [], NOON
     waiting = sorted(told, key=lambda one: one[0])
     while waiting or store.next_deadline() is not None:
         soonest = [at(waiting[0][0])] if waiting else []
@@ -34,7 +34,7 @@ def stepping(folder, told, limit=2_000, restarts=False):
         step = woods.changes(now, outcome.deadlines)
         store.commit(step)
         woods.saved(step)
-        woods = Woods(store, builder, limit) if restarts else woods
+        woods = SessionCache(store, builder, limit) if restarts else woods
     store.close()
     return sorted(spans, key=repr)
 

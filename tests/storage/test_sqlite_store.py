@@ -119,8 +119,8 @@ def test_thousands_of_sessions_can_be_asked_for_at_once(store):
 
 
 def test_what_left_is_remembered_with_its_session_and_found_by_its_key(store):
-    store.commit(Step(sessions=[session("a"), session("b")], left=[("a", "call:1", b"x"), ("b", "call:1", b"y")]))
-    assert store.left("a") == [("call:1", b"x")]
+    store.commit(Step(sessions=[session("a"), session("b")], emitted=[("a", "call:1", b"x"), ("b", "call:1", b"y")]))
+    assert store.emitted("a") == [("call:1", b"x")]
     assert store.holders("call:1", 10) == ["a", "b"]
 
 
@@ -145,7 +145,7 @@ def test_a_purge_takes_what_closed_long_ago_and_nothing_else(store):
     store.commit(
         Step(
             sessions=rows,
-            left=[(name, "call:1", b"") for name in ("old", "new", "open")],
+            emitted=[(name, "call:1", b"") for name in ("old", "new", "open")],
             servers=[("gone", "db"), ("p", "db")],
         )
     )
@@ -421,10 +421,10 @@ class AgainstDictionaries(RuleBasedStateMachine):
         built=st.integers(0, 3),
         changed=st.dictionaries(NAMES, st.tuples(st.booleans(), st.none() | st.integers(0, 9)), max_size=3),
         forgotten=st.lists(NAMES, max_size=1),
-        left=st.lists(st.tuples(NAMES, st.sampled_from(["1", "2"])), max_size=2),
+        emitted=st.lists(st.tuples(NAMES, st.sampled_from(["1", "2"])), max_size=2),
         out=st.lists(st.tuples(EXPORTERS, st.integers(1, 9)), max_size=3),
     )
-    def commit(self, built, changed, forgotten, left, out) -> None:
+    def commit(self, built, changed, forgotten, emitted, out) -> None:
         self.clock += 1
         done = list(self.inbox)[:built]
         rows = [
@@ -435,7 +435,7 @@ class AgainstDictionaries(RuleBasedStateMachine):
             built=done,
             sessions=rows,
             forgotten=forgotten,
-            left=[(name, key, b"%d" % self.clock) for name, key in left],
+            emitted=[(name, key, b"%d" % self.clock) for name, key in emitted],
             outgoing=[outgoing(b"%d" % self.clock, exporter, items=items) for exporter, items in out],
         )
         last = max((row.id for name in "xy" for row in self.store.queue_head(name, (), *ALL)), default=0)
@@ -445,7 +445,7 @@ class AgainstDictionaries(RuleBasedStateMachine):
         self.sessions.update({row.id: row for row in rows})
         for name in forgotten:
             self.sessions.pop(name, None)
-        self.gone.update(dict.fromkeys(left, b"%d" % self.clock))
+        self.gone.update(dict.fromkeys(emitted, b"%d" % self.clock))
         for name in "xy":
             for row in self.store.queue_head(name, set(self.queue), *ALL):
                 assert row.id > last
@@ -510,7 +510,7 @@ class AgainstDictionaries(RuleBasedStateMachine):
         assert list(waiting) == sorted(waiting)
         assert self.store.backlog() == QueueSize(len(waiting), sum(n for _, n in waiting.values()))
         assert {row.id: row for row in self.store.sessions("abcd")} == self.sessions
-        assert {(s, k): r for s in "abcd" for k, r in self.store.left(s)} == self.gone
+        assert {(s, k): r for s in "abcd" for k, r in self.store.emitted(s)} == self.gone
         due = [row.id for row in self.sessions.values() if row.deadline is not None and row.deadline <= 5]
         assert sorted(self.store.due(5, 10)) == sorted(due)
         for name in "xy":

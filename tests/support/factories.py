@@ -19,16 +19,16 @@ from receiver.core.apply_events import Source
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import (
     EXACT,
-    CallTold,
-    EndTold,
-    NoteTold,
-    PermissionTold,
-    RemoteParentTold,
-    RequestTold,
-    SessionTold,
-    StateTold,
-    Told,
-    UnnamedCallTold,
+    AnyEvent,
+    CallEvent,
+    CallReportEvent,
+    EndEvent,
+    NoteEvent,
+    PermissionEvent,
+    RemoteParentEvent,
+    RequestEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.pipeline.offline import Built, build
 
@@ -49,7 +49,7 @@ def session_id(created: float, number: int = 0) -> str:
 
 
 def remote(trace: int, span: int) -> str:
-    """Another program's span, as a RemoteParentTold names it."""
+    """Another program's span, as a RemoteParentEvent names it."""
     return f"{trace:032x}-{span:016x}"
 
 
@@ -58,9 +58,9 @@ class ASession:
     """A session that tells of itself. Every method tells one thing and returns the session."""
 
     id: str
-    told: list[Told] = field(default_factory=list)
+    told: list[AnyEvent] = field(default_factory=list)
 
-    def tell(self, event: Told) -> ASession:
+    def tell(self, event: AnyEvent) -> ASession:
         """Any event."""
         self.told.append(event)
         return self
@@ -68,7 +68,7 @@ class ASession:
     def created(self, time: float, **fields: Any) -> ASession:
         """session.created: a root, unless `parent` is given."""
         known = {"root": "parent" not in fields, "time": at(time), "created": at(time)}
-        return self.tell(SessionTold(session=self.id, **{**known, **fields}))
+        return self.tell(SessionEvent(session=self.id, **{**known, **fields}))
 
     def call(self, tool: str, start: float | None, end: float | None = None, **fields: Any) -> ASession:
         """A call, told in one record; named after its tool and start unless `call` is given."""
@@ -76,44 +76,44 @@ class ASession:
         known["start"] = None if start is None else at(start)
         known["end"] = None if end is None else at(end)
         known["status"] = None if end is None else "completed"
-        return self.tell(CallTold(session=self.id, **{**known, **fields}))
+        return self.tell(CallEvent(session=self.id, **{**known, **fields}))
 
     def report(self, tool: str, start: float, end: float, **fields: Any) -> ASession:
         """A call reported without its id."""
         known = {"rank": 1, "tool": tool, "start": at(start), "end": at(end), "status": "completed"}
-        return self.tell(UnnamedCallTold(session=self.id, **{**known, **fields}))
+        return self.tell(CallReportEvent(session=self.id, **{**known, **fields}))
 
     def request(self, start: float, end: float | None = None, **fields: Any) -> ASession:
         """A request to a model."""
         known: dict[str, Any] = {"request": f"msg@{start}", "rank": EXACT, "start": at(start)}
         known["end"] = None if end is None else at(end)
-        return self.tell(RequestTold(session=self.id, **{**known, **fields}))
+        return self.tell(RequestEvent(session=self.id, **{**known, **fields}))
 
     def permission(self, asked: float, replied: float | None = None, **fields: Any) -> ASession:
         """A permission that was asked for, and answered."""
         known: dict[str, Any] = {"permission": f"per@{asked}", "asked": at(asked)}
         known["replied"] = None if replied is None else at(replied)
-        return self.tell(PermissionTold(session=self.id, **{**known, **fields}))
+        return self.tell(PermissionEvent(session=self.id, **{**known, **fields}))
 
     def busy(self, time: float) -> ASession:
         """It began to work."""
-        return self.tell(StateTold(session=self.id, time=at(time), state="busy"))
+        return self.tell(StateEvent(session=self.id, time=at(time), state="busy"))
 
     def idle(self, time: float) -> ASession:
         """It said that its turn is over."""
-        return self.tell(StateTold(session=self.id, time=at(time), state="idle"))
+        return self.tell(StateEvent(session=self.id, time=at(time), state="idle"))
 
     def deleted(self, time: float) -> ASession:
         """It was deleted."""
-        return self.tell(EndTold(session=self.id, time=at(time), reason="deleted"))
+        return self.tell(EndEvent(session=self.id, time=at(time), reason="deleted"))
 
     def below(self, time: float, span: str, **fields: Any) -> ASession:
         """A traceparent told of it."""
-        return self.tell(RemoteParentTold(session=self.id, time=at(time), remote=span, **{"rank": EXACT, **fields}))
+        return self.tell(RemoteParentEvent(session=self.id, time=at(time), remote=span, **{"rank": EXACT, **fields}))
 
     def note(self, name: str, time: float, **fields: Any) -> ASession:
         """A remark on its span."""
-        return self.tell(NoteTold(session=self.id, time=at(time), name=name, **fields))
+        return self.tell(NoteEvent(session=self.id, time=at(time), name=name, **fields))
 
 
 def a_session(id: str = "ses_a") -> ASession:

@@ -17,13 +17,13 @@ from receiver.core.state.settings import MILLISECOND
 from receiver.events import (
     COUNTED,
     REPORTED,
-    CallsCounted,
-    PointTold,
-    RequestTold,
-    SessionTold,
-    StateTold,
-    Told,
-    UnnamedCallTold,
+    AnyEvent,
+    CallCountEvent,
+    CallReportEvent,
+    PointEvent,
+    RequestEvent,
+    SessionEvent,
+    StateEvent,
 )
 from tests.support.factories import NOON, session_id
 
@@ -45,9 +45,9 @@ class Call:
     end: int
     failed: bool = False
 
-    def told(self) -> UnnamedCallTold:
+    def told(self) -> CallReportEvent:
         """As an event, without an id."""
-        return UnnamedCallTold(
+        return CallReportEvent(
             session=self.session,
             rank=REPORTED,
             tool=self.tool,
@@ -78,17 +78,17 @@ class Run:
         """How many calls of each kind there were."""
         return Counter((c.session, c.tool, c.failed) for c in self.calls)
 
-    def events(self) -> list[tuple[int, Told]]:
+    def events(self) -> list[tuple[int, AnyEvent]]:
         """What the plugin's log events tell, each with when."""
-        told: list[tuple[int, Told]] = []
+        told: list[tuple[int, AnyEvent]] = []
         for name, (start, end) in self.sessions.items():
             root = name not in self.parents
-            created = SessionTold(session=name, time=ns(start), created=ns(start), root=root, subagent=not root)
-            told += [(start, created), (end, StateTold(session=name, time=ns(end), state="idle"))]
+            created = SessionEvent(session=name, time=ns(start), created=ns(start), root=root, subagent=not root)
+            told += [(start, created), (end, StateEvent(session=name, time=ns(end), state="idle"))]
         told += [(c.end, c.told()) for c in self.calls]
         for session, start, end, tokens in self.requests:
             known = {"session": session, "request": f"at:{start}", "rank": REPORTED, "output_tokens": tokens}
-            request = RequestTold(start=ns(start), end=ns(end), **known)
+            request = RequestEvent(start=ns(start), end=ns(end), **known)
             told.append((end, request))
         return sorted(told, key=lambda t: t[0])
 
@@ -102,12 +102,12 @@ class Run:
         for session, _, end, tokens in self.requests:
             yield end, session, ("token.usage",), tokens
 
-    def points(self, every: int, until: int, form: str = "cumulative", lag: int = 0) -> list[tuple[int, Told]]:
+    def points(self, every: int, until: int, form: str = "cumulative", lag: int = 0) -> list[tuple[int, AnyEvent]]:
         """What is sent at each collection until nothing happens any more. Things are counted up to `lag` ms late."""
         late = [(when + i * 17 % (lag + 1), *more) for i, (when, *more) in enumerate(self._counted())]
         recorded = sorted(late, key=lambda r: (r[0], r[1], repr(r[2])))
         held: dict[tuple[str, tuple[Any, ...]], list[tuple[int, float]]] = {}
-        told: list[tuple[int, Told]] = []
+        told: list[tuple[int, AnyEvent]] = []
         before: dict[tuple[str, tuple[Any, ...]], int] = {}
         at = 0
         for now in range(every, until + every, every):
@@ -131,7 +131,7 @@ class Run:
 
 def _events(
     session: str, series: tuple[Any, ...], values: list[tuple[int, float]], start: int, now: int, form: str
-) -> Iterator[Told]:
+) -> Iterator[AnyEvent]:
     numbers = [n for _, n in values]
     name, digest = series[0], repr(series)
     known = {"session": session, "source": name, "series": digest, "start": ns(start), "time": ns(now)}
@@ -140,16 +140,16 @@ def _events(
         return
     what = {"session.count": "life", "session.duration": "life", "token.usage": "output_tokens"}[name]
     amount = sum(numbers) if name != "session.duration" else len(numbers)
-    yield PointTold(what=what, form=form, amount=float(amount), **known)
+    yield PointEvent(what=what, form=form, amount=float(amount), **known)
     if name == "session.count":
-        yield SessionTold(session=session, rank=COUNTED, root=not series[1], subagent=series[1])
+        yield SessionEvent(session=session, rank=COUNTED, root=not series[1], subagent=series[1])
 
 
-def _timed(session: str, series: Any, numbers: list[float], start: int, now: int, form: str, known: Any) -> Told:
+def _timed(session: str, series: Any, numbers: list[float], start: int, now: int, form: str, known: Any) -> AnyEvent:
     total, low, high = (int(n * MILLISECOND) for n in (sum(numbers), min(numbers), max(numbers)))
     status = "error" if series[2] else "completed"
     if form == "cumulative":
-        return PointTold(
+        return PointEvent(
             what="calls",
             form="cumulative",
             amount=float(len(numbers)),
@@ -167,9 +167,9 @@ def _timed(session: str, series: Any, numbers: list[float], start: int, now: int
     else:
         durations, rest = (low, high), (total - low - high) // (len(numbers) - 2)
     known = {**known, "key": f"{series}:{start}-{now}", "tool": series[1], "status": status}
-    return CallsCounted(count=len(numbers), durations=durations, rest=rest, **known)
+    return CallCountEvent(count=len(numbers), durations=durations, rest=rest, **known)
 
 
-def from_plugin(told: Iterable[tuple[int, Told]]) -> list[tuple[Source, Told]]:
+def from_plugin(told: Iterable[tuple[int, AnyEvent]]) -> list[tuple[Source, AnyEvent]]:
     """Events with their source."""
     return [(PLUGIN, event) for _, event in told]

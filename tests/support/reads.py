@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from receiver.core.state.session import Left
+from receiver.core.state.session import EmittedRecord
 
 
-class Read(dict[str, Left]):
+class Read(dict[str, EmittedRecord]):
     """Stands in for what a forest remembers of a session."""
 
     reads = 0

@@ -16,7 +16,7 @@ from random import Random
 from receiver.core.apply_events import Source
 from receiver.core.state.settings import MILLISECOND, BuilderSettings
 from receiver.dialects.opencode import plugin_otel
-from receiver.events import Discarded, Told
+from receiver.events import AnyEvent, Discarded
 from receiver.model import LogRecord, Resource, Scope, Span
 from tests.support.factories import NOON, session_id
 from tests.support.virtual import batch
@@ -221,7 +221,7 @@ def _ns(ms: float) -> int:
     return NOON + round(ms) * MILLISECOND  # JavaScript's clock
 
 
-def told_of(records: Iterable[LogRecord]) -> Iterator[tuple[Source, Told]]:
+def told_of(records: Iterable[LogRecord]) -> Iterator[tuple[Source, AnyEvent]]:
     """What records tell, by the dialect."""
     for record in records:
         for event in plugin_otel.logs(record, frozenset()) or ():

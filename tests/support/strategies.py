@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from receiver import events as ev
 from receiver.core.apply_events import Source
 from receiver.core.state.settings import MILLISECOND, SECOND
-from receiver.events import Told
+from receiver.events import AnyEvent
 from receiver.model import Request
 from tests.support.factories import (
     NOON,
@@ -58,9 +58,9 @@ def _sources(waits: tuple[int, ...] = (0, WAIT)) -> st.SearchStrategy[Source]:
 
 
 @st.composite
-def _unnamed(draw: st.DrawFn) -> Told:
+def _unnamed(draw: st.DrawFn) -> AnyEvent:
     start = draw(_AT)
-    return ev.UnnamedCallTold(
+    return ev.CallReportEvent(
         session=draw(_IDS),
         rank=ev.REPORTED,
         tool=draw(_TOOLS),
@@ -73,9 +73,9 @@ def _unnamed(draw: st.DrawFn) -> Told:
 
 
 @st.composite
-def _hinted(draw: st.DrawFn) -> Told:
+def _hinted(draw: st.DrawFn) -> AnyEvent:
     start = draw(_AT)
-    return ev.CallHinted(
+    return ev.CallHintEvent(
         session=draw(_IDS),
         tool=draw(_TOOLS),
         start=start,
@@ -85,13 +85,13 @@ def _hinted(draw: st.DrawFn) -> Told:
 
 
 @st.composite
-def _counted(draw: st.DrawFn) -> Told:
+def _counted(draw: st.DrawFn) -> AnyEvent:
     start = draw(_AT)
     time = start + draw(st.integers(0, 5000)) * MILLISECOND
     count = draw(st.integers(1, 4))
     tool = draw(_TOOLS)
     durations = tuple(draw(st.lists(st.integers(0, 9_000), max_size=count)))
-    return ev.CallsCounted(
+    return ev.CallCountEvent(
         session=draw(_IDS),
         source=draw(st.sampled_from(["executions", "duration"])),
         key=f"{tool}{start}{time}{count}{durations}",
@@ -105,13 +105,13 @@ def _counted(draw: st.DrawFn) -> Told:
 
 
 @st.composite
-def _point(draw: st.DrawFn) -> Told:
+def _point(draw: st.DrawFn) -> AnyEvent:
     time, numbers = draw(_AT), st.integers(0, 4)
     tool, what = (
         draw(_TOOLS),
         draw(st.sampled_from(["calls", "calls", "life", "begun", "output_tokens", "lines_added"])),
     )
-    return ev.PointTold(
+    return ev.PointEvent(
         session=draw(_IDS),
         what=what,
         form="cumulative" if what == "calls" else draw(st.sampled_from(["cumulative", "delta", "gauge"])),
@@ -129,15 +129,15 @@ def _point(draw: st.DrawFn) -> Told:
 
 
 @st.composite
-def _lines(draw: st.DrawFn) -> Told:
+def _lines(draw: st.DrawFn) -> AnyEvent:
     time, added = draw(_AT), draw(st.integers(0, 9))
     session, call = draw(_IDS), draw(st.none() | _KEYS)
-    return ev.LinesTold(session=session, key=f"{call}{time}{added}", time=time, added=added, call=call)
+    return ev.LinesEvent(session=session, key=f"{call}{time}{added}", time=time, added=added, call=call)
 
 
-CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
+CHAOTIC_EVENTS: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(
-        ev.SessionTold,
+        ev.SessionEvent,
         session=_IDS,
         time=st.just(0) | _AT,
         rank=_RANKS,
@@ -147,12 +147,12 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
         agent=_AGENTS,
         model=st.sampled_from([None, "m1", "m2"]),
     ),
-    st.builds(ev.StateTold, session=_IDS, time=_AT, state=st.sampled_from(["busy", "idle"])),
-    st.builds(ev.StateTold, session=_IDS, time=_AT, state=st.sampled_from(["busy", "idle"])),
-    st.builds(ev.EndTold, session=_IDS, time=_AT, reason=st.sampled_from(["deleted", "archived"])),
-    st.builds(ev.ForkTold, session=_IDS, origin=_IDS),
+    st.builds(ev.StateEvent, session=_IDS, time=_AT, state=st.sampled_from(["busy", "idle"])),
+    st.builds(ev.StateEvent, session=_IDS, time=_AT, state=st.sampled_from(["busy", "idle"])),
+    st.builds(ev.EndEvent, session=_IDS, time=_AT, reason=st.sampled_from(["deleted", "archived"])),
+    st.builds(ev.ForkEvent, session=_IDS, origin=_IDS),
     st.builds(
-        ev.NoteTold,
+        ev.NoteEvent,
         session=_IDS,
         time=_AT,
         name=st.sampled_from(["session.error", "user_prompt"]),
@@ -161,7 +161,7 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
     ),
     *[
         st.builds(
-            ev.CallTold,
+            ev.CallEvent,
             session=_IDS,
             call=_KEYS,
             rank=_RANKS,
@@ -180,7 +180,7 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
     _point(),
     _lines(),
     st.builds(
-        ev.RequestTold,
+        ev.RequestEvent,
         session=_IDS,
         request=_KEYS,
         rank=_RANKS,
@@ -191,7 +191,7 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
         error_type=st.sampled_from([None, "x"]),
     ),
     st.builds(
-        ev.PermissionTold,
+        ev.PermissionEvent,
         session=_IDS,
         permission=_KEYS,
         name=st.sampled_from([None, "edit"]),
@@ -199,8 +199,8 @@ CHAOTIC_EVENTS: st.SearchStrategy[Told] = st.one_of(
         asked=_MAYBE_AT,
         replied=_MAYBE_AT,
     ),
-    st.builds(ev.RemoteParentTold, session=_IDS, time=_AT, rank=_RANKS, remote=_REMOTES),
-    st.builds(ev.ServerTold, server=st.sampled_from(["my_db", "my"])),
+    st.builds(ev.RemoteParentEvent, session=_IDS, time=_AT, rank=_RANKS, remote=_REMOTES),
+    st.builds(ev.ServerEvent, server=st.sampled_from(["my_db", "my"])),
 )
 CHAOTIC = st.tuples(_sources(), CHAOTIC_EVENTS)
 CHAOS = st.lists(CHAOTIC, min_size=1, max_size=25)
@@ -220,7 +220,7 @@ class Telling:
     at: int
     delay: int
     source: Source
-    event: Told
+    event: AnyEvent
 
 
 class Story:
@@ -235,11 +235,11 @@ class Story:
     def __repr__(self) -> str:
         return "\n".join(map(_in_short, sorted(self.tellings, key=lambda t: t.at)))
 
-    def told(self) -> list[tuple[Source, Told]]:
+    def told(self) -> list[tuple[Source, AnyEvent]]:
         """The events as they are told."""
         return [(t.source, t.event) for t in sorted(self.tellings, key=lambda t: t.at)]
 
-    def arrivals(self) -> list[tuple[int, Source, Told]]:
+    def arrivals(self) -> list[tuple[int, Source, AnyEvent]]:
         """The events as they arrive: (ns, who, what)."""
         return [(t.at + t.delay, t.source, t.event) for t in sorted(self.tellings, key=lambda t: t.at + t.delay)]
 
@@ -276,7 +276,7 @@ class _Teller:
         self.background = False
         self.delays = (0, 1, 999) if manner.live else (0, 1_500, 4_999)
 
-    def tell(self, at: int, event: Told) -> None:
+    def tell(self, at: int, event: AnyEvent) -> None:
         """One record, on its way."""
         delay = self.draw(st.sampled_from(self.delays)) * MILLISECOND
         self.story.tellings.append(Telling(NOON + at * MILLISECOND, delay, self.manner.source, event))
@@ -296,11 +296,13 @@ class _Teller:
             self.story.parents[session] = parent
         stated = self.manner.children_stated if parent is not None else self.manner.roots_stated
         if self.chance(4):
-            self.tell(at, ev.RemoteParentTold(session=session, time=ns(at), rank=ev.EXACT, remote=remote(1, self.made)))
+            self.tell(
+                at, ev.RemoteParentEvent(session=session, time=ns(at), rank=ev.EXACT, remote=remote(1, self.made))
+            )
         if self.manner.live or stated:
             self.tell(
                 at,
-                ev.SessionTold(
+                ev.SessionEvent(
                     session=session,
                     time=ns(at),
                     parent=parent if stated else None,
@@ -319,7 +321,7 @@ class _Teller:
         self.story.calls.add((session, call))
         failed = end is not None and self.chance(6)
         child = known.pop("child", None) if self.manner.calls_stated else known.pop("child", None) and None
-        told = ev.CallTold(session=session, call=call, rank=ev.EXACT, tool=tool, **known)  # type: ignore[arg-type]
+        told = ev.CallEvent(session=session, call=call, rank=ev.EXACT, tool=tool, **known)  # type: ignore[arg-type]
         if self.manner.live:
             self.tell(start, replace_event(told, rank=ev.PARTIAL, start=ns(start), child=child))
         if end is None:
@@ -329,14 +331,14 @@ class _Teller:
         if self.manner.live:
             self.tell(end, done)
             if not failed and self.chance(3):
-                self.tell(end, ev.CallTold(session=session, call=call, rank=ev.HOOK, end=ns(end), tool=tool))
+                self.tell(end, ev.CallEvent(session=session, call=call, rank=ev.HOOK, end=ns(end), tool=tool))
         else:
             self.tell(end, replace_event(done, rank=ev.SPAN))
             if not failed and tool != "task" and self.chance(3):
                 self.reported(session, tool, start, end)
         if self.chance(4):
             key = f"{call}:lines"
-            self.tell(end, ev.LinesTold(session=session, key=key, time=ns(end), added=3, call=call))
+            self.tell(end, ev.LinesEvent(session=session, key=key, time=ns(end), added=3, call=call))
         return call
 
     def reported(self, session: str, tool: str, start: int, end: int) -> None:
@@ -344,7 +346,7 @@ class _Teller:
         if self.chance(2):
             self.tell(
                 end,
-                ev.UnnamedCallTold(
+                ev.CallReportEvent(
                     session=session, rank=ev.REPORTED, tool=tool, start=ns(start), end=ns(end), status="completed"
                 ),
             )
@@ -354,10 +356,10 @@ class _Teller:
         self.calls += 1
         known = {"session": session, "request": f"msg_{self.name}{self.calls}", "model": "m1"}
         if self.manner.live:
-            self.tell(start, ev.RequestTold(rank=ev.PARTIAL, start=ns(start), **known))
+            self.tell(start, ev.RequestEvent(rank=ev.PARTIAL, start=ns(start), **known))
         tokens = self.draw(st.sampled_from([None, 5]))
         error = "APIError" if self.chance(8) else None
-        done = ev.RequestTold(
+        done = ev.RequestEvent(
             rank=ev.EXACT, start=ns(start), end=ns(end), input_tokens=tokens, cost=0.5, error_type=error, **known
         )
         self.tell(end, done)
@@ -365,9 +367,9 @@ class _Teller:
     def turn(self, session: str, at: int, depth: int) -> int:
         """One turn of a session; returns when it was over."""
         if self.manner.live:
-            self.tell(at, ev.StateTold(session=session, time=ns(at), state="busy"))
+            self.tell(at, ev.StateEvent(session=session, time=ns(at), state="busy"))
             own = self.chance(2)
-            note = ev.NoteTold(session=session, time=ns(at), name="user_prompt", key=f"p{at}", needs_idle=own)
+            note = ev.NoteEvent(session=session, time=ns(at), name="user_prompt", key=f"p{at}", needs_idle=own)
             self.tell(at, note)
         for _ in range(self.draw(st.integers(1, 3))):
             end = at + self.pick(*LENGTHS)
@@ -375,9 +377,9 @@ class _Teller:
             at = end + self.pick(*SHORT[:4])
             at = self.step(session, at, depth)
         if self.chance(8):
-            self.tell(at, ev.NoteTold(session=session, time=ns(at), name="session.error"))
+            self.tell(at, ev.NoteEvent(session=session, time=ns(at), name="session.error"))
         if not self.chance(6):
-            self.tell(at, ev.StateTold(session=session, time=ns(at), state="idle"))
+            self.tell(at, ev.StateEvent(session=session, time=ns(at), state="idle"))
         return at
 
     def step(self, session: str, at: int, depth: int) -> int:
@@ -401,9 +403,9 @@ class _Teller:
         """A call waits for a permission, from its start on."""
         permission = f"per_{call}"
         name = {"session": session, "permission": permission}
-        self.tell(at, ev.PermissionTold(asked=ns(at), call=call, name="edit", **name))
+        self.tell(at, ev.PermissionEvent(asked=ns(at), call=call, name="edit", **name))
         if not self.chance(5):
-            self.tell(end, ev.PermissionTold(replied=ns(end), reply="once", **name))
+            self.tell(end, ev.PermissionEvent(replied=ns(end), reply="once", **name))
 
     def tasks(self, session: str, at: int, depth: int, parallel: int) -> int:
         """Task calls, each with a child session; maybe resumed by a second call."""
@@ -434,7 +436,7 @@ def ns(at: int) -> int:
     return NOON + at * MILLISECOND
 
 
-def replace_event(event: Told, **changes: object) -> Told:
+def replace_event(event: AnyEvent, **changes: object) -> AnyEvent:
     """A copy of an event with other values."""
     return type(event)(**{f: changes.get(f, getattr(event, f)) for f in event.__struct_fields__})  # type: ignore[arg-type]
 
@@ -476,7 +478,7 @@ def stories(
                 at = teller.turn(root, at + (1 if turn else 0), draw(st.integers(0, 2)))
                 at += draw(st.sampled_from(pauses))
             if is_live and teller.chance(5):
-                teller.tell(at, ev.EndTold(session=root, time=ns(at), reason="deleted"))
+                teller.tell(at, ev.EndEvent(session=root, time=ns(at), reason="deleted"))
     return story
 
 

@@ -15,7 +15,7 @@ from receiver.core.builder import Builder, has_open_content
 from receiver.core.state.forest import Forest
 from receiver.core.state.session import Session
 from receiver.core.state.settings import BuilderSettings
-from receiver.events import Told
+from receiver.events import AnyEvent
 from receiver.model import Span
 from receiver.outcome import Outcome
 from tests.support.factories import NOON, RELAY, SETTINGS, ASession, arriving
@@ -23,7 +23,7 @@ from tests.support.factories import NOON, RELAY, SETTINGS, ASession, arriving
 _LOOKS = 5_000  # far more than any of these trees needs until it is done
 
 
-def batch(told: Iterable[tuple[Source, Told]], settings: BuilderSettings = SETTINGS) -> Outcome:
+def batch(told: Iterable[tuple[Source, AnyEvent]], settings: BuilderSettings = SETTINGS) -> Outcome:
     """Everything is told, then everything leaves."""
     forest, builder = Forest(), Builder(settings)
     skipped: Counter[str] = Counter()
@@ -56,7 +56,7 @@ class Stream:
     def __post_init__(self) -> None:
         self.builder = Builder(self.settings)
 
-    def tell(self, source: Source, *events: Told) -> Stream:
+    def tell(self, source: Source, *events: AnyEvent) -> Stream:
         """Events arrive now."""
         for by, event in self.forest.lineage.expand((arriving(source, self.now), event) for event in events):
             if reason := self.builder.take(self.forest, by, event):
@@ -120,7 +120,7 @@ class Stream:
             if deadline is not None and has_open_content(session):
                 self.deadlines[name] = deadline
         self.forest.dirty.clear()
-        self.forest.new_left.clear()
+        self.forest.new_emitted.clear()
 
     def _store_and_load(self) -> None:
         """Every session goes out of memory and comes back, as it does when the receiver was killed."""
@@ -128,5 +128,5 @@ class Stream:
         fresh.servers, fresh.lineage = self.forest.servers, self.forest.lineage
         for session in self.forest.sessions.values():
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(session), type=Session)
-            fresh.put(state, self.forest.left_of(session.id))
+            fresh.put(state, self.forest.emitted_of(session.id))
         self.forest = fresh

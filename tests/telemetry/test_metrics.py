@@ -12,9 +12,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver import semconv
-from receiver.events import Told
+from receiver.events import AnyEvent
 from receiver.outcome import Outcome
-from receiver.pipeline.record_reader import Evidence, Reading
+from receiver.pipeline.record_reader import ReadResult, RecordReader
 from receiver.storage.interface import Outgoing
 from receiver.telemetry.exposition import exposition
 from receiver.telemetry.instruments import INSTRUMENTS, NAMES, OWN
@@ -89,7 +89,7 @@ def test_a_counter_of_the_collectors_has_no_suffix():
     assert not [name for name in NAMES if name.endswith(("_total", "_bytes"))]
 
 
-EVENT_KINDS = {event_kind(event) for event in get_args(Told)} - {"discarded"}
+EVENT_KINDS = {event_kind(event) for event in get_args(AnyEvent)} - {"discarded"}
 
 
 def test_every_kind_of_event_is_documented():
@@ -178,7 +178,7 @@ def test_what_the_senders_tell_is_counted(metrics):
 
 
 def test_what_the_pipeline_tells_is_counted(metrics):
-    metrics.read(Evidence("logs", used=Counter(event_relay=4), discarded=Counter(unknown_record=2)))
+    metrics.read(ReadResult("logs", used=Counter(event_relay=4), discarded=Counter(unknown_record=2)))
     metrics.skipped(Counter(already_left=3))
     metrics.queued([Outgoing("debug", "traces", 7, b"")])
     found = samples(exposition(metrics.collect()))
@@ -190,7 +190,7 @@ def test_what_the_pipeline_tells_is_counted(metrics):
 
 def test_events_are_counted_by_dialect_and_kind(metrics):
     request = logs_request(*relay("read", "bash"))
-    evidence = Reading(frozenset()).read(request, arrival=0)
+    evidence = RecordReader(frozenset()).read(request, arrival=0)
     metrics.read(evidence)
     found = samples(exposition(metrics.collect()))
     assert total(found, f"{OWN}events", dialect="event_relay", kind="session") == 1

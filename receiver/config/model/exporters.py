@@ -19,11 +19,11 @@ from receiver.config.model.section import (
     Expanded,
     Factor,
     Flag,
+    PositiveDuration,
     Secret,
     Section,
     Share,
     Shown,
-    Span,
     Text,
     in_any_case,
     lasting,
@@ -139,8 +139,8 @@ class Retry(Section):
     """What happens when a backend does not take a batch now. What it refuses for good is set aside, not retried."""
 
     enabled: Flag = Field(default=True, description="try again; false: set a batch aside after its first failure")
-    initial_interval: Span = lasting("5s", "wait after the first failure")
-    max_interval: Span = lasting("30s", "longest wait between two tries")
+    initial_interval: PositiveDuration = lasting("5s", "wait after the first failure")
+    max_interval: PositiveDuration = lasting("30s", "longest wait between two tries")
     multiplier: Factor = Field(default=1.5, description="each wait is this much longer than the one before")
     randomization_factor: Share = Field(default=0.5, description="jitter, as a share of the wait")
     max_elapsed_time: Duration = lasting("0s", "set a batch aside after this long; 0: never, since it is on disk")
@@ -202,8 +202,8 @@ class Sending(Section):
 class KeepaliveClient(Section):
     """Pings of a client."""
 
-    time: Span = lasting("10s", "ping a server that was silent for this long")
-    timeout: Span = lasting("10s", "close the connection when the ping is not answered in this time")
+    time: PositiveDuration = lasting("10s", "ping a server that was silent for this long")
+    timeout: PositiveDuration = lasting("10s", "close the connection when the ping is not answered in this time")
     permit_without_stream: Flag = Field(default=False, description="ping without a request under way too")
 
 
@@ -214,7 +214,7 @@ class OTLPGRPCExporter(Sending):
         description="the backend: host:port (TLS unless tls::insecure), http://host:port (no TLS), https://host:port, "
         "dns:///host:port or unix:///path"
     )
-    timeout: Span = lasting("5s", "give a request up after this long")
+    timeout: PositiveDuration = lasting("5s", "give a request up after this long")
     keepalive: KeepaliveClient | None = Field(default=None, description="ping the server, so that a connection stays")
     wait_for_ready: Flag = Field(
         default=False, description="wait for a connection until the timeout, instead of failing at once"
@@ -254,7 +254,7 @@ class OTLPHTTPExporter(Sending):
     logs_endpoint: URL | None = Field(default=None, description="URL for log records, used as it is")
     metrics_endpoint: URL | None = Field(default=None, description="URL for metrics, used as it is")
     encoding: Literal["proto", "json"] = Field(default="proto", description="encoding of the requests")
-    timeout: Span = lasting("30s", "give a request up after this long")
+    timeout: PositiveDuration = lasting("30s", "give a request up after this long")
     proxy_url: URL | None = Field(default=None, description="proxy to reach the backend through")
 
     @model_validator(mode="after")

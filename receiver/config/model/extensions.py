@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from receiver.config.model.section import Flag, Listen, Section, Shown, Size, Span, Text, lasting
+from receiver.config.model.section import Flag, Listen, PositiveDuration, Section, Shown, Size, Text, lasting
 
 
 def _absolute(value: str) -> str:
@@ -26,7 +26,7 @@ class FileStorage(Section):
     fsync: Flag = Field(
         default=True, description="acknowledge only what is on disk; false survives a crash, not a power cut"
     )
-    retention: Span = lasting("168h", "remember which spans have left for this long after a session closed")
+    retention: PositiveDuration = lasting("168h", "remember which spans have left for this long after a session closed")
     max_size_mib: Size = Field(
         default=0,
         description="refuse requests (retryable) while the store's data takes more than this many MiB; 0: no limit",

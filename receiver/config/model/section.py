@@ -159,7 +159,7 @@ Duration: TypeAlias = Annotated[
     _DURATION_SCHEMA,
     Shown("duration"),
 ]
-Span: TypeAlias = Annotated[
+PositiveDuration: TypeAlias = Annotated[
     int,
     BeforeValidator(duration.parse),
     AfterValidator(_positive),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from receiver.core.counting.series import LEFT, Rise, rises, single_story
-from receiver.core.state.session import Counted, Left, Reading, Series, Session
+from receiver.core.state.session import CountedPoint, EmittedRecord, Series, SeriesValue, Session
 from receiver.core.state.settings import MILLISECOND
 
 MOST_POINTS = 4096  # delta points of one session: the earliest are read
@@ -44,10 +44,10 @@ class Tally:
     settled: bool = False
 
 
-def tallies(session: Session, left: dict[str, Left], tool: str) -> list[Tally]:
+def tallies(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> list[Tally]:
     """The tallies of a tool by the instrument that counted most of its calls: several may count the same ones."""
     by_source: dict[str, list[Tally]] = {}
-    for tally in (*_of_points(session, tool), *_of_series(session, left, tool)):
+    for tally in (*_of_points(session, tool), *_of_series(session, emitted, tool)):
         by_source.setdefault(tally.source, []).append(tally)
 
     def worth(source: str) -> tuple[int, bool, str]:
@@ -63,14 +63,14 @@ def _of_points(session: Session, tool: str) -> Iterator[Tally]:
     for source in {p.source for _, p in points}:
         held = sorted((p.time, k, p) for k, p in points if p.source == source)[:MOST_POINTS]
         collected = {time for time, _, _ in held}
-        series: dict[tuple[str, str], list[Counted]] = {}
+        series: dict[tuple[str, str], list[CountedPoint]] = {}
         for _, _, point in held:
             series.setdefault((point.series, point.resource), []).append(point)
         for (name, _), told in series.items():
             yield from _apart(told, name, collected)
 
 
-def _apart(points: Iterable[Counted], name: str, collected: set[int]) -> Iterator[Tally]:
+def _apart(points: Iterable[CountedPoint], name: str, collected: set[int]) -> Iterator[Tally]:
     """The points of one delta series. Of those that overlap, a later one adds only what it counts beyond the others."""
     before, found = 0, list[Tally]()
     for point in sorted(points, key=lambda p: (p.time, -p.start, p.count, p.durations)):
@@ -100,10 +100,10 @@ def _apart(points: Iterable[Counted], name: str, collected: set[int]) -> Iterato
     return iter(found)
 
 
-def _of_series(session: Session, left: dict[str, Left], tool: str) -> Iterator[Tally]:
+def _of_series(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> Iterator[Tally]:
     calls = {k: s for k, s in session.series.items() if s.what == "calls" and s.tool == tool}
     for key, series in single_story(calls):
-        before = left.get(f"{LEFT}{key}")
+        before = emitted.get(f"{LEFT}{key}")
         if before is not None:
             yield _tally(series, int(before.usage[0]), series.start, before.end, settled=True)
         for rise in rises(series, before):
@@ -151,7 +151,7 @@ def _tally(
 
 def _durations(rise: Rise) -> tuple[tuple[int, ...], int | None]:
     now, count = rise.now, int(rise.amount)
-    before = rise.before or Reading(0, 0)
+    before = rise.before or SeriesValue(0, 0)
     total = now.total - before.total
     if now.total < 0 or before.total < 0 or total < 0:
         return (), None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from receiver.core.counting.call_counts import Tally, tallies
 from receiver.core.state.forks import holds_copies
-from receiver.core.state.session import Item, Left, Registers, Session
+from receiver.core.state.session import EmittedRecord, Item, Registers, Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import COUNTED, Plain
 
@@ -42,7 +42,9 @@ class _Held:
         return self.tally.count - len(self.calls)
 
 
-def missing_calls(session: Session, left: dict[str, Left], only: Collection[str] | None = None) -> list[Item]:
+def missing_calls(
+    session: Session, emitted: dict[str, EmittedRecord], only: Collection[str] | None = None
+) -> list[Item]:
     """The counted calls that neither a span nor an event tells of, as complete items (not yet in the session). Those
     that were added before are the same whenever they are looked for: they are no known calls, unless more was told
     since, so that they come out otherwise."""
@@ -51,11 +53,11 @@ def missing_calls(session: Session, left: dict[str, Left], only: Collection[str]
     tools = {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values() if s.tool}
     found: list[Item] = []
     for tool in sorted(tools if only is None else tools & set(only)):
-        held = tallies(session, left, tool)
-        added = _added(session, left, tool)
-        items = _missing(session, held, _known_calls(session, left, tool, added), len(found))
-        if others := added.difference(_settled(session, left), (i.key for i in items)):
-            items = _missing(session, held, _known_calls(session, left, tool, added - others), len(found))
+        held = tallies(session, emitted, tool)
+        added = _added(session, emitted, tool)
+        items = _missing(session, held, _known_calls(session, emitted, tool, added), len(found))
+        if others := added.difference(_settled(session, emitted), (i.key for i in items)):
+            items = _missing(session, held, _known_calls(session, emitted, tool, added - others), len(found))
         found.extend(i for i in items if i.key not in added)
     return found
 
@@ -68,20 +70,22 @@ def _missing(session: Session, counted: list[Tally], known: list[_Known], before
     return found
 
 
-def _added(session: Session, left: dict[str, Left], tool: str) -> set[str]:
+def _added(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> set[str]:
     """The keys of the calls that were added before."""
     held = {c.key for c in session.calls.values() if c.get("tool") == tool}
-    held |= {k.removeprefix("call:") for k, r in left.items() if k.startswith("call:") and r.label == tool}
+    held |= {k.removeprefix("call:") for k, r in emitted.items() if k.startswith("call:") and r.label == tool}
     return {key for key in held if key.startswith("#")}
 
 
-def _settled(session: Session, left: dict[str, Left]) -> set[str]:
+def _settled(session: Session, emitted: dict[str, EmittedRecord]) -> set[str]:
     """The keys of the added calls that what has closed since counted: no later count is theirs."""
     closed = {c.number for c in session.closed}
-    return {k.removeprefix("call:") for k, r in left.items() if k.startswith("call:#") and r.segment in closed}
+    return {k.removeprefix("call:") for k, r in emitted.items() if k.startswith("call:#") and r.segment in closed}
 
 
-def _known_calls(session: Session, left: dict[str, Left], tool: str, without: Collection[str]) -> list[_Known]:
+def _known_calls(
+    session: Session, emitted: dict[str, EmittedRecord], tool: str, without: Collection[str]
+) -> list[_Known]:
     calls = [
         _Known(c.start, c.end or UNKNOWN_END, c.get("status") == "error")
         for c in session.calls.values()
@@ -94,7 +98,7 @@ def _known_calls(session: Session, left: dict[str, Left], tool: str, without: Co
     ]
     calls += [
         _Known(r.start, r.end, r.failed)
-        for k, r in left.items()
+        for k, r in emitted.items()
         if k.startswith("call:") and r.label == tool and k.removeprefix("call:") not in without
     ]
     return sorted(calls, key=lambda c: (c.end, c.start))

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from receiver.core.state.session import Left, Reading, Series, Session
-from receiver.events import PointTold
+from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
+from receiver.events import PointEvent
 
 MOST_SERIES = 256  # of a session: tools (times two for failures), and totals by model, agent and type
 MOST_READINGS = 512  # of a series: a value for each export that found it changed
@@ -27,25 +27,25 @@ class Rise:
     begin: int
     time: int
     amount: float
-    now: Reading
-    before: Reading | None = None
+    now: SeriesValue
+    before: SeriesValue | None = None
 
 
-def key_of(event: PointTold, resource: str) -> str:
+def key_of(event: PointEvent, resource: str) -> str:
     """Names a series of a session: instrument and attributes, who sent it and since when."""
     since = event.start if event.form == "cumulative" else 0
     kind = f"{event.source}/{event.what}/{event.form}/{event.tool}/{event.status or ''}"
     return f"{event.series}@{since}/{kind}/{resource}"
 
 
-def is_told(event: PointTold, left: Left) -> bool:
+def is_told(event: PointEvent, emitted: EmittedRecord) -> bool:
     """Whether a point tells no more than was told when the session closed."""
     if event.form == "cumulative":
-        return event.amount <= left.usage[0]
-    return event.time <= left.end
+        return event.amount <= emitted.usage[0]
+    return event.time <= emitted.end
 
 
-def add(held: dict[str, Series], key: str, event: PointTold, resource: str) -> str | None:
+def add(held: dict[str, Series], key: str, event: PointEvent, resource: str) -> str | None:
     """Merge one point. Returns the reason if it is no news. Of too many series the least keys are kept, and of too many
     values the largest, so that it does not matter which came first."""
     series = held.get(key)
@@ -69,12 +69,12 @@ def add(held: dict[str, Series], key: str, event: PointTold, resource: str) -> s
     return _learn(series, event)
 
 
-def _learn(series: Series, event: PointTold) -> str | None:
+def _learn(series: Series, event: PointEvent) -> str | None:
     first = event.start if event.form == "delta" else event.time
     name = (
         f"{first}-{event.time}" if event.form == "delta" else f"{event.amount}/{event.total}/{event.low}/{event.high}"
     )
-    reading = Reading(event.amount, event.total, event.low, event.high, first, event.time)
+    reading = SeriesValue(event.amount, event.total, event.low, event.high, first, event.time)
     old = series.readings.get(name)
     if old is not None:
         old.first, old.last = min(old.first, first), max(old.last, event.time)
@@ -87,7 +87,7 @@ def _learn(series: Series, event: PointTold) -> str | None:
     return None
 
 
-def _rank(name: str, reading: Reading) -> tuple[float, int, str]:
+def _rank(name: str, reading: SeriesValue) -> tuple[float, int, str]:
     return reading.amount, 0, name
 
 
@@ -95,19 +95,19 @@ def _kept(series: Series) -> set[tuple[float, int, str]]:
     return set(sorted(_rank(n, r) for n, r in series.readings.items())[-MOST_READINGS:])
 
 
-def readings(series: Series) -> list[Reading]:
+def readings(series: Series) -> list[SeriesValue]:
     """The values that are kept, in order of time."""
     kept = _kept(series) if len(series.readings) > MOST_READINGS else None
     held = [r for n, r in series.readings.items() if kept is None or _rank(n, r) in kept]
     return sorted(held, key=lambda r: (r.first, r.amount, r.last, r.total, r.low, r.high))
 
 
-def rises(series: Series, left: Left | None = None) -> list[Rise]:
+def rises(series: Series, emitted: EmittedRecord | None = None) -> list[Rise]:
     """What was counted, bit by bit, since the session closed last."""
     if series.form == "delta":
-        return _intervals(series, left.end if left is not None else 0)
+        return _intervals(series, emitted.end if emitted is not None else 0)
     found: list[Rise] = []
-    before = _as_reading(left) if left is not None else None
+    before = _as_reading(emitted) if emitted is not None else None
     for now in readings(series):
         if before is not None and now.amount == before.amount:
             continue  # the same count with other durations: one of them is wrong
@@ -133,12 +133,12 @@ def _intervals(series: Series, since: int) -> list[Rise]:
     return found
 
 
-def _as_reading(left: Left) -> Reading:
-    amount, total, low, high = left.usage
-    return Reading(amount, int(total), int(low), int(high), left.start, left.end)
+def _as_reading(emitted: EmittedRecord) -> SeriesValue:
+    amount, total, low, high = emitted.usage
+    return SeriesValue(amount, int(total), int(low), int(high), emitted.start, emitted.end)
 
 
-def record(series: Series, before: Left | None, until: int | None = None) -> Left | None:
+def record(series: Series, before: EmittedRecord | None, until: int | None = None) -> EmittedRecord | None:
     """What must be remembered of a series whose session closes (or rolls over at `until`, ns), to know later points."""
     held = [r for r in readings(series) if until is None or not is_after(series, r, until)]
     if not held:
@@ -149,10 +149,10 @@ def record(series: Series, before: Left | None, until: int | None = None) -> Lef
         if before is not None and before.usage[0] >= last.amount:
             return before
     seen = max(r.last for r in held)
-    return Left(start=last.first, end=seen, usage=(last.amount, last.total, last.low, last.high))
+    return EmittedRecord(start=last.first, end=seen, usage=(last.amount, last.total, last.low, last.high))
 
 
-def is_after(series: Series, reading: Reading, time: int) -> bool:
+def is_after(series: Series, reading: SeriesValue, time: int) -> bool:
     """Whether a value came up, or a delta was over, after a moment (ns)."""
     return (reading.last if series.form == "delta" else reading.first) > time
 

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from receiver.core.counting.series import LEFT, readings, rises, single_story
-from receiver.core.state.session import Left, Reading, Series, Session
+from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
 from receiver.events import TOTALS
 
 INPUT = ("fresh_tokens", "cache_read_tokens", "cache_creation_tokens")
 
 
-def counted(session: Session, left: Mapping[str, Left], begin: int, until: int) -> dict[str, float]:
+def counted(session: Session, emitted: Mapping[str, EmittedRecord], begin: int, until: int) -> dict[str, float]:
     """What the session's metrics counted from a moment to another (ns, the later one excluded), by kind. Input tokens
     include the cached ones, as the convention has them."""
     by_source: dict[str, dict[str, float]] = {}
     for key, series in single_story({k: s for k, s in session.series.items() if s.what in TOTALS}):
-        amount = _within(series, left.get(f"{LEFT}{key}"), begin, until)
+        amount = _within(series, emitted.get(f"{LEFT}{key}"), begin, until)
         held = by_source.setdefault(series.what, {})
         source = f"{series.source} {series.form}"
         held[source] = held.get(source, 0) + amount
@@ -39,14 +39,16 @@ def larger(told: float | None, metered: float, told_in_all: float, metered_in_al
     return (told or 0) + max(0, beyond)
 
 
-def _within(series: Series, left: Left | None, begin: int, until: int) -> float:
+def _within(series: Series, emitted: EmittedRecord | None, begin: int, until: int) -> float:
     if series.form == "gauge":
-        return max(0, _last(series, left, until) - _last(series, left, begin))
-    return sum(r.amount for r in rises(series, left) if begin <= r.time < until)
+        return max(0, _last(series, emitted, until) - _last(series, emitted, begin))
+    return sum(r.amount for r in rises(series, emitted) if begin <= r.time < until)
 
 
-def _last(series: Series, left: Left | None, time: int) -> float:
+def _last(series: Series, emitted: EmittedRecord | None, time: int) -> float:
     """What a gauge said last before a moment."""
-    before = Reading(left.usage[0], first=left.end, last=left.end) if left is not None else Reading(0)
+    before = (
+        SeriesValue(emitted.usage[0], first=emitted.end, last=emitted.end) if emitted is not None else SeriesValue(0)
+    )
     held = [r for r in readings(series) if r.first < time]
     return max(held, key=lambda r: (min(r.last, time), r.amount), default=before).amount

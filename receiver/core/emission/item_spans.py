@@ -11,14 +11,14 @@ from receiver.core.emission.mcp_names import McpName, resolve
 from receiver.core.emission.rendering import Place, call_span, marker_span, permission_span, request_span
 from receiver.core.linking import task_links
 from receiver.core.linking.candidates import agent_at, placed_tasks, task_calls, turns
-from receiver.core.linking.report_matching import Nearby, is_placed, is_unnamed, unnamed_gone
+from receiver.core.linking.report_matching import Nearby, emitted_reports, is_placed, is_unnamed
 from receiver.core.segmentation import rollover
 from receiver.core.segmentation.segment import Segment
-from receiver.core.segmentation.tree_segments import Seat, TreeView
+from receiver.core.segmentation.tree_segments import Placement, TreeView
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_history, remember
 from receiver.core.state.ids import item_span_id, session_span_id
-from receiver.core.state.session import Closed, Item, Left, Pin, Session, Stretch, learn, merge_stretch
+from receiver.core.state.session import Activity, Closed, EmittedRecord, Item, Pin, Session, learn, merge_activity
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT, INFERRED
 from receiver.model import Link, Span
@@ -43,7 +43,7 @@ def resource_of(session: Session, item: Item | None = None) -> bytes:
     return max(session.resources.values(), key=lambda raw: (len(raw), raw), default=b"")
 
 
-class Leaving:
+class ItemSpans:
     """Renders what is due in one tree. `view` is computed anew when the trace rolls over on the way."""
 
     def __init__(self, settings: BuilderSettings, forest: Forest, view: TreeView, outcome: Outcome) -> None:
@@ -58,44 +58,50 @@ class Leaving:
         """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
         due = sorted(due, key=lambda d: _order(*d))
         for session in {session.id: session for session, kind, _ in due if kind == "call"}.values():
-            self._unnamed[session.id] = unnamed_gone(self.forest.left_of(session.id))
+            self._unnamed[session.id] = emitted_reports(self.forest.emitted_of(session.id))
         for session, kind, item in due:
             self._one(session, kind, item, session.id in closing)
 
     def place(self, session: Session, time: int) -> Place:
         """Where an item of a session hangs, by when it began (ns)."""
-        return self.place_in(self.view.seat(session, time), time)
+        return self.place_in(self.view.placement(session, time), time)
 
-    def place_in(self, seat: Seat, time: int) -> Place:
+    def place_in(self, placement: Placement, time: int) -> Place:
         """Where a span hangs whose segment is known, by when it began (ns)."""
         return Place(
-            trace=seat.trace,
-            parent=session_span_id(seat.session.id, seat.number),
-            session=seat.session.id,
+            trace=placement.trace,
+            parent=session_span_id(placement.session.id, placement.number),
+            session=placement.session.id,
             root=self.view.root.id,
-            agent=agent_at(seat.session, time),
+            agent=agent_at(placement.session, time),
             resource=b"",
-            late=seat.late,
+            late=placement.late,
         )
 
-    def pin(self, seats: Iterable[Seat], start: int) -> None:
+    def pin(self, seats: Iterable[Placement], start: int) -> None:
         """A span leaves that begins at `start` (ns): the segments that it hangs below stay what they are."""
-        for seat in list(seats):
-            if not isinstance(seat.segment, Segment):
+        for placement in list(seats):
+            if not isinstance(placement.segment, Segment):
                 continue
-            pin = seat.session.pins.get(seat.number)
+            pin = placement.session.pins.get(placement.number)
             if pin is None:
-                is_root = seat.session is self.view.root
-                remote = self.view.remote_parent(seat.segment) if is_root else None
-                pin = Pin(seat.segment.start, start, seat.trace, seat.root_segment, remote.span if remote else b"")
-                seat.session.pins[seat.number] = pin
-                if seat.session is self.view.top(seat.session):
-                    self.view.keep_cuts(seat.session, seat.segment.start)
-            pin.start = min(pin.start, seat.segment.start)
+                is_root = placement.session is self.view.root
+                remote = self.view.remote_parent(placement.segment) if is_root else None
+                pin = Pin(
+                    placement.segment.start,
+                    start,
+                    placement.trace,
+                    placement.root_segment,
+                    remote.span if remote else b"",
+                )
+                placement.session.pins[placement.number] = pin
+                if placement.session is self.view.top(placement.session):
+                    self.view.keep_cuts(placement.session, placement.segment.start)
+            pin.start = min(pin.start, placement.segment.start)
             pin.last = max(pin.last, start)
-            self.forest.dirty.add(seat.session.id)
+            self.forest.dirty.add(placement.session.id)
             if self.settings.trace_mode == "turn":
-                start = seat.at  # above, it is in the turn that its session's segment began in
+                start = placement.at  # above, it is in the turn that its session's segment began in
 
     def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
         problem = self._problem(session, kind, item)
@@ -106,10 +112,10 @@ class Leaving:
                 _items(session, kind).pop(item.key, None)
                 self.outcome.discards[problem] += 1
                 return
-        seat = self.view.seat_of(session, item.start, item.segment)
-        place = self.place_in(seat, item.start)
+        placement = self.view.placement_of(session, item.start, item.segment)
+        place = self.place_in(placement, item.start)
         place.resource = resource_of(session, item)
-        end = item.end or self._end_of(seat, item)
+        end = item.end or self._end_of(placement, item)
         if not item.end:
             place.inferred.append("end")
             self.outcome.inferred["end"] += 1
@@ -118,45 +124,45 @@ class Leaving:
         if kind == "call":
             self.task_started(session, item)
         span = self._span(session, kind, item, place, end)
-        self.pin(self.view.line(seat), span.start)
-        if not isinstance(seat.segment, Closed):
-            merge_stretch(session.stretches, Stretch(start=span.start, end=span.end, work=True), self.settings.joint)
+        self.pin(self.view.line(placement), span.start)
+        if not isinstance(placement.segment, Closed):
+            merge_activity(session.activities, Activity(start=span.start, end=span.end, work=True), self.settings.joint)
         self.outcome.spans.append(span)
         _items(session, kind).pop(item.key, None)
-        self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end, seat.number))
+        self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end, placement.number))
         self._count(self.view.top(session), span)
 
     def session_started(self, session: Session, segment: Segment) -> None:
         """A session's segment began: its marker leaves, if it is asked for and has not left."""
         if segment.named_only:
             return
-        seat = self.view.seat_in(session, segment, segment.start)
-        place = self.place_in(seat, segment.start)
+        placement = self.view.placement_in(session, segment, segment.start)
+        place = self.place_in(placement, segment.start)
         if segment.start_guessed:
             place.inferred = ["start"]
             learn(session.facts, "guessed", INFERRED, segment.start)
-        self._mark(seat, place, f"session:{seat.number}", sc.SESSION_STARTED, seat.start, None)
+        self._mark(placement, place, f"session:{placement.number}", sc.SESSION_STARTED, placement.start, None)
 
     def task_started(self, session: Session, call: Item) -> None:
         """A task call began: the same."""
         call.news = 0
         if call.get("tool") != task_links.TASK or not call.earliest or is_unnamed(call.key):
             return
-        seat = self.view.seat(session, call.earliest)
-        place = self.place_in(seat, call.earliest)
-        time = call.earliest if place.late else max(seat.start, call.earliest)
-        self._mark(seat, place, f"task:{call.key}", sc.TASK_STARTED, time, call.key)
+        placement = self.view.placement(session, call.earliest)
+        place = self.place_in(placement, call.earliest)
+        time = call.earliest if place.late else max(placement.start, call.earliest)
+        self._mark(placement, place, f"task:{call.key}", sc.TASK_STARTED, time, call.key)
 
-    def _mark(self, seat: Seat, place: Place, key: str, title: str, time: int, call: str | None) -> None:
-        session = seat.session
-        if not self.settings.live_markers or self.forest.has_left(session.id, f"marker:{key}"):
+    def _mark(self, placement: Placement, place: Place, key: str, title: str, time: int, call: str | None) -> None:
+        session = placement.session
+        if not self.settings.live_markers or self.forest.is_emitted(session.id, f"marker:{key}"):
             return
         place.resource = resource_of(session)
-        self.pin(self.view.line(seat), time)
-        if isinstance(seat.segment, Segment):
-            merge_stretch(session.stretches, Stretch(start=time, end=time, work=True), self.settings.joint)
+        self.pin(self.view.line(placement), time)
+        if isinstance(placement.segment, Segment):
+            merge_activity(session.activities, Activity(start=time, end=time, work=True), self.settings.joint)
         self.outcome.spans.append(marker_span(self.settings, place, key, title, time, call))
-        self.forest.leave(session.id, f"marker:{key}", Left(time, time, segment=seat.number))
+        self.forest.leave(session.id, f"marker:{key}", EmittedRecord(time, time, segment=placement.number))
 
     def gets_span(self, session: Session, call: str) -> bool:
         """Whether a call has a span, or will have one by all that is known."""
@@ -188,16 +194,16 @@ class Leaving:
         leaves in the same look was matched with all calls, and is another one."""
         if is_unnamed(call.key):
             return False
-        known = self._unnamed.get(session.id) or unnamed_gone(self.forest.left_of(session.id))
+        known = self._unnamed.get(session.id) or emitted_reports(self.forest.emitted_of(session.id))
         return any(known.near(str(call.get("tool")), call.start, call.end))
 
     def _has_call(self, session: Session, call: str) -> bool:
         """A permission's span follows that of its call, since not every call that is told of gets one."""
-        return self.forest.has_left(session.id, f"call:{call}")
+        return self.forest.is_emitted(session.id, f"call:{call}")
 
-    def _end_of(self, seat: Seat, item: Item) -> int:
+    def _end_of(self, placement: Placement, item: Item) -> int:
         """Where an unfinished item is cut: at the end of its segment."""
-        return max(seat.segment.end if seat.segment is not None else 0, item.start)
+        return max(placement.segment.end if placement.segment is not None else 0, item.start)
 
     def _span(self, session: Session, kind: str, item: Item, place: Place, end: int) -> Span:
         if kind == "request":
@@ -205,8 +211,8 @@ class Leaving:
         if kind == "permission":
             call = item.get("call")
             if call and self._has_call(session, call):
-                of_call = self.forest.left_of(session.id)[f"call:{call}"]
-                above = self.view.seat_of(session, of_call.start, of_call.segment)
+                of_call = self.forest.emitted_of(session.id)[f"call:{call}"]
+                above = self.view.placement_of(session, of_call.start, of_call.segment)
                 if (above.trace, session_span_id(session.id, above.number)) == (place.trace, place.parent):
                     place.parent = item_span_id("call", session.id, call)
             return permission_span(self.settings, place, item, end)
@@ -242,9 +248,9 @@ class Leaving:
         segment = self.nearest_segment(child, item.start)
         if segment is None:
             return []
-        seat = self.view.seat_in(child, segment, segment.start)
+        placement = self.view.placement_in(child, segment, segment.start)
         attributes = ((sc.LINK_TYPE, sc.LINK_CHILD), (sc.LINKED_SESSION, child_id))
-        return [Link(seat.trace, session_span_id(child_id, seat.number), attributes)]
+        return [Link(placement.trace, session_span_id(child_id, placement.number), attributes)]
 
     def nearest_segment(self, session: Session, time: int) -> Segment | Closed | None:
         """The segment of a session whose beginning is nearest to a moment (ns)."""
@@ -312,14 +318,16 @@ def _items(session: Session, kind: str) -> dict[str, Item]:
     return {"call": session.calls, "request": session.requests, "permission": session.permissions}[kind]
 
 
-def _record(kind: str, item: Item, end: int, segment: int) -> Left:
+def _record(kind: str, item: Item, end: int, segment: int) -> EmittedRecord:
     if kind == "request":
         usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
         error = str(item.get("error_type") or "")
-        return Left(item.start, end, error, "", bool(error), usage, segment=segment)
+        return EmittedRecord(item.start, end, error, "", bool(error), usage, segment=segment)
     child = str(item.get("child") or "") if kind == "call" else ""
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
     tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
     task = tuple(str(item.get(f) or "") for f in task_links.TOLD) if tool in task_links.MAYBE_TASKS else ()
     placed = is_placed(item)
-    return Left(item.start, end, tool, child, failed, guessed=guessed, task=task, placed=placed, segment=segment)
+    return EmittedRecord(
+        item.start, end, tool, child, failed, guessed=guessed, task=task, placed=placed, segment=segment
+    )

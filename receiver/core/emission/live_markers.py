@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from receiver.core.emission.item_spans import Leaving
+from receiver.core.emission.item_spans import ItemSpans
 from receiver.core.linking.task_links import TASK
 from receiver.core.state.session import MARKED, Item, Session
 
 _IsDue = Callable[[int, int], bool]
 
 
-def leave(leaving: Leaving, members: Iterable[Session], is_due: _IsDue) -> None:
+def leave(leaving: ItemSpans, members: Iterable[Session], is_due: _IsDue) -> None:
     """Let the markers leave that are due. `is_due` takes an arrival and a wait (ns)."""
     for session in members:
-        if session.news > 0 and session.stretches and is_due(session.news, session.wait):
+        if session.news > 0 and session.activities and is_due(session.news, session.wait):
             _session(leaving, session)
         for call in _tasks(session):
             if is_due(call.news, call.wait) and leaving.gets_span(session, call.key):
@@ -28,7 +28,7 @@ def leave(leaving: Leaving, members: Iterable[Session], is_due: _IsDue) -> None:
 
 def waits(session: Session) -> Iterator[int]:
     """When the markers of a session that wait are due, `settle` apart (ns of the receiver's clock)."""
-    if session.news > 0 and session.stretches:
+    if session.news > 0 and session.activities:
         yield session.news + session.wait
     yield from (call.news + call.wait for call in _tasks(session))
 
@@ -37,7 +37,7 @@ def _tasks(session: Session) -> list[Item]:
     return [c for c in session.calls.values() if c.news > 0 and not c.end and c.get("tool") == TASK]
 
 
-def _session(leaving: Leaving, session: Session) -> None:
+def _session(leaving: ItemSpans, session: Session) -> None:
     """Of several open segments only the first is certain: the others' follow when it has closed."""
     segments = leaving.view.segments(session)
     session.news = MARKED if segments else 0

@@ -9,8 +9,8 @@ from typing import TypedDict
 
 from receiver import semconv as sc
 from receiver.core.counting import series, usage_totals
-from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS, Leaving, resource_of
-from receiver.core.emission.parenting import Hanging
+from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS, ItemSpans, resource_of
+from receiver.core.emission.parenting import Parenting
 from receiver.core.emission.rendering import USAGE, SessionPart, session_span
 from receiver.core.linking.candidates import agent_at
 from receiver.core.segmentation import turns
@@ -18,7 +18,7 @@ from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import session_span_id
-from receiver.core.state.session import Closed, Left, Note, Session
+from receiver.core.state.session import Closed, EmittedRecord, Note, Session
 from receiver.core.state.settings import SECOND
 from receiver.events import TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link
@@ -39,9 +39,9 @@ class _Totals(TypedDict):
 class _Known:
     """What has left of a session whose segments close, by segment: sorted once for all of them."""
 
-    def __init__(self, left: Mapping[str, Left], segments: Iterable[Segment]) -> None:
-        self._in: dict[int, dict[str, Left]] = {}
-        for key, record in left.items():
+    def __init__(self, emitted: Mapping[str, EmittedRecord], segments: Iterable[Segment]) -> None:
+        self._in: dict[int, dict[str, EmittedRecord]] = {}
+        for key, record in emitted.items():
             if not key.startswith("counted:"):
                 self._in.setdefault(record.segment, {})[key] = record
         self._until: dict[int, int] = {}
@@ -58,7 +58,7 @@ class _Known:
         """Until when (ns) what cannot be placed for certain is a segment's: until the next one begins."""
         return self._until[segment.number]
 
-    def left_in(self, segment: Segment, until: int) -> dict[str, Left]:
+    def left_in(self, segment: Segment, until: int) -> dict[str, EmittedRecord]:
         """What left in a segment; where that is not kept, what began in it."""
         placeless = self._in.get(0, {}).items()
         return self._in.get(segment.number, {}) | {k: r for k, r in placeless if segment.start <= r.start <= until}
@@ -68,11 +68,11 @@ class _Known:
         return [record.end for record in self.left_in(segment, self.until(segment) - 1).values()]
 
 
-class Closing:
+class SessionSpans:
     """Closes the sessions of one tree, children before parents. `flushed`: someone asked, so that what follows is a
     new segment however soon it comes."""
 
-    def __init__(self, leaving: Leaving, flushed: bool) -> None:
+    def __init__(self, leaving: ItemSpans, flushed: bool) -> None:
         self._leaving = leaving
         self._settings = leaving.settings
         self._forest = leaving.forest
@@ -88,7 +88,7 @@ class Closing:
         if copies:
             self._leaving.outcome.discards["history"] += copies
         segments = list(self._view.segments(session))
-        known = _Known(self._forest.left_of(session.id), segments)
+        known = _Known(self._forest.emitted_of(session.id), segments)
         for segment in segments:
             self._write(session, segment, known)
         if not segments and (counted := sum(len(s.readings) for s in session.series.values() if s.what in TOTALS)):
@@ -102,7 +102,7 @@ class Closing:
         session.series.clear()
         turns.forget(session, session.closed[-1].end + 1 if session.closed else 0)
         session.rests.clear()
-        for kept in (session.stretches, session.notes, session.lines, session.history, session.hints):
+        for kept in (session.activities, session.notes, session.lines, session.history, session.hints):
             kept.clear()
         session.agents = dict(sorted(session.agents.items())[-1:])
         self._forest.dirty.add(session.id)
@@ -117,16 +117,16 @@ class Closing:
                 return
             if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
                 return
-            known = known or _Known(self._forest.left_of(session.id), segments)
+            known = known or _Known(self._forest.emitted_of(session.id), segments)
             self._write(session, segment, known)
             if not segment.turned:
                 self._view.keep_cuts(self._view.top(session), segment.until + 1)
             session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
             session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.until}
             self._remember_series(session, segment.until)
-            for stretch in session.stretches:
-                stretch.start = max(stretch.start, segment.until + 1)
-            session.stretches = [s for s in session.stretches if s.end >= s.start]
+            for activity in session.activities:
+                activity.start = max(activity.start, segment.until + 1)
+            session.activities = [s for s in session.activities if s.end >= s.start]
             session.news = max(session.arrival, 0)
             turns.forget(session, segment.until + 1)
             self._forest.dirty.add(session.id)
@@ -134,13 +134,13 @@ class Closing:
     def _remember_series(self, session: Session, until: int | None = None) -> None:
         """What the session's metrics counted (as far as a roll-over at `until`, ns) is told: only what goes beyond is
         news. Calls are looked for when a session closes, not before."""
-        left = self._forest.left_of(session.id)
+        emitted = self._forest.emitted_of(session.id)
         for key, held in session.series.items():
             name = f"{series.LEFT}{key}"
             if until is not None and held.what == "calls":
                 continue
-            told = series.record(held, left.get(name), until)
-            if told is not None and told != left.get(name):
+            told = series.record(held, emitted.get(name), until)
+            if told is not None and told != emitted.get(name):
                 self._forest.leave(session.id, name, told)
             if until is not None:
                 held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}
@@ -164,10 +164,10 @@ class Closing:
 
     def _write(self, session: Session, segment: Segment, known: _Known) -> None:
         self._leaving.session_started(session, segment)
-        seat = self._view.seat_in(session, segment, segment.start)
-        place = self._leaving.place_in(seat, segment.start)
-        hung = Hanging(self._leaving).hang(session, segment, seat)
-        left = known.left_in(segment, segment.own_end)
+        placement = self._view.placement_in(session, segment, segment.start)
+        place = self._leaving.place_in(placement, segment.start)
+        hung = Parenting(self._leaving).hang(session, segment, placement)
+        emitted = known.left_in(segment, segment.own_end)
         end = max([segment.end, *known.ends_in(segment), *self._ends_below(session, segment)])
         place.parent = hung.parent
         place.remote_parent = session is self._view.root and bool(hung.parent)
@@ -178,11 +178,11 @@ class Closing:
             place.inferred.append("end")
         elif session.get("metered"):
             place.inferred.extend(("start", "end"))
-        error_type, error = self._error(session, segment, left)
+        error_type, error = self._error(session, segment, emitted)
         part = SessionPart(
             span_id=session_span_id(session.id, segment.number),
             number=segment.number,
-            start=seat.start,
+            start=placement.start,
             end=end,
             parent_session=session.parent,
             end_reason=self._reason(session, segment, error_type),
@@ -198,9 +198,11 @@ class Closing:
             self._leaving.outcome.inferred[fact] += 1
         until = segment.end if self._flushed and not segment.turned else segment.until
         session.pins.pop(segment.number, None)
-        closed = Closed(segment.number, segment.start, end, until - end, seat.trace, seat.root_segment)
+        closed = Closed(segment.number, segment.start, end, until - end, placement.trace, placement.root_segment)
         session.closed.append(closed)
-        self._leaving.pin(self._view.line(self._view.seat_above(session, seat.trace, segment.start)), seat.start)
+        self._leaving.pin(
+            self._view.line(self._view.placement_above(session, placement.trace, segment.start)), placement.start
+        )
 
     # what it goes on from
 
@@ -219,11 +221,11 @@ class Closing:
         if origin is None:
             return []
         view = TreeView(self._forest, self._forest.root_of(origin.id), self._settings)
-        seat = view.seat(origin, segment.start)
-        if seat.segment is None:
+        placement = view.placement(origin, segment.start)
+        if placement.segment is None:
             return []
         attributes = ((sc.LINK_TYPE, sc.LINK_FORK), (sc.LINKED_SESSION, origin.id))
-        return [Link(seat.trace, session_span_id(origin.id, seat.number), attributes)]
+        return [Link(placement.trace, session_span_id(origin.id, placement.number), attributes)]
 
     def _origin(self, session: Session) -> Session | None:
         """The session that the copied history came from: stated, or the one that holds the same finished calls."""
@@ -244,16 +246,16 @@ class Closing:
         """Whether another session told, by its id or by the facts that identify it, of a call of its own that a session
         can have copied: it ended before that one began. What the other copied itself says nothing, since that is
         forgotten as soon as it is found out."""
-        left = self._forest.left_of(other.id).get(f"call:{call}")
+        emitted = self._forest.emitted_of(other.id).get(f"call:{call}")
         reported = other.unnamed.get(call[1:]) if call.startswith("~") else None
-        told = left or other.calls.get(call) or reported
+        told = emitted or other.calls.get(call) or reported
         ended = (told.end or told.start) if told is not None else 0
         return is_history(session, ended) and not is_history(other, ended)
 
     # what it says
 
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
-        trace = self._view.seat_in(session, segment, segment.start).trace
+        trace = self._view.placement_in(session, segment, segment.start).trace
         found: list[int] = []
         seen, waiting = {session.id}, list(self._forest.children(session.id))
         while waiting:
@@ -265,7 +267,7 @@ class Closing:
             if not inside:  # what is below it in this trace hangs here
                 waiting.extend(self._forest.children(child.id))
             for closed in inside:
-                above = self._view.seat_above(child, trace, closed.start)
+                above = self._view.placement_above(child, trace, closed.start)
                 if above is not None and above.session is session and above.number == segment.number:
                     found.append(closed.end)
         return found
@@ -282,7 +284,7 @@ class Closing:
             return ended[1]
         if error_type:
             return "error"
-        own = [s for s in session.stretches if segment.start <= s.end and s.start <= segment.own_end]
+        own = [s for s in session.activities if segment.start <= s.end and s.start <= segment.own_end]
         return "idle" if own and own[-1].rests else "inactive"
 
     def _facts(self, session: Session, segment: Segment) -> dict[str, AttributeValue]:
@@ -296,7 +298,7 @@ class Closing:
                 if then := [t for t in held_then if t <= segment.until]:
                     facts[name] = held_then[max(then)]
                 continue
-            told = [s.facts[name] for s in session.stretches if name in s.facts and s.start <= segment.end]
+            told = [s.facts[name] for s in session.activities if name in s.facts and s.start <= segment.end]
             held = min(told, key=lambda fact: fact[0], default=session.facts.get(name))
             if held is not None:
                 facts[name] = held[1]
@@ -307,7 +309,7 @@ class Closing:
         told, lines = _usage(known.left_in(segment, segment.own_end)), self._lines(session, segment)
         if not session.series or session.get("copies"):
             return {"usage": told, "lines": lines}
-        everything = self._forest.left_of(session.id)
+        everything = self._forest.emitted_of(session.id)
         begin = 0 if not session.closed and known.is_first(segment) else segment.start
         until = known.until(segment)
         metered, in_all = (usage_totals.counted(session, everything, *t) for t in ((begin, until), (0, _EVER)))
@@ -336,9 +338,11 @@ class Closing:
             if COUNTED_NOTE not in key or not any(_is_same(n, other) for other in told)
         ]
 
-    def _error(self, session: Session, segment: Segment, left: dict[str, Left]) -> tuple[str | None, str | None]:
+    def _error(
+        self, session: Session, segment: Segment, emitted: dict[str, EmittedRecord]
+    ) -> tuple[str | None, str | None]:
         """The error that a segment ended with: told of the session after its last good answer, or its last answer."""
-        answers = [r for k, r in left.items() if k.startswith("request:")]
+        answers = [r for k, r in emitted.items() if k.startswith("request:")]
         good = max((r.end for r in answers if not r.failed), default=0)
         notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.own_end]
         notes = [n for n in notes if n.time >= segment.start]
@@ -356,9 +360,9 @@ def _is_same(counted: Note, told: Note) -> bool:
     return near and counted.name == told.name and counted.attributes[:1] == told.attributes[:1]
 
 
-def _usage(left: dict[str, Left]) -> dict[str, AttributeValue]:
+def _usage(emitted: dict[str, EmittedRecord]) -> dict[str, AttributeValue]:
     """Totals of the segment's own requests; a total is told if any of them told a part of it."""
-    requests = [r.usage for k, r in sorted(left.items()) if k.startswith("request:") and r.usage]
+    requests = [r.usage for k, r in sorted(emitted.items()) if k.startswith("request:") and r.usage]
     totals: dict[str, AttributeValue] = {}
     for i, name in enumerate(_USAGE_NAMES):
         told = [u[i] for u in requests if u[i] != NOT_TOLD]

@@ -13,7 +13,7 @@ from receiver.core.counting.missing_calls import missing_calls
 from receiver.core.linking import metrics_only_sessions, task_links
 from receiver.core.linking.report_matching import is_placed
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import Item, Session, Unnamed
+from receiver.core.state.session import CallReport, Item, Session
 from receiver.events import HIDDEN
 
 _NEVER = 1 << 63
@@ -49,7 +49,7 @@ def task_calls(forest: Forest, session: Session) -> list[task_links.TaskCall]:
             project=str(session.get("project") or ""),
             **_told(r.task),
         )
-        for k, r in forest.left_of(session.id).items()
+        for k, r in forest.emitted_of(session.id).items()
         if k.startswith("call:") and (r.label == task_links.TASK or r.child) and not r.placed
     ]
     return sorted(found, key=lambda c: (c.start, c.key))
@@ -91,7 +91,7 @@ def placed_tasks(forest: Forest, session: Session) -> list[task_links.TaskCall]:
     """The task calls that only a metric counted, which does not tell their times."""
     items = [c for c in session.calls.values() if c.get("tool") == task_links.TASK and is_placed(c)]
     if session.counted or session.series:
-        items += missing_calls(session, forest.left_of(session.id), (task_links.TASK,))
+        items += missing_calls(session, forest.emitted_of(session.id), (task_links.TASK,))
     return [call for call in counted_tasks(session, items) if call.before]
 
 
@@ -100,7 +100,7 @@ def task_call(session: Session, call: Item) -> task_links.TaskCall:
     return _task_call(session, call.key, call, call.start, call.end)
 
 
-def _task_call(session: Session, key: str, told: Item | Unnamed, start: int, end: int) -> task_links.TaskCall:
+def _task_call(session: Session, key: str, told: Item | CallReport, start: int, end: int) -> task_links.TaskCall:
     held = {field: str(fact[1]) for field, fact in told.facts.items() if fact[1]}
     return task_links.TaskCall(
         key,
@@ -122,9 +122,9 @@ def turns(forest: Forest, session: Session) -> list[task_links.Child]:
     if metrics_only_sessions.may_be_child(session):
         times = metrics_only_sessions.lived(session)
         return [replace(_child(session, *times, 0), metered=True)] if times is not None else []
-    if not session.stretches:
+    if not session.activities:
         return []
-    start, end = session.stretches[0].start, session.stretches[-1].end
+    start, end = session.activities[0].start, session.activities[-1].end
     done = [(a, b) for a, b in _done(forest, session) if start <= a and b <= end]
     created = int(session.get("created") or 0)
     if 0 < start - created <= task_links.AFTER_START:
@@ -148,7 +148,7 @@ def _done(forest: Forest, session: Session) -> list[tuple[int, int]]:
     items = [*session.calls.values(), *session.requests.values()]
     done = [(i.start, i.end or i.start) for i in items if i.start]
     done += [(u.start, u.end) for u in session.unnamed.values()]
-    done += [(r.start, r.end) for k, r in forest.left_of(session.id).items() if k.startswith(("call:", "request:"))]
+    done += [(r.start, r.end) for k, r in forest.emitted_of(session.id).items() if k.startswith(("call:", "request:"))]
     return done
 
 

@@ -34,10 +34,10 @@ class Waiting:
 
     def _is_called(self, session: Session) -> bool:
         """Whether nothing but a call that is still running tells of a session."""
-        parent = self.forest.get(session.parent) if session.parent and not session.stretches else None
+        parent = self.forest.get(session.parent) if session.parent and not session.activities else None
         return parent is not None and any(c.get("child") == session.id and not c.end for c in parent.calls.values())
 
 
 def rests(session: Session) -> bool:
     """Whether a session said that it is idle, or told nothing of what it does."""
-    return session.stretches[-1].rests if session.stretches else not (session.series or session.counted)
+    return session.activities[-1].rests if session.activities else not (session.series or session.counted)

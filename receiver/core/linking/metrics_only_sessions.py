@@ -12,14 +12,14 @@ from receiver.core.counting.series import sightings
 from receiver.core.linking.report_matching import is_placed
 from receiver.core.linking.task_links import RIVAL
 from receiver.core.state.ids import creation_time
-from receiver.core.state.session import Item, Session, Stretch, learn, merge_stretch
+from receiver.core.state.session import Activity, Item, Session, learn, merge_activity
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import COUNTED, GUESSED, INFERRED
 
 
 def is_metered(session: Session) -> bool:
     """Whether nothing but metrics told of a session: their points alone are no activity (core/apply_events.py)."""
-    return bool(session.get("metered")) or not (session.stretches or session.closed or session.unnamed)
+    return bool(session.get("metered")) or not (session.activities or session.closed or session.unnamed)
 
 
 def may_be_child(session: Session) -> bool:
@@ -37,7 +37,7 @@ def settle(session: Session, settings: BuilderSettings) -> bool:
         learn(session.facts, "created", GUESSED, created)
     for time in times:
         if not any(c.start <= time <= c.end for c in session.closed):
-            merge_stretch(session.stretches, Stretch(start=time, end=time, work=True), settings.joint)
+            merge_activity(session.activities, Activity(start=time, end=time, work=True), settings.joint)
     return True
 
 

@@ -21,7 +21,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from receiver.core.linking.assignment import match
-from receiver.core.state.session import Hint, Item, Left, Session, Unnamed, learn
+from receiver.core.state.session import CallHint, CallReport, EmittedRecord, Item, Session, learn
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import INFERRED, REPORTED
 
@@ -73,9 +73,9 @@ def held(calls: Mapping[str, Item], tools: Collection[str]) -> Iterator[tuple[st
             yield tool, Known(call.start, call.end, f"call:{call.key}", call.get("child") or "", failed)
 
 
-def gone(left: Mapping[str, Left]) -> Iterator[tuple[str, Known]]:
+def gone(emitted: Mapping[str, EmittedRecord]) -> Iterator[tuple[str, Known]]:
     """The calls that have left, each with its tool."""
-    for key, record in left.items():
+    for key, record in emitted.items():
         if key.startswith("call:"):
             yield record.label, Known(record.start, record.end, key, record.child, record.failed)
 
@@ -87,32 +87,34 @@ def _start(call: Known) -> int:
 ANY_OF_THE_BEST = -1
 
 
-def _cost(told: Unnamed, call: Known) -> int:
+def _cost(told: CallReport, call: Known) -> int:
     says_failed = told.facts.get("status", (0, ""))[1] == "error"
     return abs(told.start - call.start) + abs(told.end - call.end) + (START_SKEW if says_failed != call.failed else 0)
 
 
-def find_calls(session: Session, left: dict[str, Left], due: Collection[str], calls: Collection[str]) -> None:
+def find_calls(
+    session: Session, emitted: dict[str, EmittedRecord], due: Collection[str], calls: Collection[str]
+) -> None:
     """Merge each report into the call that it tells of, if either is due; those of calls that have left are done with.
     The others are matched too, since of parallel calls each has its own report."""
-    for key, found in same_calls(session, left).items():
+    for key, found in same_calls(session, emitted).items():
         if key not in due and found.removeprefix("call:") not in calls:
             continue
         told = session.unnamed.pop(key)
         same = session.calls.get(found.removeprefix("call:"))
-        if same is not None and found not in left:
+        if same is not None and found not in emitted:
             for field, (rank, value) in told.facts.items():
                 learn(same.facts, field, rank, value)
 
 
-def same_calls(session: Session, left: dict[str, Left]) -> dict[str, str]:
+def same_calls(session: Session, emitted: dict[str, EmittedRecord]) -> dict[str, str]:
     """Which reports tell of a call whose id is known, held or left: report -> `call:` and its id."""
     if not session.unnamed:
         return {}
     tools = {told.tool for told in session.unnamed.values()}
     named = {key: call for key, call in session.calls.items() if call.end and not is_unnamed(key)}
     # a report that has left stands for a call of its own: what tells it again has its key
-    told_before = {key: record for key, record in left.items() if not key.startswith("call:~")}
+    told_before = {key: record for key, record in emitted.items() if not key.startswith("call:~")}
     calls = Nearby(chain(held(named, tools), gone(told_before)))
     costs: dict[tuple[str, str], int] = {}
     for key, told in session.unnamed.items():
@@ -147,20 +149,20 @@ def is_placed(call: Item) -> bool:
     return guessed and not call.get("child")
 
 
-def unnamed_gone(left: Mapping[str, Left]) -> Nearby:
+def emitted_reports(emitted: Mapping[str, EmittedRecord]) -> Nearby:
     """The calls whose span left before their id was told, by a report or a count of them: what is told near one of
     them is that one."""
-    return Nearby(gone({key: record for key, record in left.items() if key.startswith(("call:~", "call:#"))}))
+    return Nearby(gone({key: record for key, record in emitted.items() if key.startswith(("call:~", "call:#"))}))
 
 
 CLEARLY = 50 * MILLISECOND  # a call is better than any other by more than this, or it is not the one
 
 
-def add_hints(session: Session, left: dict[str, Left], leaving: Collection[str]) -> None:
+def add_hints(session: Session, emitted: dict[str, EmittedRecord], leaving: Collection[str]) -> None:
     """Add to the calls that are about to leave what was said of them. Those that have left still have their own."""
     costs: dict[tuple[str, str], int] = {}
     tools = {hint.tool for hint in session.hints.values()}
-    calls = Nearby(chain(held(session.calls, tools), gone(left)))
+    calls = Nearby(chain(held(session.calls, tools), gone(emitted)))
     for key, hint in session.hints.items():
         for near in calls.near(hint.tool, hint.start, hint.end):
             costs[key, near.key] = abs(hint.start - near.start) + abs(hint.end - near.end)
@@ -170,7 +172,7 @@ def add_hints(session: Session, left: dict[str, Left], leaving: Collection[str])
             _add(call, session.hints.pop(key))
 
 
-def _add(call: Item, hint: Hint) -> None:
+def _add(call: Item, hint: CallHint) -> None:
     facts = {"agent": hint.agent or None, "skill": hint.skill or None, "tool_count": hint.tool_count}
     news = {field: value for field, value in facts.items() if value is not None and call.get(field) is None}
     for field, value in news.items():

@@ -19,10 +19,10 @@ from receiver.core.state.forest import Forest
 from receiver.core.state.session import Item, Session
 
 
-def lost_children(forest: Forest, session: Session) -> list[Session]:
+def unplaced_children(forest: Forest, session: Session) -> list[Session]:
     """The children of a session that none of its calls names."""
     named = {c.child for c in task_calls(forest, session) if c.child}
-    return [c for c in forest.children(session.id) if c.id not in named and not c.closed and c.stretches]
+    return [c for c in forest.children(session.id) if c.id not in named and not c.closed and c.activities]
 
 
 def undecided(forest: Forest, producer: str) -> list[Session]:
@@ -31,7 +31,7 @@ def undecided(forest: Forest, producer: str) -> list[Session]:
         other
         for _, other in sorted(forest.sessions.items())
         if other.producer == producer
-        and (other.stretches or may_be_child(other))
+        and (other.activities or may_be_child(other))
         and not (other.is_stated_root or other.parent or other.closed or other.pins)
     ]
 
@@ -40,12 +40,12 @@ def parallel(children: Iterable[Session]) -> Iterator[list[Session]]:
     """Children in groups of those that were active at the same time."""
     group: list[Session] = []
     until = 0
-    for child in sorted(children, key=lambda c: (c.stretches[0].start, c.id)):
-        if group and child.stretches[0].start > until:
+    for child in sorted(children, key=lambda c: (c.activities[0].start, c.id)):
+        if group and child.activities[0].start > until:
             yield group
             group, until = [], 0
         group.append(child)
-        until = max(until, child.stretches[-1].end + task_links.AFTER_ABORT)
+        until = max(until, child.activities[-1].end + task_links.AFTER_ABORT)
     if group:
         yield group
 
@@ -91,18 +91,18 @@ class Intervals:
         return {session for _, since, session in self._held[begin:until] if since <= last}
 
 
-class Lost:
+class UnplacedByProducer:
     """The sessions without a place, by producer, as they are until something changes."""
 
     def __init__(self, forest: Forest, waiting: Waiting) -> None:
         self._forest = forest
         self.waiting = waiting
-        self._unplaced: dict[str, Unplaced] = {}
+        self._unplaced: dict[str, UnplacedSessions] = {}
 
-    def unplaced(self, producer: str) -> Unplaced:
+    def unplaced(self, producer: str) -> UnplacedSessions:
         """Those of one producer."""
         if producer not in self._unplaced:
-            self._unplaced[producer] = Unplaced(self._forest, producer, self.waiting)
+            self._unplaced[producer] = UnplacedSessions(self._forest, producer, self.waiting)
         return self._unplaced[producer]
 
     def changed(self, sessions: Collection[Session]) -> None:
@@ -116,7 +116,7 @@ class Lost:
             self._unplaced[producer].placed(s for s in sessions if s.producer == producer)
 
 
-class Unplaced:
+class UnplacedSessions:
     """The sessions of one producer that have no place yet, and the calls that may have started them. Who may belong to
     whom is looked up by when it started, since a busy producer has thousands of both; what is known of one session is
     kept until that session changes."""
@@ -188,7 +188,7 @@ class Unplaced:
                 callers = [s for s in self.callers(waiting.pop()) if s.id not in asked]
                 asked.update(s.id for s in callers)
                 for caller in callers:
-                    lost = (c for c in lost_children(self._forest, caller) if self._may_start(caller, c))
+                    lost = (c for c in unplaced_children(self._forest, caller) if self._may_start(caller, c))
                     new = {s.id: s for s in (*self._started_by(caller), *lost) if s.id not in found}
                     found.update(new)
                     waiting.extend(new.values())
@@ -282,12 +282,12 @@ class Unplaced:
 
     def _calls_of(self, session: Session) -> list[task_links.TaskCall]:
         if session.id not in self._calls:
-            left = self._forest.left_of(session.id)
-            known = {f"~{report}" for report in same_calls(session, left)}
+            emitted = self._forest.emitted_of(session.id)
+            known = {f"~{report}" for report in same_calls(session, emitted)}
             calls = [*task_calls(self._forest, session), *(c for c in task_reports(session) if c.key not in known)]
             self._counted[session.id] = {k: c for k, c in session.calls.items() if k.startswith("#")}
             if session.counted or session.series:
-                missing = missing_calls(session, left, (task_links.TASK,))
+                missing = missing_calls(session, emitted, (task_links.TASK,))
                 self._counted[session.id].update((c.key, c) for c in missing)
                 calls.extend(counted_tasks(session, missing))
             self._calls[session.id] = [c for c in calls if not c.child]

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.segment import Run
-from receiver.core.state.session import Left, Session
+from receiver.core.state.session import EmittedRecord, Session
 
 
 def by_number(top: Session) -> int:
@@ -42,12 +42,12 @@ def by_age(
             yield cut
 
 
-def beginnings(runs: Iterable[Run], members: Sequence[tuple[Session, Mapping[str, Left]]]) -> list[int]:
+def beginnings(runs: Iterable[Run], members: Sequence[tuple[Session, Mapping[str, EmittedRecord]]]) -> list[int]:
     """When something began (ns, in order) that has a span, in some sessions of which this much has left."""
     known = {session.id for session, _ in members}
     found = {run.start for run in runs if run.work and run.session in known}
-    for session, left in members:
-        found.update(start for start, _ in turns.items(session, left))
+    for session, emitted in members:
+        found.update(start for start, _ in turns.items(session, emitted))
     return sorted(found)
 
 

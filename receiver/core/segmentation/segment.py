@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from receiver.core.state.session import Closed, Session, Stretch, merge_stretch
+from receiver.core.state.session import Activity, Closed, Session, merge_activity
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ def closed_at(session: Session, time: int, joint: int) -> Closed | None:
     return None
 
 
-def with_items(session: Session, joint: int) -> list[Stretch]:
+def with_items(session: Session, joint: int) -> list[Activity]:
     """The stretches of a session with the calls, requests and permissions that are held: each is activity all along,
     also if its beginning and its end were told apart."""
     long = [
@@ -89,15 +89,15 @@ def with_items(session: Session, joint: int) -> list[Stretch]:
         for items in (session.calls, session.requests, session.permissions)
         for item in items.values()
         if item.end > item.start > 0
-        and not any(s.start <= item.start and item.end <= s.end for s in session.stretches)
+        and not any(s.start <= item.start and item.end <= s.end for s in session.activities)
         and not any(c.start <= item.start <= c.end for c in session.closed)
     ]
     if not long:
-        return session.stretches
+        return session.activities
     merged = [
-        Stretch(start=s.start, end=s.end, busy=s.busy, idle=s.idle, work=s.work, facts=s.facts)
-        for s in session.stretches
+        Activity(start=s.start, end=s.end, busy=s.busy, idle=s.idle, work=s.work, facts=s.facts)
+        for s in session.activities
     ]
     for item in long:
-        merge_stretch(merged, Stretch(start=item.start, end=item.end, work=True), joint)
+        merge_activity(merged, Activity(start=item.start, end=item.end, work=True), joint)
     return merged

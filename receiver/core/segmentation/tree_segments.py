@@ -31,7 +31,7 @@ from receiver.events import GUESSED
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Placement:
     """The place of a moment of a session: its segment, and the trace that this is part of. `at` (ns) is when the
     segment began, `start` when its span can begin. `late` if the span above has left, or began later than this.
     `above` is the place of the session above whose span this one hangs below.
@@ -44,7 +44,7 @@ class Seat:
     at: int
     start: int
     late: bool
-    above: Seat | None = field(default=None, compare=False, repr=False)
+    above: Placement | None = field(default=None, compare=False, repr=False)
 
     @property
     def number(self) -> int:
@@ -123,29 +123,29 @@ class TreeView:
             return Remote(pin.trace, pin.remote) if pin.remote else None
         return self.remote(segment) if self._settings.remote_parent == "child" else None
 
-    def seat(self, session: Session, time: int) -> Seat:
+    def placement(self, session: Session, time: int) -> Placement:
         """Where something that began at a moment (ns) belongs."""
-        return self.seat_in(session, self.at(session, time), time)
+        return self.placement_in(session, self.at(session, time), time)
 
-    def seat_of(self, session: Session, time: int, number: int) -> Seat:
+    def placement_of(self, session: Session, time: int, number: int) -> Placement:
         """The same for what has left in a segment, or must leave in it (0: none yet): nothing moves it."""
         placed: list[Segment | Closed] = [*session.closed, *self.segments(session)] if number else []
-        return self.seat_in(session, next((s for s in placed if s.number == number), self.at(session, time)), time)
+        return self.placement_in(session, next((s for s in placed if s.number == number), self.at(session, time)), time)
 
-    def seat_of_call(self, session: Session, call: str, start: int) -> Seat:
+    def placement_of_call(self, session: Session, call: str, start: int) -> Placement:
         """Where the span of a call is, or will be."""
         if (held := session.calls.get(call)) is not None:
-            return self.seat_of(session, held.start, held.segment)
-        left = self._forest.left_of(session.id).get(f"call:{call}")
-        return self.seat_of(session, start, left.segment if left is not None else 0)
+            return self.placement_of(session, held.start, held.segment)
+        emitted = self._forest.emitted_of(session.id).get(f"call:{call}")
+        return self.placement_of(session, start, emitted.segment if emitted is not None else 0)
 
-    def line(self, seat: Seat | None) -> Iterator[Seat]:
+    def line(self, placement: Placement | None) -> Iterator[Placement]:
         """A place, and those of the sessions above it that its span hangs below."""
-        while seat is not None:
-            yield seat
-            seat = seat.above
+        while placement is not None:
+            yield placement
+            placement = placement.above
 
-    def seat_in(self, session: Session, segment: Segment | Closed | None, time: int) -> Seat:
+    def placement_in(self, session: Session, segment: Segment | Closed | None, time: int) -> Placement:
         """The place of a moment (ns) in a segment that is known. Climbed in a loop: sessions may lie at any depth."""
         trace, root_segment = self._trace_of(session, segment, time)
         begun = time if segment is None else segment.start
@@ -155,18 +155,18 @@ class TreeView:
             trace, root_segment = self._trace_of(session, here, time)
             begun = here.start
             line.append((session, here, trace, root_segment, begun, time))
-        seat, start, late = None, 0, False
+        placement, start, late = None, 0, False
         for session, segment, trace, root_segment, begun, time in reversed(line):
             start = max(begun, start)
             late = late or isinstance(segment, Closed) or time < start
-            seat = Seat(session, segment, trace, root_segment, begun, start, late, seat)
-        assert seat is not None
-        return seat
+            placement = Placement(session, segment, trace, root_segment, begun, start, late, placement)
+        assert placement is not None
+        return placement
 
-    def seat_above(self, session: Session, trace: bytes, time: int) -> Seat | None:
+    def placement_above(self, session: Session, trace: bytes, time: int) -> Placement | None:
         """The place of the nearest session above that has a segment in a trace; None for the root's own."""
         above = self._above(session, trace, time)
-        return self.seat_in(*above) if above is not None else None
+        return self.placement_in(*above) if above is not None else None
 
     def _above(self, session: Session, trace: bytes, time: int) -> tuple[Session, Segment | Closed, int] | None:
         while session is not self.top(session):
@@ -206,12 +206,12 @@ class TreeView:
     # activity
 
     def _own_runs(self, session: Session) -> list[Run]:
-        stretches = with_items(session, self._settings.joint)
+        activities = with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
             Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
-            for s in stretches
+            for s in activities
             if s.end >= created or any(s.start <= pin.start <= s.end for pin in session.pins.values())
         ]
         if not runs:
@@ -248,8 +248,8 @@ class TreeView:
         and what had left, here or below, before the creation was told."""
         for items in (session.calls, session.requests, session.permissions):
             yield from (i.start for i in items.values() if start <= i.start < created <= i.end)
-        left = self._forest.left_of(session.id).items()
-        yield from (r.start for k, r in left if start <= r.start < created and not k.startswith("counted:"))
+        emitted = self._forest.emitted_of(session.id).items()
+        yield from (r.start for k, r in emitted if start <= r.start < created and not k.startswith("counted:"))
         yield from (pin.start for pin in session.pins.values() if start <= pin.start < created)
 
     def _gaps(self, session: Session) -> list[Segment]:
@@ -321,7 +321,7 @@ class TreeView:
             if segment.end - segment.start < self._settings.max_trace_age:
                 continue
             bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
-            members = [(m, self._forest.left_of(m.id)) for m in self.members if self.top(m) is top]
+            members = [(m, self._forest.emitted_of(m.id)) for m in self.members if self.top(m) is top]
             begun = rollover.beginnings(segment.runs, members)
             found.update(rollover.by_age(top, segment.runs, begun, bounds, self._settings.max_trace_age))
         return found
@@ -329,7 +329,7 @@ class TreeView:
     def _turns(self, session: Session, segment: Segment) -> list[int]:
         if self._settings.trace_mode != "turn":
             return []
-        return turns.beginnings(session, self._forest.left_of(session.id), segment.start, segment.end)
+        return turns.beginnings(session, self._forest.emitted_of(session.id), segment.start, segment.end)
 
     def _cover(self, session: Session) -> None:
         """A turn lasts as long as anything that began in it, in a session below too."""
@@ -369,7 +369,7 @@ class TreeView:
             own = [r.end for r in runs if r.session == session.id]
             part.end = min(until - 1, max([part.start, *own]))
             if rolled:
-                part.end = turns.last_thing(session, self._forest.left_of(session.id), part.start, until)
+                part.end = turns.last_thing(session, self._forest.emitted_of(session.id), part.start, until)
         return part
 
 
@@ -386,8 +386,8 @@ def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]
     """The times (ns) of the calls of a session that name another one, in order."""
     calls = [c for c in parent.calls.values() if c.get("child") == child and c.start]
     held = [(c.start, c.end or c.start) for c in calls if not is_history(parent, c.end or c.start)]
-    left = [(r.start, r.end) for k, r in forest.left_of(parent.id).items() if r.child == child]
-    return sorted(held + left)
+    emitted = [(r.start, r.end) for k, r in forest.emitted_of(parent.id).items() if r.child == child]
+    return sorted(held + emitted)
 
 
 def ended_at(session: Session) -> tuple[int, str] | None:

@@ -17,20 +17,20 @@ from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from receiver.core.state.forks import is_history
-from receiver.core.state.session import Left, Note, Session
+from receiver.core.state.session import EmittedRecord, Note, Session
 from receiver.events import COUNTED_NOTE
 
 PROMPT = "user_prompt"
 _ITEMS = ("call:", "request:", "permission:")
 
 
-def beginnings(session: Session, left: Mapping[str, Left], start: int, end: int) -> list[int]:
+def beginnings(session: Session, emitted: Mapping[str, EmittedRecord], start: int, end: int) -> list[int]:
     """Where turns begin (ns) between two moments of a session's activity, except the first."""
     prompts = [n for n in _prompts(session) if start <= n.time <= end]
     if prompts:
         found = set(_asked(prompts, session.rests))
     else:
-        begun = sorted(s for s, _ in items(session, left) if start < s <= end)
+        begun = sorted(s for s, _ in items(session, emitted) if start < s <= end)
         after_idle = (next((s for s in begun if s > idle), 0) for idle in session.rests if start <= idle <= end)
         found = {s for s in after_idle if s}
     held = session.pins.values()
@@ -42,9 +42,9 @@ def begins(session: Session, time: int) -> bool:
     return any(n.time == time for n in _prompts(session))
 
 
-def last_thing(session: Session, left: Mapping[str, Left], start: int, until: int) -> int:
+def last_thing(session: Session, emitted: Mapping[str, EmittedRecord], start: int, until: int) -> int:
     """When the last thing ended (ns) that began from a moment on and before another one."""
-    ends = [end for begun, end in items(session, left) if start <= begun < until]
+    ends = [end for begun, end in items(session, emitted) if start <= begun < until]
     told = [*session.rests, *(n.time for n in session.notes.values()), *(n[0] for n in session.lines.values())]
     return max([start, *ends, *(t for t in told if start <= t < until)])
 
@@ -84,11 +84,11 @@ def forget(session: Session, until: int) -> None:
         session.changes[name] = {t: value for t, value in told.items() if t >= holds}
 
 
-def items(session: Session, left: Mapping[str, Left]) -> Iterator[tuple[int, int]]:
+def items(session: Session, emitted: Mapping[str, EmittedRecord]) -> Iterator[tuple[int, int]]:
     """When each call, request and permission of a session began and ended (ns), held or left."""
     for held in (session.calls, session.requests, session.permissions):
         yield from ((i.start, i.end or i.start) for i in held.values() if i.start)
-    yield from ((r.start, r.end) for key, r in left.items() if key.startswith(_ITEMS))
+    yield from ((r.start, r.end) for key, r in emitted.items() if key.startswith(_ITEMS))
 
 
 def _asked(prompts: Iterable[Note], idles: Sequence[int]) -> Iterator[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from receiver.core.state.session import Left, Session, learn
+from receiver.core.state.session import EmittedRecord, Session, learn
 from receiver.core.state.span_lineage import Lineage
 from receiver.events import EXACT
 
@@ -19,10 +19,10 @@ class Forest:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
-        self.left: dict[str, dict[str, Left]] = {}
+        self.emitted: dict[str, dict[str, EmittedRecord]] = {}
         self.servers: dict[str, set[str]] = {}
         self.dirty: set[str] = set()
-        self.new_left: list[tuple[str, str, Left]] = []
+        self.new_emitted: list[tuple[str, str, EmittedRecord]] = []
         self.lineage = Lineage()
         self._children: dict[str, set[str]] = {}
 
@@ -37,17 +37,17 @@ class Forest:
             found = self.sessions[session] = Session(id=session)
         return found
 
-    def put(self, session: Session, left: dict[str, Left]) -> None:
+    def put(self, session: Session, emitted: dict[str, EmittedRecord]) -> None:
         """Place a session that was loaded."""
         self.sessions[session.id] = session
-        self.left[session.id] = left
+        self.emitted[session.id] = emitted
         if session.parent:
             self._children.setdefault(session.parent, set()).add(session.id)
 
     def drop(self, session: str) -> None:
         """Forget a session that is kept elsewhere."""
         gone = self.sessions.pop(session, None)
-        self.left.pop(session, None)
+        self.emitted.pop(session, None)
         self.dirty.discard(session)
         if gone is not None and gone.parent and (siblings := self._children.get(gone.parent)):
             siblings.discard(session)
@@ -73,19 +73,19 @@ class Forest:
         """The sessions directly below, in order of their ids."""
         return [self.sessions[c] for c in sorted(self._children.get(session, ())) if c in self.sessions]
 
-    def left_of(self, session: str) -> dict[str, Left]:
+    def emitted_of(self, session: str) -> dict[str, EmittedRecord]:
         """What has left of a session, by key."""
-        return self.left.setdefault(session, {})
+        return self.emitted.setdefault(session, {})
 
-    def leave(self, session: str, key: str, record: Left) -> None:
+    def leave(self, session: str, key: str, record: EmittedRecord) -> None:
         """Remember that an item's span has left."""
-        self.left_of(session)[key] = record
-        self.new_left.append((session, key, record))
+        self.emitted_of(session)[key] = record
+        self.new_emitted.append((session, key, record))
         self.dirty.add(session)
 
-    def has_left(self, session: str, key: str) -> bool:
+    def is_emitted(self, session: str, key: str) -> bool:
         """Whether an item's span has left already."""
-        return key in self.left.get(session, ())
+        return key in self.emitted.get(session, ())
 
     def root_of(self, session: str) -> Session:
         """The topmost session that is known above (itself, if none is). Of a ring of parents, the one with the least

@@ -70,7 +70,7 @@ class Item(msgspec.Struct, gc=False):
         return int(self.get("end") or self.get("replied") or 0)
 
 
-class Unnamed(msgspec.Struct, gc=False):
+class CallReport(msgspec.Struct, gc=False):
     """A call that was reported without its id."""
 
     facts: Registers
@@ -81,8 +81,8 @@ class Unnamed(msgspec.Struct, gc=False):
     wait: int = 0
 
 
-class Hint(msgspec.Struct, gc=False, array_like=True):
-    """What was said of a call without naming it: see events.CallHinted."""
+class CallHint(msgspec.Struct, gc=False, array_like=True):
+    """What was said of a call without naming it: see events.CallHintEvent."""
 
     tool: str
     start: int
@@ -92,8 +92,8 @@ class Hint(msgspec.Struct, gc=False, array_like=True):
     tool_count: int | None = None
 
 
-class Counted(msgspec.Struct, gc=False):
-    """One metric point: see events.CallsCounted."""
+class CountedPoint(msgspec.Struct, gc=False):
+    """One metric point: see events.CallCountEvent."""
 
     source: str
     tool: str
@@ -109,8 +109,8 @@ class Counted(msgspec.Struct, gc=False):
     status: str | None = None
 
 
-class Reading(msgspec.Struct, gc=False, array_like=True):
-    """A value of a series: see events.PointTold. Of a sum or a gauge, seen from `first` to `last` (ns); of a delta,
+class SeriesValue(msgspec.Struct, gc=False, array_like=True):
+    """A value of a series: see events.PointEvent. Of a sum or a gauge, seen from `first` to `last` (ns); of a delta,
     what was counted between them."""
 
     amount: float
@@ -133,12 +133,12 @@ class Series(msgspec.Struct, gc=False):
     status: str | None = None
     agent: str | None = None
     resource: str = ""
-    readings: dict[str, Reading] = {}
+    readings: dict[str, SeriesValue] = {}
 
 
 class Note(msgspec.Struct, gc=False):
     """A remark for the session's span. `arrival` is when it was first told (ns of the receiver's clock); `needs_idle`
-    as in events.NoteTold."""
+    as in events.NoteEvent."""
 
     time: int
     name: str
@@ -147,7 +147,7 @@ class Note(msgspec.Struct, gc=False):
     needs_idle: bool = False
 
 
-class Left(msgspec.Struct, gc=False, array_like=True):
+class EmittedRecord(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
     for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
     `child` was reconstructed; `task` is what links ask of a task call besides its times (links.TOLD);
@@ -166,7 +166,7 @@ class Left(msgspec.Struct, gc=False, array_like=True):
     segment: int = 0
 
 
-class Stretch(msgspec.Struct, gc=False):
+class Activity(msgspec.Struct, gc=False):
     """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never.
     `work` tells a turn from mere housekeeping (a new title, being archived)."""
 
@@ -209,7 +209,7 @@ class Pin(msgspec.Struct, gc=False, array_like=True):
     spans: int = 0
 
 
-class Session(msgspec.Struct, gc=False):
+class Session(msgspec.Struct, gc=False, rename={"activities": "stretches"}):  # the store's name, kept
     """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
     how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
     idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
@@ -222,13 +222,13 @@ class Session(msgspec.Struct, gc=False):
     id: str
     producer: str = ""
     facts: Registers = {}
-    stretches: list[Stretch] = []
+    activities: list[Activity] = []
     calls: dict[str, Item] = {}
     requests: dict[str, Item] = {}
     permissions: dict[str, Item] = {}
-    unnamed: dict[str, Unnamed] = {}
-    hints: dict[str, Hint] = {}
-    counted: dict[str, Counted] = {}
+    unnamed: dict[str, CallReport] = {}
+    hints: dict[str, CallHint] = {}
+    counted: dict[str, CountedPoint] = {}
     series: dict[str, Series] = {}
     lines: dict[str, tuple[int, int, int]] = {}
     notes: dict[str, Note] = {}
@@ -267,12 +267,12 @@ class Session(msgspec.Struct, gc=False):
         return bool(self.get("root")) and not (self.get("parent") or self.get("subagent"))
 
 
-def merge_stretch(stretches: list[Stretch], new: Stretch, joint: int) -> None:
+def merge_activity(activities: list[Activity], new: Activity, joint: int) -> None:
     """Add activity, joining every stretch that it touches within `joint` (ns). The list stays sorted."""
-    touched = [s for s in stretches if s.start - joint <= new.end and new.start - joint <= s.end]
+    touched = [s for s in activities if s.start - joint <= new.end and new.start - joint <= s.end]
     if not touched:
-        at = next((i for i, s in enumerate(stretches) if s.start > new.start), len(stretches))
-        stretches.insert(at, new)
+        at = next((i for i, s in enumerate(activities) if s.start > new.start), len(activities))
+        activities.insert(at, new)
         return
     first = touched[0]
     for other in [*touched[1:], new]:
@@ -284,4 +284,4 @@ def merge_stretch(stretches: list[Stretch], new: Stretch, joint: int) -> None:
         for field, (rank, value) in other.facts.items():
             learn(first.facts, field, rank, value)
     for gone in touched[1:]:
-        stretches.remove(gone)
+        activities.remove(gone)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from receiver.events import ChildTold, Discarded, SpanTold, Told
+from receiver.events import AnyEvent, ChildEvent, Discarded, LineageEvent
 
 MOST = 10_000  # spans below one call that are looked through: a child's turn has two for each of its calls
 
@@ -57,12 +57,12 @@ class Lineage:
         return True
 
     def expand(
-        self, told: Iterable[tuple[_Source, Told]], load: Callable[[SpanTold], None] | None = None
-    ) -> Iterator[tuple[_Source, Told]]:
+        self, told: Iterable[tuple[_Source, AnyEvent]], load: Callable[[LineageEvent], None] | None = None
+    ) -> Iterator[tuple[_Source, AnyEvent]]:
         """What was told, with the links that spans state in place of the spans. `load` has at hand what lies above one
         and, where a call does, below it."""
         for source, event in told:
-            if not isinstance(event, SpanTold):
+            if not isinstance(event, LineageEvent):
                 yield source, event
                 continue
             if load is not None:
@@ -70,7 +70,7 @@ class Lineage:
             for link in self.take(event):
                 yield source, link
 
-    def take(self, event: SpanTold) -> Iterator[ChildTold | Discarded]:
+    def take(self, event: LineageEvent) -> Iterator[ChildEvent | Discarded]:
         """Merge what is told of a span; the links that it completes."""
         if not self.put(event.span, Kin(event.parent, event.session, event.call)):
             return
@@ -99,7 +99,7 @@ class Lineage:
         """The spans at hand that name this one as their parent."""
         return sorted(self._below.get(span, ()))
 
-    def _links(self, call: Kin, spans: list[bytes]) -> Iterator[ChildTold | Discarded]:
+    def _links(self, call: Kin, spans: list[bytes]) -> Iterator[ChildEvent | Discarded]:
         """The sessions that these spans and those below worked for, down to the next task calls."""
         seen: set[bytes] = set()
         children: set[str] = set()
@@ -116,4 +116,4 @@ class Lineage:
             if not kin.call:
                 spans.extend(self.below(span))
         for child in sorted(children - {"", call.session}):
-            yield ChildTold(session=call.session, call=call.call, child=child)
+            yield ChildEvent(session=call.session, call=call.call, child=child)

@@ -41,15 +41,15 @@ from receiver.dialects.shared.metric_points import usage
 from receiver.events import (
     PARTIAL,
     REPORTED,
-    CallHinted,
-    CallTold,
+    AnyEvent,
+    CallEvent,
+    CallHintEvent,
+    CallReportEvent,
     Discarded,
-    NoteTold,
-    RequestTold,
-    SessionTold,
-    StateTold,
-    Told,
-    UnnamedCallTold,
+    NoteEvent,
+    RequestEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.model import Attributes, LogRecord, MetricPoint, Scope
 
@@ -88,7 +88,7 @@ class _Event:
         return max(self.time - duration, 1) if duration is not None else None
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
+def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What an event tells; None if it is not Claude Code's."""
     if not is_ours(record.scope, record.attributes):
         return None
@@ -106,8 +106,8 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     if all(isinstance(t, Discarded) for t in told):
         return told or (Discarded(reason="not_of_the_tree"),)
     return (
-        SessionTold(session=session, root=True),
-        StateTold(session=session, time=time, state="busy"),
+        SessionEvent(session=session, root=True),
+        StateEvent(session=session, time=time, state="busy"),
         *told,
     )
 
@@ -124,9 +124,9 @@ def _time(record: LogRecord) -> int | None:
 # prompts
 
 
-def _prompt(e: _Event) -> Iterator[Told]:
+def _prompt(e: _Event) -> Iterator[AnyEvent]:
     length = as_count(e.attributes.get("prompt_length"))
-    yield NoteTold(
+    yield NoteEvent(
         session=e.session,
         time=e.time,
         name="user_prompt",
@@ -136,15 +136,15 @@ def _prompt(e: _Event) -> Iterator[Told]:
         yield command_note(e.session, e.time, command, None)
 
 
-def _compaction(e: _Event) -> Iterator[Told]:
+def _compaction(e: _Event) -> Iterator[AnyEvent]:
     if as_bool(e.attributes.get("success")) is not False:
-        yield NoteTold(session=e.session, time=e.time, name="session.compacted")
+        yield NoteEvent(session=e.session, time=e.time, name="session.compacted")
 
 
 # calls
 
 
-def _result(e: _Event) -> Iterator[Told]:
+def _result(e: _Event) -> Iterator[AnyEvent]:
     failed = as_bool(e.attributes.get("success")) is False
     error = e.text("error") if failed else None
     error_type = (as_id(e.attributes.get("error_type")) or "tool_error") if failed else None
@@ -153,7 +153,7 @@ def _result(e: _Event) -> Iterator[Told]:
     if call is None:
         yield _unnamed(e, what, failed, error, error_type)
         return
-    yield CallTold(
+    yield CallEvent(
         session=e.session,
         call=call,
         rank=REPORTED,
@@ -176,11 +176,11 @@ def _result(e: _Event) -> Iterator[Told]:
     )
 
 
-def _unnamed(e: _Event, what: Tool, failed: bool, error: str | None, error_type: str | None) -> Told:
+def _unnamed(e: _Event, what: Tool, failed: bool, error: str | None, error_type: str | None) -> AnyEvent:
     """Before 2.1 results have no `tool_use_id`."""
     if what.name is None or e.start is None:
         return Discarded(reason="malformed")
-    return UnnamedCallTold(
+    return CallReportEvent(
         session=e.session,
         rank=REPORTED,
         tool=what.name,
@@ -197,7 +197,7 @@ def _unnamed(e: _Event, what: Tool, failed: bool, error: str | None, error_type:
     )
 
 
-def _decision(e: _Event) -> Iterator[Told]:
+def _decision(e: _Event) -> Iterator[AnyEvent]:
     """How a permission was decided. A rejected call has no result, so that this is its end; a result says better."""
     call = as_id(e.attributes.get("tool_use_id"))
     answer = reply(e.attributes.get("decision"), e.attributes.get("source"))
@@ -206,7 +206,7 @@ def _decision(e: _Event) -> Iterator[Told]:
         return
     what = tool(e.attributes, e.wanted)
     rejected = answer == "reject"
-    yield CallTold(
+    yield CallEvent(
         session=e.session,
         call=call,
         rank=PARTIAL,  # what was decided on may still have been rewritten
@@ -222,7 +222,7 @@ def _decision(e: _Event) -> Iterator[Told]:
     )
 
 
-def _subagent(e: _Event) -> Iterator[Told]:
+def _subagent(e: _Event) -> Iterator[AnyEvent]:
     """A subagent finished, and what it was: its call has another record, which only says so if its user lets it. One in
     the background outlives its call, and not every one was started by a call (a skill may be one)."""
     if as_bool(e.attributes.get("is_async")) is not True:
@@ -233,21 +233,21 @@ def _subagent(e: _Event) -> Iterator[Told]:
             agent=agent if agent not in PLACEHOLDERS else None,
             tool_count=as_count(e.attributes.get("total_tool_uses")),
         )
-    yield StateTold(session=e.session, time=e.time, state="busy")
+    yield StateEvent(session=e.session, time=e.time, state="busy")
 
 
-def _skill(e: _Event) -> Iterator[Told]:
+def _skill(e: _Event) -> Iterator[AnyEvent]:
     """A skill was activated; by a slash command, if it was not the model."""
     skill = as_id(e.attributes.get("skill.name"))
     if skill not in PLACEHOLDERS and e.attributes.get("invocation_trigger") == "claude-proactive":
         yield from _hint(e, SKILL, skill=skill)
-    yield StateTold(session=e.session, time=e.time, state="busy")
+    yield StateEvent(session=e.session, time=e.time, state="busy")
 
 
 def _hint(
     e: _Event, kind: str, agent: str | None = None, skill: str | None = None, tool_count: int | None = None
-) -> Iterator[Told]:
-    yield CallHinted(
+) -> Iterator[AnyEvent]:
+    yield CallHintEvent(
         session=e.session,
         tool=kind,
         start=e.start or e.time,
@@ -266,24 +266,24 @@ def _key(e: _Event) -> str:
     return request_id(e.attributes) or f"at:{e.time // MS}:{as_count(e.attributes.get('event.sequence')) or 0}"
 
 
-def _request(e: _Event) -> Iterator[Told]:
+def _request(e: _Event) -> Iterator[AnyEvent]:
     yield request(e.attributes, e.session, _key(e), REPORTED, e.start, e.time, error_type=None)
     if (model := e.text("model")) and is_main(e.attributes):
-        yield SessionTold(session=e.session, time=e.time, model=model)
+        yield SessionEvent(session=e.session, time=e.time, model=model)
 
 
-def _failed_request(e: _Event) -> Iterator[Told]:
+def _failed_request(e: _Event) -> Iterator[AnyEvent]:
     yield request(e.attributes, e.session, _key(e), REPORTED, e.start, e.time, error_type=http_error(e.attributes))
 
 
-def _refusal(e: _Event) -> Iterator[Told]:
+def _refusal(e: _Event) -> Iterator[AnyEvent]:
     """The model refused: the request itself went well, and has its own event."""
     key = request_id(e.attributes)
     if key is not None and as_bool(e.attributes.get("server_fallback_hop")) is not True:
-        yield RequestTold(session=e.session, request=key, rank=REPORTED, model=e.text("model"), finish="refusal")
+        yield RequestEvent(session=e.session, request=key, rank=REPORTED, model=e.text("model"), finish="refusal")
 
 
-_EVENTS: dict[str, Callable[[_Event], Iterator[Told]]] = {
+_EVENTS: dict[str, Callable[[_Event], Iterator[AnyEvent]]] = {
     "user_prompt": _prompt,
     "tool_result": _result,
     "tool_decision": _decision,
@@ -299,7 +299,7 @@ _EVENTS: dict[str, Callable[[_Event], Iterator[Told]]] = {
 # metrics: counters of the same things, and totals
 
 
-def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
+def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """Totals of a session (tokens, cost, lines); the others are known and of no use."""
     if not is_ours(point.scope, point.attributes):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from receiver.dialects.claude_code.tools import PLACEHOLDERS
 from receiver.dialects.shared.fields import as_cost, as_count, as_id, as_number, as_text, first, with_cached
-from receiver.events import RequestTold
+from receiver.events import RequestEvent
 from receiver.model import Attributes
 
 
@@ -15,11 +15,11 @@ def request_id(attributes: Attributes) -> str | None:
 
 def request(
     attributes: Attributes, session: str, key: str, rank: int, start: int | None, end: int, error_type: str | None
-) -> RequestTold:
+) -> RequestEvent:
     """A finished request."""
     fresh = as_count(attributes.get("input_tokens"))
     read, written = (as_count(attributes.get(f"cache_{x}_tokens")) for x in ("read", "creation"))
-    return RequestTold(
+    return RequestEvent(
         session=session,
         request=key,
         rank=rank,

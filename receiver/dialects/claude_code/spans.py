@@ -20,19 +20,19 @@ from receiver.dialects.shared.fields import LATEST, Wanted, as_bool, as_id, as_t
 from receiver.events import (
     EXACT,
     SPAN,
-    CallTold,
+    AnyEvent,
+    CallEvent,
     Discarded,
-    PermissionTold,
-    SessionTold,
-    StateTold,
-    Told,
+    PermissionEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.model import STATUS_ERROR, SpanRecord
 
 _REQUEST = "claude_code.llm_request"
 
 
-def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
+def spans(span: SpanRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a span tells; None if it is not Claude Code's, or cannot be placed."""
     if not is_ours(span.scope, span.attributes):
         return None
@@ -48,29 +48,29 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
     if all(isinstance(t, Discarded) for t in told):
         return told or (Discarded(reason="not_of_the_tree"),)
     return (
-        SessionTold(session=session, root=True),
-        StateTold(session=session, time=span.start, state="busy"),
+        SessionEvent(session=session, root=True),
+        StateEvent(session=session, time=span.start, state="busy"),
         *told,
     )
 
 
-def _interaction(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+def _interaction(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[AnyEvent]:
     """A turn. Its end is no rest: subagents in the background may still be at work."""
-    yield StateTold(session=session, time=span.end, state="busy")
+    yield StateEvent(session=session, time=span.end, state="busy")
 
 
 def _call_id(span: SpanRecord) -> str | None:
     return as_id(span.attributes.get("tool_use_id")) or as_id(span.attributes.get("gen_ai.tool.call.id"))
 
 
-def _tool(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+def _tool(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[AnyEvent]:
     call = _call_id(span)
     if call is None:
         yield Discarded(reason="no_call")
         return
     what = tool(span.attributes, wanted)
-    yield CallTold(session=session, call=call, rank=EXACT, start=span.start, end=span.end)
-    yield CallTold(
+    yield CallEvent(session=session, call=call, rank=EXACT, start=span.start, end=span.end)
+    yield CallEvent(
         session=session,
         call=call,
         rank=SPAN,
@@ -85,13 +85,13 @@ def _tool(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
     )
 
 
-def _execution(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+def _execution(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[AnyEvent]:
     call = _call_id(span)
     if call is None:
         yield Discarded(reason="no_call")
         return
     failed = span.status_code == STATUS_ERROR or as_bool(span.attributes.get("success")) is False
-    yield CallTold(
+    yield CallEvent(
         session=session,
         call=call,
         rank=SPAN,
@@ -103,17 +103,17 @@ def _execution(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]
     )
 
 
-def _wait(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+def _wait(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[AnyEvent]:
     call = _call_id(span)
     answer = reply(span.attributes.get("decision"), span.attributes.get("source"))
     if call is None or answer is None or answer == "auto":
         return
-    yield PermissionTold(
+    yield PermissionEvent(
         session=session, permission=call, rank=SPAN, call=call, asked=span.start, replied=span.end, reply=answer
     )
 
 
-def _request(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+def _request(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[AnyEvent]:
     attributes = span.attributes
     failed = span.status_code == STATUS_ERROR or as_bool(attributes.get("success")) is False
     told = request(
@@ -127,10 +127,10 @@ def _request(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
     )
     yield told
     if told.model and is_main(attributes):
-        yield SessionTold(session=session, time=span.end, model=told.model)
+        yield SessionEvent(session=session, time=span.end, model=told.model)
 
 
-_SPANS: dict[str, Callable[[SpanRecord, str, Wanted], Iterator[Told]]] = {
+_SPANS: dict[str, Callable[[SpanRecord, str, Wanted], Iterator[AnyEvent]]] = {
     "claude_code.interaction": _interaction,
     _REQUEST: _request,
     "claude_code.tool": _tool,

@@ -16,13 +16,13 @@ from receiver.events import (
     PARTIAL,
     REPORTED,
     SPAN,
-    CallTold,
+    AnyEvent,
+    CallEvent,
     Discarded,
-    RequestTold,
-    ServerTold,
-    SessionTold,
-    StateTold,
-    Told,
+    RequestEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.model import STATUS_ERROR, Attributes, SpanRecord
 
@@ -34,12 +34,12 @@ STATES_PARENTS = (1, 18)
 _CHILD_IN_RESULT = re.compile(r'"sessionId"\s*:\s*"(ses_[0-9A-Za-z]+)"')
 
 
-def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
+def spans(span: SpanRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a span tells; None if it is no AI SDK span."""
     return told(span, wanted) if span.scope.name == SCOPE and span.name.startswith("ai.") else None
 
 
-def told(span: SpanRecord, wanted: Wanted) -> Sequence[Told]:
+def told(span: SpanRecord, wanted: Wanted) -> Sequence[AnyEvent]:
     """What an AI SDK span tells, whoever's exporter sent it."""
     attributes = span.attributes
     session = as_id(
@@ -65,7 +65,7 @@ def told(span: SpanRecord, wanted: Wanted) -> Sequence[Told]:
     return events or (Discarded(reason="not_of_the_tree"),)
 
 
-def _tool_call(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]:
+def _tool_call(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[AnyEvent]:
     attributes = span.attributes
     call = as_id(first(attributes, "ai.toolCall.id", "call.id"))
     if call is None:
@@ -77,7 +77,7 @@ def _tool_call(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]
     given = from_json(attributes.get("ai.toolCall.args")) if tool in _WITH_ARGUMENTS else {}
     child = _child(attributes, error) if tool == "task" else None
     meta = as_map(from_json(attributes.get("ai.toolCall.result")).get("metadata")) if tool == "skill" else {}
-    yield CallTold(
+    yield CallEvent(
         session=session,
         call=call,
         rank=SPAN,
@@ -97,9 +97,9 @@ def _tool_call(span: SpanRecord, session: str, wanted: Wanted) -> Iterator[Told]
         result=as_text(attributes.get("ai.toolCall.result")) if "results" in wanted else None,
     )
     if child and (agent := as_text(given.get("subagent_type"))):
-        yield SessionTold(session=child, rank=REPORTED, agent=agent)
+        yield SessionEvent(session=child, rank=REPORTED, agent=agent)
     if tool in ("read_mcp_resource", "list_mcp_resources") and (server := as_id(given.get("server"))):
-        yield ServerTold(server=server, time=span.end)
+        yield ServerEvent(server=server, time=span.end)
 
 
 _WITH_ARGUMENTS = ("task", "skill", "read_mcp_resource", "list_mcp_resources")
@@ -124,17 +124,17 @@ def _error_text(span: SpanRecord) -> str | None:
     return next((t for t in texts if t), None)
 
 
-def _request(span: SpanRecord, session: str) -> Iterator[Told]:
+def _request(span: SpanRecord, session: str) -> Iterator[AnyEvent]:
     attributes = span.attributes
     inner = span.name.endswith((".doStream", ".doGenerate"))
     model, provider = as_text(attributes.get("ai.model.id")), as_text(attributes.get("ai.model.provider"))
     yield _session(attributes, session, span.start, model, provider)
-    yield StateTold(session=session, time=span.start, state="busy")
+    yield StateEvent(session=session, time=span.start, state="busy")
     failed = span.status_code == STATUS_ERROR
     types = (as_text(e.attributes.get("exception.type")) for e in span.events if e.name == "exception")
     finish = as_text(attributes.get("ai.response.finishReason"))
     frame = span.parent_span_id if inner and span.parent_span_id else span.span_id
-    yield RequestTold(
+    yield RequestEvent(
         session=session,
         request=f"span:{frame.hex()}",
         rank=SPAN if inner else PARTIAL,
@@ -159,10 +159,10 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
     )
     if inner and finish == "stop" and attributes.get("ai.prompt.tools"):
         # the turn's last answer, 42-525 ms before OpenCode says session.idle; titles and summaries have no tools
-        yield StateTold(session=session, time=span.end, state="idle")
+        yield StateEvent(session=session, time=span.end, state="idle")
 
 
-def _session(attributes: Attributes, session: str, time: int, model: str | None, provider: str | None) -> SessionTold:
+def _session(attributes: Attributes, session: str, time: int, model: str | None, provider: str | None) -> SessionEvent:
     parent = as_id(
         first(attributes, "ai.request.headers.x-parent-session-id", "ai.request.headers.X-Parent-Session-Id")
     )
@@ -170,7 +170,7 @@ def _session(attributes: Attributes, session: str, time: int, model: str | None,
     version = _AGENT_VERSION.search(agent)
     states_parents = version is not None and (int(version[1]), int(version[2])) >= STATES_PARENTS
     own = as_id(first(attributes, "ai.request.headers.X-Session-Id", "ai.request.headers.x-session-affinity"))
-    return SessionTold(
+    return SessionEvent(
         session=session,
         time=time,
         parent=parent,

@@ -32,16 +32,16 @@ from receiver.events import (
     HOOK,
     PARTIAL,
     REPORTED,
-    CallTold,
+    AnyEvent,
+    CallEvent,
     Discarded,
-    EndTold,
-    NoteTold,
-    PermissionTold,
-    RequestTold,
-    ServerTold,
-    SessionTold,
-    StateTold,
-    Told,
+    EndEvent,
+    NoteEvent,
+    PermissionEvent,
+    RequestEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.model import LogRecord, Value
 
@@ -50,7 +50,7 @@ Body = Mapping[str, Value]
 PART_ID = "prt_"  # a slash command's subtask has its part's id for call id in hooks, and another one in its part
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
+def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a record tells; None if it is no relayed event."""
     name = event_name(record)
     read = _READERS.get(name)
@@ -81,12 +81,12 @@ def _session(record: LogRecord, body: Body) -> str | None:
     return as_id(as_map(body.get("info")).get("id")) if event_name(record).startswith("session.") else None
 
 
-def _session_info(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _session_info(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     info = as_map(body.get("info"))
     parent = as_id(info.get("parentID")) or as_id(record.attributes.get("session.parent_id"))
     times, model = as_map(info.get("time")), as_map(info.get("model"))
     created = event_name(record) == "session.created"
-    yield SessionTold(
+    yield SessionEvent(
         session=session,
         time=time,
         parent=parent,
@@ -101,23 +101,23 @@ def _session_info(record: LogRecord, body: Body, session: str, time: int, wanted
         directory=as_text(info.get("directory")),
     )
     if archived := not_after(ms_time(times.get("archived")), record):
-        yield EndTold(session=session, time=archived, reason="archived")
+        yield EndEvent(session=session, time=archived, reason="archived")
 
 
-def _deleted(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
-    yield EndTold(session=session, time=time, reason="deleted")
+def _deleted(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+    yield EndEvent(session=session, time=time, reason="deleted")
 
 
-def _status(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _status(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     status = as_map(body.get("status"))
     kind = as_text(status.get("type")) or as_text(record.attributes.get("session.status"))
     if kind == "idle":
-        yield StateTold(session=session, time=time, state="idle")
+        yield StateEvent(session=session, time=time, state="idle")
         return
-    yield StateTold(session=session, time=time, state="busy")
+    yield StateEvent(session=session, time=time, state="busy")
     if kind == "retry":
         attempt, message = as_count(status.get("attempt")), as_text(status.get("message"))
-        yield NoteTold(
+        yield NoteEvent(
             session=session,
             time=time,
             name="session.retry",
@@ -126,15 +126,15 @@ def _status(record: LogRecord, body: Body, session: str, time: int, wanted: Want
         )
 
 
-def _idle(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
-    yield StateTold(session=session, time=time, state="idle")
+def _idle(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+    yield StateEvent(session=session, time=time, state="idle")
 
 
-def _error(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _error(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     error = as_map(body.get("error"))
     name = as_text(error.get("name")) or as_text(record.attributes.get("error.type")) or "session_error"
     message = as_text(as_map(error.get("data")).get("message"))
-    yield NoteTold(
+    yield NoteEvent(
         session=session,
         time=time,
         name="session.error",
@@ -143,11 +143,11 @@ def _error(record: LogRecord, body: Body, session: str, time: int, wanted: Wante
     )
 
 
-def _compacted(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
-    yield NoteTold(session=session, time=time, name="session.compacted")
+def _compacted(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+    yield NoteEvent(session=session, time=time, name="session.compacted")
 
 
-def _message(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _message(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     info = as_map(body.get("info"))
     message = as_id(info.get("id")) or as_id(record.attributes.get("message.id"))
     role = as_text(info.get("role")) or as_text(record.attributes.get("message.role"))
@@ -160,10 +160,10 @@ def _message(record: LogRecord, body: Body, session: str, time: int, wanted: Wan
         yield from _assistant_message(record, info, session, message, created, time)
 
 
-def _user_message(info: Body, session: str, message: str, created: int) -> Iterator[Told]:
+def _user_message(info: Body, session: str, message: str, created: int) -> Iterator[AnyEvent]:
     model = as_map(info.get("model"))
-    yield NoteTold(session=session, time=created, name="user_prompt", key=message, needs_idle=True)
-    yield SessionTold(
+    yield NoteEvent(session=session, time=created, name="user_prompt", key=message, needs_idle=True)
+    yield SessionEvent(
         session=session,
         time=created,
         agent=as_text(info.get("agent")),
@@ -174,14 +174,14 @@ def _user_message(info: Body, session: str, message: str, created: int) -> Itera
 
 def _assistant_message(
     record: LogRecord, info: Body, session: str, message: str, created: int | None, time: int
-) -> Iterator[Told]:
+) -> Iterator[AnyEvent]:
     stated = ms_time(as_map(info.get("time")).get("completed"))
     completed = not_after(stated, record) or (time if stated else None)
     error = as_map(info.get("error"))
     tokens = as_map(info.get("tokens")) if completed else {}
     cache = as_map(tokens.get("cache"))
     read, written, fresh = as_count(cache.get("read")), as_count(cache.get("write")), as_count(tokens.get("input"))
-    yield RequestTold(
+    yield RequestEvent(
         session=session,
         request=message,
         rank=EXACT if completed else PARTIAL,
@@ -202,7 +202,7 @@ def _assistant_message(
     )
 
 
-def _part(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _part(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     part = as_map(body.get("part"))
     kind = as_text(part.get("type")) or as_text(record.attributes.get("part.type"))
     if kind != "tool":
@@ -215,14 +215,14 @@ def _part(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted
     status = as_text(state.get("status")) or as_text(record.attributes.get("tool.status"))
     tool = as_text(part.get("tool")) or as_text(record.attributes.get("tool.name"))
     if status == "pending":
-        yield CallTold(session=session, call=call, rank=GUESSED, start=time, tool=tool)
+        yield CallEvent(session=session, call=call, rank=GUESSED, start=time, tool=tool)
     elif status in ("running", "completed", "error"):
         yield from _part_state(record, state, session, call, tool, status, time, wanted)
 
 
 def _part_state(
     record: LogRecord, state: Body, session: str, call: str, tool: str | None, status: str, time: int, wanted: Wanted
-) -> Iterator[Told]:
+) -> Iterator[AnyEvent]:
     times, meta, given = as_map(state.get("time")), as_map(state.get("metadata")), as_map(state.get("input"))
     ended = status != "running"
     start = not_after(ms_time(times.get("start")), record)
@@ -232,7 +232,7 @@ def _part_state(
     if child is None and tool == "task":
         child = child_in(error)
     agent = as_text(given.get("subagent_type")) if tool == "task" else None
-    yield CallTold(
+    yield CallEvent(
         session=session,
         call=call,
         rank=EXACT if ended else PARTIAL,
@@ -248,7 +248,7 @@ def _part_state(
         result=as_text(state.get("output")) if "results" in wanted else None,
     )
     if child and agent:
-        yield SessionTold(session=child, rank=REPORTED, agent=agent)
+        yield SessionEvent(session=child, rank=REPORTED, agent=agent)
     yield from _servers(tool, given, time)
 
 
@@ -274,40 +274,40 @@ def _details(tool: str | None, given: Body, meta: Body, wanted: Wanted) -> _Deta
     return details
 
 
-def _servers(tool: str | None, given: Body, time: int) -> Iterator[Told]:
+def _servers(tool: str | None, given: Body, time: int) -> Iterator[AnyEvent]:
     """The tools that read MCP resources name their server as it is configured."""
     if tool in ("read_mcp_resource", "list_mcp_resources") and (server := as_id(given.get("server"))):
-        yield ServerTold(server=server, time=time)
+        yield ServerEvent(server=server, time=time)
 
 
-def _before(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _before(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     call, tool = _hook(record, body)
     given = as_map(body.get("args"))
     if call is None:
         yield Discarded(reason="no_call")
     elif call.startswith(PART_ID):
-        yield StateTold(session=session, time=time, state="busy")
+        yield StateEvent(session=session, time=time, state="busy")
     else:
-        yield CallTold(
+        yield CallEvent(
             session=session, call=call, rank=HOOK, start=time, tool=tool, **_details(tool, given, {}, wanted)
         )
         yield from _servers(tool, given, time)
 
 
-def _after(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _after(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     call, tool = _hook(record, body)
     output = as_map(body.get("output"))
     meta = as_map(output.get("metadata"))
     if call is None:
         yield Discarded(reason="no_call")
     elif call.startswith(PART_ID):
-        yield StateTold(session=session, time=time, state="busy")
+        yield StateEvent(session=session, time=time, state="busy")
     else:
         # never fires on failure (FACTS 5), so it tells success, though a part that says otherwise is believed
         child = as_id(meta.get("sessionId")) or as_id(record.attributes.get("child.session.id"))
         given = as_map(as_map(body.get("input")).get("args"))
         details = _details(tool, given, meta, wanted)
-        yield CallTold(
+        yield CallEvent(
             session=session, call=call, rank=HOOK, end=time, tool=tool, status="completed", child=child, **details
         )
 
@@ -318,14 +318,14 @@ def _hook(record: LogRecord, body: Body) -> tuple[str | None, str | None]:
     return call, as_text(record.attributes.get("tool.name")) or as_text(given.get("tool"))
 
 
-def _asked(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _asked(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     permission = as_id(record.attributes.get("permission.id")) or as_id(body.get("id"))
     if permission is None:
         yield Discarded(reason="malformed")
         return
     call = as_id(record.attributes.get("call.id")) or as_id(as_map(body.get("tool")).get("callID"))
     name = as_text(body.get("permission")) or as_text(body.get("type"))
-    yield PermissionTold(
+    yield PermissionEvent(
         session=session,
         permission=permission,
         asked=time,
@@ -334,14 +334,14 @@ def _asked(record: LogRecord, body: Body, session: str, time: int, wanted: Wante
     )
 
 
-def _replied(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _replied(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     stated = as_id(body.get("requestID")) or as_id(body.get("permissionID"))
     permission = stated or as_id(record.attributes.get("permission.id"))
     if permission is None:
         yield Discarded(reason="malformed")
         return
     reply = as_text(body.get("reply")) or as_text(body.get("response"))
-    yield PermissionTold(
+    yield PermissionEvent(
         session=session,
         permission=permission,
         replied=time,
@@ -349,24 +349,24 @@ def _replied(record: LogRecord, body: Body, session: str, time: int, wanted: Wan
     )
 
 
-def _command(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _command(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     name = as_text(body.get("name")) or as_text(record.attributes.get("command.name")) or "unknown"
     arguments = body.get("arguments")
     told = arguments if isinstance(arguments, str) else None
     yield command_note(session, time, name, told, as_text(body.get("messageID")) or "")
 
 
-def _tools_changed(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[Told]:
+def _tools_changed(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
     server = as_id(body.get("server")) or as_id(record.attributes.get("mcp.server"))
     if server is None:
         yield Discarded(reason="malformed")
         return
-    yield ServerTold(server=server, time=time)
+    yield ServerEvent(server=server, time=time)
     if session:
-        yield NoteTold(session=session, time=time, name="mcp.tools.changed", attributes=(("mcp.server.name", server),))
+        yield NoteEvent(session=session, time=time, name="mcp.tools.changed", attributes=(("mcp.server.name", server),))
 
 
-_READERS: dict[str, Callable[[LogRecord, Body, str, int, Wanted], Iterator[Told]]] = {
+_READERS: dict[str, Callable[[LogRecord, Body, str, int, Wanted], Iterator[AnyEvent]]] = {
     "session.created": _session_info,
     "session.updated": _session_info,
     "session.deleted": _deleted,

@@ -19,7 +19,7 @@ from dataclasses import replace
 from receiver.dialects.opencode import ai_sdk, event_relay
 from receiver.dialects.shared.fields import LATEST, MS, Wanted, as_id, as_text, from_json, record_time
 from receiver.dialects.shared.tool_errors import child_in, error_type
-from receiver.events import SPAN, CallTold, Discarded, SessionTold, SpanTold, Told
+from receiver.events import SPAN, AnyEvent, CallEvent, Discarded, LineageEvent, SessionEvent
 from receiver.model import STATUS_ERROR, LogRecord, SpanRecord, Value
 
 FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
@@ -39,7 +39,7 @@ _IN_A_PATH = ("created", "loop")
 Line = Mapping[str, Value]
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
+def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a line of the application's log tells; None if it is none."""
     if not _is_native(record):
         return None
@@ -86,17 +86,17 @@ _EVENTS: dict[str, Callable[[Line], tuple[str, Line] | None]] = {
 }
 
 
-def _written_in(record: LogRecord, line: Line) -> Iterator[Told]:
+def _written_in(record: LogRecord, line: Line) -> Iterator[AnyEvent]:
     session = as_id(line.get("id") or line.get("session.id"))
     if session and len(record.trace_id) == 16 and len(record.span_id) == 8:
-        yield SpanTold(span=record.trace_id + record.span_id, session=session)
+        yield LineageEvent(span=record.trace_id + record.span_id, session=session)
 
 
-def _stream(record: LogRecord, line: Line) -> Iterator[Told]:
+def _stream(record: LogRecord, line: Line) -> Iterator[AnyEvent]:
     """A model is asked. For a title (`small`) it is another one, under another agent's name."""
     session, time = as_id(line.get("session.id")), record_time(record)
     if session and time and line.get("small") == "false":
-        yield SessionTold(
+        yield SessionEvent(
             session=session,
             time=time,
             agent=as_text(line.get("agent")),
@@ -105,14 +105,14 @@ def _stream(record: LogRecord, line: Line) -> Iterator[Told]:
         )
 
 
-def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
+def spans(span: SpanRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a native span tells; None for the many that are not known."""
     if not _is_native(span):
         return None
     if span.name.startswith("ai."):
         return ai_sdk.told(span, wanted)
     if span.name in PATHS:
-        return (SpanTold(span=span.trace_id + span.span_id, parent=_parent(span)),)
+        return (LineageEvent(span=span.trace_id + span.span_id, parent=_parent(span)),)
     return _tool_execute(span) if span.name == "Tool.execute" else None
 
 
@@ -120,7 +120,7 @@ def _parent(span: SpanRecord) -> bytes:
     return span.trace_id + span.parent_span_id if span.parent_span_id else b""
 
 
-def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
+def _tool_execute(span: SpanRecord) -> Sequence[AnyEvent] | None:
     """A call; None (so that the span is handed on) if it does not say which, or when."""
     session, call = as_id(span.attributes.get("session.id")), as_id(span.attributes.get("tool.call_id"))
     if session is None or call is None or not 0 < span.start < LATEST or span.end >= LATEST:
@@ -128,7 +128,7 @@ def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
     tool = as_text(span.attributes.get("tool.name"))
     failed = span.status_code == STATUS_ERROR
     error = as_text(span.status_message) if failed else None
-    told = CallTold(
+    told = CallEvent(
         session=session,
         call=call,
         rank=SPAN,
@@ -140,7 +140,7 @@ def _tool_execute(span: SpanRecord) -> Sequence[Told] | None:
         error=error,
         child=child_in(error) if tool == "task" else None,
     )
-    lineage = SpanTold(
+    lineage = LineageEvent(
         span=span.trace_id + span.span_id, parent=_parent(span), session=session, call=call if tool == "task" else ""
     )
     return told, lineage

@@ -33,15 +33,15 @@ from receiver.dialects.shared.fields import (
 from receiver.dialects.shared.tool_errors import child_in, error_type
 from receiver.events import (
     REPORTED,
-    CallTold,
-    CopyTold,
+    AnyEvent,
+    CallEvent,
+    CallReportEvent,
+    CopyEvent,
     Discarded,
-    NoteTold,
-    RequestTold,
-    SessionTold,
-    StateTold,
-    Told,
-    UnnamedCallTold,
+    NoteEvent,
+    RequestEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.model import Attributes, LogRecord, Value
 
@@ -94,7 +94,7 @@ class _Record:
         return max(self.time - length, 1), self.time
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
+def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What an event tells; None if it is none of these plugins'."""
     if not record.scope.name.startswith(SCOPES):
         return None
@@ -111,7 +111,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
     if time is None:
         return (Discarded(reason="no_time"),)
     if name in _COMPLETIONS and record.observed and record.time > record.observed + SLACK:
-        return (CopyTold(session=session),)  # a fork's replay: JavaScript turned its old times into future ones
+        return (CopyEvent(session=session),)  # a fork's replay: JavaScript turned its old times into future ones
     body = record.body if isinstance(record.body, str) else ""
     # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
     capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")
@@ -125,11 +125,11 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
 _COMPLETIONS = frozenset({"tool_result", "api_request", "api_error"})
 
 
-def _membership(e: _Record, name: str) -> Told:
+def _membership(e: _Record, name: str) -> AnyEvent:
     """Newer versions say on every record whether its session is a root; after an error they no longer know. One fork
     writes a child's records in the trace of the turn that started it."""
     kind = e.text("agent.type", "query_source") if name not in ("api_error", "session.error") else None
-    return SessionTold(
+    return SessionEvent(
         session=e.session,
         rank=REPORTED,
         root=kind in ("primary", "main"),
@@ -139,13 +139,13 @@ def _membership(e: _Record, name: str) -> Told:
     )
 
 
-def _created(e: _Record) -> Iterator[Told]:
+def _created(e: _Record) -> Iterator[AnyEvent]:
     title = e.text("session.title")
     child_title = _CHILD_TITLE.search(title or "")
     subagent = as_bool(e.attributes.get("is_subagent"))
     if subagent is None and title is not None:
         subagent = child_title is not None
-    yield SessionTold(
+    yield SessionEvent(
         session=e.session,
         time=e.time,
         root=subagent is False,
@@ -157,17 +157,17 @@ def _created(e: _Record) -> Iterator[Told]:
     )
 
 
-def _prompt(e: _Record) -> Iterator[Told]:
+def _prompt(e: _Record) -> Iterator[AnyEvent]:
     length = as_count(e.attributes.get("prompt_length"))
     provider, model = _model(e)
-    yield NoteTold(
+    yield NoteEvent(
         session=e.session,
         time=e.time,
         name="user_prompt",
         attributes=(("opencode.prompt.length", length),) if length is not None else (),
     )
-    yield StateTold(session=e.session, time=e.time, state="busy")
-    yield SessionTold(session=e.session, time=e.time, agent=e.agent, provider=provider, model=model)
+    yield StateEvent(session=e.session, time=e.time, state="busy")
+    yield SessionEvent(session=e.session, time=e.time, agent=e.agent, provider=provider, model=model)
 
 
 def _model(e: _Record) -> tuple[str | None, str | None]:
@@ -177,13 +177,13 @@ def _model(e: _Record) -> tuple[str | None, str | None]:
     return provider, model
 
 
-def _idle(e: _Record) -> Iterator[Told]:
-    yield StateTold(session=e.session, time=e.time, state="idle")
+def _idle(e: _Record) -> Iterator[AnyEvent]:
+    yield StateEvent(session=e.session, time=e.time, state="idle")
 
 
-def _error(e: _Record) -> Iterator[Told]:
+def _error(e: _Record) -> Iterator[AnyEvent]:
     message = e.text("error", "error.message")
-    yield NoteTold(
+    yield NoteEvent(
         session=e.session,
         time=e.time,
         name="session.error",
@@ -198,13 +198,13 @@ def error_class(message: str | None, otherwise: str) -> str:
     return found[1] if found else otherwise
 
 
-def _request(e: _Record) -> Iterator[Told]:
+def _request(e: _Record) -> Iterator[AnyEvent]:
     start, end = e.interval()
     provider, model = _model(e)
     fresh = as_count(e.attributes.get("input_tokens"))
     read, written = (as_count(e.attributes.get(f"cache_{x}_tokens")) for x in ("read", "creation"))
-    yield StateTold(session=e.session, time=start, state="busy")
-    yield RequestTold(
+    yield StateEvent(session=e.session, time=start, state="busy")
+    yield RequestEvent(
         session=e.session,
         request=f"at:{start // MS}",
         rank=REPORTED,
@@ -222,11 +222,11 @@ def _request(e: _Record) -> Iterator[Told]:
     )
 
 
-def _failed_request(e: _Record) -> Iterator[Told]:
+def _failed_request(e: _Record) -> Iterator[AnyEvent]:
     start, end = e.interval()
     provider, model = _model(e)
     message = e.text("error", "error.message")
-    yield RequestTold(
+    yield RequestEvent(
         session=e.session,
         request=f"at:{start // MS}",
         rank=REPORTED,
@@ -239,7 +239,7 @@ def _failed_request(e: _Record) -> Iterator[Told]:
     )
 
 
-def _tool(e: _Record) -> Iterator[Told]:
+def _tool(e: _Record) -> Iterator[AnyEvent]:
     start, end = e.interval()
     tool = e.text("tool_name") or "unknown"
     if e.capitalized:
@@ -256,7 +256,7 @@ def _tool(e: _Record) -> Iterator[Told]:
     called = f"{description} (@{agent} subagent)" if description and agent else None
     kind = error_type(error) if failed else None
     if call is not None:
-        yield CallTold(
+        yield CallEvent(
             session=e.session,
             call=call,
             rank=REPORTED,
@@ -274,7 +274,7 @@ def _tool(e: _Record) -> Iterator[Told]:
             context=e.context,
         )
         return
-    yield UnnamedCallTold(
+    yield CallReportEvent(
         session=e.session,
         rank=REPORTED,
         tool=tool,
@@ -292,7 +292,7 @@ def _tool(e: _Record) -> Iterator[Told]:
     )
 
 
-_EVENTS: dict[str, Callable[[_Record], Iterator[Told]]] = {
+_EVENTS: dict[str, Callable[[_Record], Iterator[AnyEvent]]] = {
     "session.created": _created,
     "user_prompt": _prompt,
     "session.idle": _idle,

@@ -13,11 +13,11 @@ from typing import Literal
 from receiver.dialects.opencode.plugin_otel import SCOPES, agent_name
 from receiver.dialects.shared.fields import Wanted, as_bool, as_text
 from receiver.dialects.shared.metric_points import SHARED, amount, calls, problem, session_of, usage
-from receiver.events import COUNTED, Discarded, SessionTold, Told
+from receiver.events import COUNTED, AnyEvent, Discarded, SessionEvent
 from receiver.model import MetricPoint
 
 
-def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
+def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a data point tells; None if it is none of these plugins'."""
     if not point.scope.name.startswith(SCOPES):
         return None
@@ -36,14 +36,14 @@ def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
     return tuple(read(point, session))
 
 
-def _agent(point: MetricPoint, name: str) -> Iterator[Told]:
+def _agent(point: MetricPoint, name: str) -> Iterator[AnyEvent]:
     """The session's agent, where tokens are counted by agent: subagents have sessions of their own."""
     session, agent = session_of(point), agent_name(point.attributes.get("agent"))
     if name == "token.usage" and session and agent and problem(point) is None:
-        yield SessionTold(session=session, rank=COUNTED, agent=agent)
+        yield SessionEvent(session=session, rank=COUNTED, agent=agent)
 
 
-def _tool(point: MetricPoint, session: str) -> Iterator[Told]:
+def _tool(point: MetricPoint, session: str) -> Iterator[AnyEvent]:
     tool = as_text(point.attributes.get("tool_name"))
     if tool is None or point.kind != "histogram":
         yield Discarded(reason="malformed")
@@ -55,12 +55,12 @@ def _tool(point: MetricPoint, session: str) -> Iterator[Told]:
 _STATUS: dict[bool | None, Literal["completed", "error"] | None] = {True: "completed", False: "error", None: None}
 
 
-def _idle(point: MetricPoint, session: str) -> Iterator[Told]:
+def _idle(point: MetricPoint, session: str) -> Iterator[AnyEvent]:
     """Recorded each time that the session says that it is idle: the first time is the series' start."""
     yield amount(point, session, "life", "session.duration") if point.count else Discarded(reason="empty")
 
 
-def _subtask(point: MetricPoint, session: str) -> Iterator[Told]:
+def _subtask(point: MetricPoint, session: str) -> Iterator[AnyEvent]:
     """Counted when a subtask of a command or an @agent begins: names the agent of the task call that does too."""
     agent = agent_name(point.attributes.get("agent"))
     if point.kind != "sum" or not point.value:
@@ -69,16 +69,16 @@ def _subtask(point: MetricPoint, session: str) -> Iterator[Told]:
     yield amount(point, session, "begun", "subtask.count", agent=agent)
 
 
-def _model(point: MetricPoint, session: str) -> Iterator[Told]:
+def _model(point: MetricPoint, session: str) -> Iterator[AnyEvent]:
     model, provider = as_text(point.attributes.get("model")), as_text(point.attributes.get("provider"))
     if model is None:
         yield Discarded(reason="malformed")
         return
     yield amount(point, session, "life", "model.usage")
-    yield SessionTold(session=session, rank=COUNTED, model=model, provider=provider)
+    yield SessionEvent(session=session, rank=COUNTED, model=model, provider=provider)
 
 
-_METRICS: dict[str, Callable[[MetricPoint, str], Iterator[Told]]] = {
+_METRICS: dict[str, Callable[[MetricPoint, str], Iterator[AnyEvent]]] = {
     "tool.duration": _tool,
     "session.duration": _idle,
     "subtask.count": _subtask,

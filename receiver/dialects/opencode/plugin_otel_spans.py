@@ -28,7 +28,7 @@ from receiver.dialects.shared.fields import (
     with_cached,
 )
 from receiver.dialects.shared.tool_errors import child_in, error_type
-from receiver.events import REPORTED, SPAN, CallTold, Discarded, RequestTold, SessionTold, StateTold, Told
+from receiver.events import REPORTED, SPAN, AnyEvent, CallEvent, Discarded, RequestEvent, SessionEvent, StateEvent
 from receiver.model import STATUS_ERROR, SpanRecord
 
 _SCOPE = "com.opencode"  # the plugin that has Claude Code's scopes sends no spans
@@ -36,7 +36,7 @@ _SESSIONS, _REQUESTS = (".session", ".interaction", ".run"), (".llm", ".llm_requ
 _CUT = "session ended before"  # what the plugin says of what was open when the session was idle
 
 
-def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
+def spans(span: SpanRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What one of the plugins' own spans tells; None if it is none, or of a kind that is not read and is handed on."""
     if not span.scope.name.startswith(_SCOPE):
         return None
@@ -56,27 +56,27 @@ def spans(span: SpanRecord, wanted: Wanted) -> Sequence[Told] | None:
     return told or None
 
 
-def _stated(span: SpanRecord, session: str) -> Iterator[Told]:
+def _stated(span: SpanRecord, session: str) -> Iterator[AnyEvent]:
     """Whose child the session is, where the plugin says so."""
     parent, call = as_id(span.attributes.get("session.parent_id")), as_id(span.attributes.get("task.call_id"))
     if parent is None or parent == session:
         return
-    yield SessionTold(session=session, parent=parent, rank=REPORTED)
+    yield SessionEvent(session=session, parent=parent, rank=REPORTED)
     if call is not None:
-        yield CallTold(session=parent, call=call, rank=REPORTED, tool="task", child=session)
+        yield CallEvent(session=parent, call=call, rank=REPORTED, tool="task", child=session)
 
 
-def _session(span: SpanRecord, session: str) -> Iterator[Told]:
+def _session(span: SpanRecord, session: str) -> Iterator[AnyEvent]:
     # after an error a plugin takes a child for a root (seen in a recording); it has counted no message of it then
     counted = as_count(span.attributes.get("session.total_messages"))
     root = as_bool(span.attributes.get("session.is_subagent")) is False and bool(counted)
-    yield SessionTold(
+    yield SessionEvent(
         session=session, time=span.start, rank=REPORTED, root=root, agent=agent_name(span.attributes.get("agent.name"))
     )
-    yield StateTold(session=session, time=span.start, state="busy")
+    yield StateEvent(session=session, time=span.start, state="busy")
 
 
-def _request(span: SpanRecord, session: str) -> Iterator[Told]:
+def _request(span: SpanRecord, session: str) -> Iterator[AnyEvent]:
     attributes = span.attributes
     failed = span.status_code == STATUS_ERROR
     finish = as_text(attributes.get("llm.finish_reason"))
@@ -84,8 +84,8 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
     read = as_count(attributes.get("llm.token_count.prompt_details.cache_read"))
     written = as_count(attributes.get("llm.token_count.prompt_details.cache_write"))
     message = as_text(span.status_message)
-    yield StateTold(session=session, time=span.start, state="busy")
-    yield RequestTold(
+    yield StateEvent(session=session, time=span.start, state="busy")
+    yield RequestEvent(
         session=session,
         request=f"at:{span.start // MS}",
         rank=SPAN,
@@ -105,10 +105,10 @@ def _request(span: SpanRecord, session: str) -> Iterator[Told]:
         error=message if failed else None,
     )
     if finish == "stop" and not failed:
-        yield StateTold(session=session, time=span.end, state="idle")  # the turn's last answer
+        yield StateEvent(session=session, time=span.end, state="idle")  # the turn's last answer
 
 
-def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
+def _call(span: SpanRecord, session: str, call: str) -> Iterator[AnyEvent]:
     attributes = span.attributes
     tool = as_text(first(attributes, "tool.name", "tool_name"))
     given = from_json(first(attributes, "tool.parameters", "input.value"))
@@ -116,7 +116,7 @@ def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
     error = as_text(attributes.get("tool.error")) or as_text(span.status_message)
     child = _child(span, error) if tool == "task" else None
     agent = as_text(given.get("subagent_type")) or as_text(attributes.get("subagent.agent.name"))
-    yield CallTold(
+    yield CallEvent(
         session=session,
         call=call,
         rank=SPAN,
@@ -132,7 +132,7 @@ def _call(span: SpanRecord, session: str, call: str) -> Iterator[Told]:
         description=as_text(given.get("description")) if tool == "task" else None,
     )
     if child and agent:
-        yield SessionTold(session=child, rank=REPORTED, agent=agent)
+        yield SessionEvent(session=child, rank=REPORTED, agent=agent)
 
 
 def _child(span: SpanRecord, error: str | None) -> str | None:

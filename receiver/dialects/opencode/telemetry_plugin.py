@@ -29,16 +29,16 @@ from receiver.events import (
     COUNTED,
     COUNTED_NOTE,
     REPORTED,
-    CallsCounted,
-    CallTold,
+    AnyEvent,
+    CallCountEvent,
+    CallEvent,
+    CallReportEvent,
     Discarded,
-    LinesTold,
-    PointTold,
-    ServerTold,
-    SessionTold,
-    StateTold,
-    Told,
-    UnnamedCallTold,
+    LinesEvent,
+    PointEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.model import LogRecord, MetricPoint, Value
 
@@ -52,7 +52,7 @@ Data = Mapping[str, Value]
 # log records: the study's JSON events
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[Told] | None:
+def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a JSON event tells; None if it is none."""
     body = from_json(record.body)
     read = _EVENTS.get(as_text(body.get("type")) or "")
@@ -70,21 +70,21 @@ def _duration(data: Data) -> int:
     return as_duration(data.get("duration_ms")) or 0
 
 
-def _command(data: Data, time: int) -> Iterator[Told]:
+def _command(data: Data, time: int) -> Iterator[AnyEvent]:
     session = as_id(data.get("sessionID"))
     if session:
         name = as_text(data.get("command")) or "unknown"
         yield command_note(session, time, name, as_text(data.get("arguments")) or "")
         # recorded 0-1 ms after the session said that its turn was over
-        yield StateTold(session=session, time=time, state="idle")
+        yield StateEvent(session=session, time=time, state="idle")
 
 
-def _agent(data: Data, time: int) -> Iterator[Told]:
+def _agent(data: Data, time: int) -> Iterator[AnyEvent]:
     parent, child = as_id(data.get("parent_session")), as_id(data.get("child_session"))
     if parent is None:
         return
     agent = as_text(data.get("agent_type"))
-    yield UnnamedCallTold(
+    yield CallReportEvent(
         session=parent,
         rank=REPORTED,
         tool="task",
@@ -98,13 +98,13 @@ def _agent(data: Data, time: int) -> Iterator[Told]:
         description=as_text(data.get("description")),
     )
     if child and agent:
-        yield SessionTold(session=child, rank=REPORTED, agent=agent)
+        yield SessionEvent(session=child, rank=REPORTED, agent=agent)
 
 
-def _skill(data: Data, time: int) -> Iterator[Told]:
+def _skill(data: Data, time: int) -> Iterator[AnyEvent]:
     session = as_id(data.get("sessionID"))
     if session:
-        yield UnnamedCallTold(
+        yield CallReportEvent(
             session=session,
             rank=REPORTED,
             tool="skill",
@@ -116,10 +116,10 @@ def _skill(data: Data, time: int) -> Iterator[Told]:
         )
 
 
-def _mcp(data: Data, time: int) -> Iterator[Told]:
+def _mcp(data: Data, time: int) -> Iterator[AnyEvent]:
     session, server, tool = as_id(data.get("sessionID")), as_text(data.get("server")), as_text(data.get("tool"))
     if session and server and tool:
-        yield UnnamedCallTold(
+        yield CallReportEvent(
             session=session,
             rank=REPORTED,
             tool=f"{server}_{tool}",
@@ -133,7 +133,7 @@ def _status(data: Data) -> Literal["completed", "error"]:
     return "error" if as_text(data.get("status")) in ("error", "failure", "failed") else "completed"
 
 
-_EVENTS: dict[str, Callable[[Data, int], Iterator[Told]]] = {
+_EVENTS: dict[str, Callable[[Data, int], Iterator[AnyEvent]]] = {
     "command_execution": _command,
     "agent_execution": _agent,
     "skill_invocation": _skill,
@@ -144,7 +144,7 @@ _EVENTS: dict[str, Callable[[Data, int], Iterator[Told]]] = {
 # metrics
 
 
-def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[Told] | None:
+def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
     """What a data point tells; None if the plugin has no such metric."""
     read = _METRICS.get(point.name)
     if read is None or not _is_ours(point):
@@ -174,7 +174,7 @@ def _key(point: MetricPoint) -> str:
 
 def _counted(
     point: MetricPoint, tool: str | None, skill: str | None = None, agent: str | None = None
-) -> Iterator[Told]:
+) -> Iterator[AnyEvent]:
     session = session_of(point)
     if session is None:
         yield Discarded(reason="no_session")
@@ -187,7 +187,7 @@ def _counted(
         yield _series(point, session, tool, count, agent)
         return
     durations, rest = durations_of(point) if point.kind == "histogram" else ((), None)
-    yield CallsCounted(
+    yield CallCountEvent(
         session=session,
         source=point.name,
         key=_key(point),
@@ -203,11 +203,11 @@ def _counted(
     )
 
 
-def _series(point: MetricPoint, session: str, tool: str, count: int, agent: str | None) -> PointTold:
+def _series(point: MetricPoint, session: str, tool: str, count: int, agent: str | None) -> PointEvent:
     """The plugin sends deltas; a Collector on the way may have added them up (deltatocumulative)."""
     timed = point.kind == "histogram"
     total, low, high = (-1 if n is None or not timed else int(n * MS) for n in (point.sum, point.min, point.max))
-    return PointTold(
+    return PointEvent(
         session=session,
         what="calls",
         form="cumulative",
@@ -224,24 +224,24 @@ def _series(point: MetricPoint, session: str, tool: str, count: int, agent: str 
     )
 
 
-def _tool(point: MetricPoint) -> Iterator[Told]:
+def _tool(point: MetricPoint) -> Iterator[AnyEvent]:
     return _counted(point, as_text(point.attributes.get("tool.name")))
 
 
-def _skill_count(point: MetricPoint) -> Iterator[Told]:
+def _skill_count(point: MetricPoint) -> Iterator[AnyEvent]:
     return _counted(point, "skill", skill=as_text(point.attributes.get("skill")))
 
 
-def _mcp_count(point: MetricPoint) -> Iterator[Told]:
+def _mcp_count(point: MetricPoint) -> Iterator[AnyEvent]:
     server, tool = as_text(point.attributes.get("server")), as_text(point.attributes.get("tool"))
     return _counted(point, f"{server}_{tool}" if server and tool else None)
 
 
-def _spawns(point: MetricPoint) -> Iterator[Told]:
+def _spawns(point: MetricPoint) -> Iterator[AnyEvent]:
     return _counted(point, "task", agent=as_text(point.attributes.get("agent_type")))
 
 
-def _command_count(point: MetricPoint) -> Iterator[Told]:
+def _command_count(point: MetricPoint) -> Iterator[AnyEvent]:
     session = session_of(point)
     name = as_text(point.attributes.get("command"))
     if session is None or name is None:
@@ -250,18 +250,18 @@ def _command_count(point: MetricPoint) -> Iterator[Told]:
     yield command_note(session, _begin(point), name, None, key=f"{COUNTED_NOTE}{_key(point)}")
 
 
-def _refreshed(point: MetricPoint) -> Iterator[Told]:
+def _refreshed(point: MetricPoint) -> Iterator[AnyEvent]:
     server = as_id(point.attributes.get("server"))
-    yield ServerTold(server=server, time=point.time) if server else Discarded(reason="malformed")
+    yield ServerEvent(server=server, time=point.time) if server else Discarded(reason="malformed")
 
 
-def _lines(point: MetricPoint) -> Iterator[Told]:
+def _lines(point: MetricPoint) -> Iterator[AnyEvent]:
     session, count = session_of(point), as_count(point.value)
     if session is None or count is None:
         yield Discarded(reason="no_session" if session is None else "malformed")
         return
     added = point.name.endswith(".added")
-    yield LinesTold(
+    yield LinesEvent(
         session=session,
         key=_key(point),
         time=_begin(point),
@@ -271,12 +271,12 @@ def _lines(point: MetricPoint) -> Iterator[Told]:
     )
 
 
-def _permission(point: MetricPoint) -> Iterator[Told]:
+def _permission(point: MetricPoint) -> Iterator[AnyEvent]:
     session, call = session_of(point), as_known_id(point.attributes.get("call.id"))
     if session is None or call is None:
         yield Discarded(reason="no_session" if session is None else "no_call")
         return
-    yield CallTold(
+    yield CallEvent(
         session=session,
         call=call,
         rank=COUNTED,
@@ -285,11 +285,11 @@ def _permission(point: MetricPoint) -> Iterator[Told]:
     )
 
 
-def _no_session(point: MetricPoint) -> Iterator[Told]:
+def _no_session(point: MetricPoint) -> Iterator[AnyEvent]:
     yield Discarded(reason="no_session")
 
 
-_METRICS: dict[str, Callable[[MetricPoint], Iterator[Told]]] = {
+_METRICS: dict[str, Callable[[MetricPoint], Iterator[AnyEvent]]] = {
     "opencode.tool.executions": _tool,
     "opencode.tool.duration": _tool,
     "opencode.tool.loc.added": _lines,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from receiver.dialects.shared.fields import as_text
-from receiver.events import NoteTold
+from receiver.events import NoteEvent
 
 
-def command_note(session: str, time: int, name: str, arguments: str | None, key: str = "") -> NoteTold:
+def command_note(session: str, time: int, name: str, arguments: str | None, key: str = "") -> NoteEvent:
     """A slash command that was run, with the number of its arguments, if they are told; they themselves are content."""
     count = () if arguments is None else (("opencode.command.argument_count", len(arguments.split())),)
-    return NoteTold(
+    return NoteEvent(
         session=session,
         time=time,
         name="command.executed",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from receiver.dialects.shared.fields import LATEST, MS, as_id, as_known_id, as_text, to_json
-from receiver.events import COUNTED, CallsCounted, Discarded, PointTold, SessionTold, Told
+from receiver.events import COUNTED, AnyEvent, CallCountEvent, Discarded, PointEvent, SessionEvent
 from receiver.model import TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, MetricPoint
 
 MOST = 1 << 53
@@ -93,12 +93,12 @@ def session_of(point: MetricPoint) -> str | None:
     return as_known_id(as_id(point.attributes.get("session.id")) or point.attributes.get("sessionID"))
 
 
-def amount(point: MetricPoint, session: str, what: str, source: str, agent: str | None = None) -> PointTold:
+def amount(point: MetricPoint, session: str, what: str, source: str, agent: str | None = None) -> PointEvent:
     """A point that counts something of a session, as an event."""
     value = point.count if point.kind == "histogram" else point.value or 0
     form = form_of(point)
     start = begin(point)
-    return PointTold(
+    return PointEvent(
         session=session,
         what=what,
         form=form,
@@ -113,13 +113,13 @@ def amount(point: MetricPoint, session: str, what: str, source: str, agent: str 
 
 def calls(
     point: MetricPoint, session: str, tool: str, source: str, status: Literal["completed", "error"] | None
-) -> Told:
+) -> AnyEvent:
     """A point of a histogram that times finished calls."""
     if not point.count:
         return Discarded(reason="empty")
     total, low, high = (-1 if n is None else int(n * MS) for n in (point.sum, point.min, point.max))
     if form_of(point) == "cumulative":
-        return PointTold(
+        return PointEvent(
             session=session,
             what="calls",
             form="cumulative",
@@ -137,7 +137,7 @@ def calls(
     durations, rest = durations_of(point)
     series = series_of(point)
     start = begin(point) or point.time
-    return CallsCounted(
+    return CallCountEvent(
         session=session,
         source=source,
         key=f"{series}:{start}-{point.time}",
@@ -171,7 +171,7 @@ def durations_of(point: MetricPoint) -> tuple[tuple[int, ...], int | None]:
     return (tuple(sorted((*known, int(middle * MS)))), None) if count == 3 else (known, int(middle * MS))
 
 
-def usage(point: MetricPoint, name: str) -> Iterator[Told] | None:
+def usage(point: MetricPoint, name: str) -> Iterator[AnyEvent] | None:
     """The counters that all these producers share, `name` without a prefix: `session.count`, `token.usage`,
     `cost.usage`, `lines_of_code.count` and `.total`. None for any other."""
     return _usage(point, name) if name in SHARED else None
@@ -180,7 +180,7 @@ def usage(point: MetricPoint, name: str) -> Iterator[Told] | None:
 SHARED = ("session.count", "token.usage", "cost.usage", "lines_of_code.count", "lines_of_code.total")
 
 
-def _usage(point: MetricPoint, name: str) -> Iterator[Told]:
+def _usage(point: MetricPoint, name: str) -> Iterator[AnyEvent]:
     if (reason := problem(point)) is not None:
         yield Discarded(reason=reason)
         return
@@ -193,7 +193,7 @@ def _usage(point: MetricPoint, name: str) -> Iterator[Told]:
         yield amount(point, session, "life", name)
         subagent = point.attributes.get("is_subagent")
         if isinstance(subagent, bool):
-            yield SessionTold(session=session, rank=COUNTED, root=not subagent, subagent=subagent)
+            yield SessionEvent(session=session, rank=COUNTED, root=not subagent, subagent=subagent)
         return
     if name == "cost.usage":
         what: str | None = "cost"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from receiver.dialects.shared.fields import LATEST, as_map, from_json, record_time
-from receiver.events import EXACT, REPORTED, RemoteParentTold
+from receiver.events import EXACT, REPORTED, RemoteParentEvent
 from receiver.model import LogRecord, MetricPoint, Resource, SpanRecord, Value
 
 _NAME = "traceparent"
@@ -40,7 +40,7 @@ def of_resource(resource: Resource) -> str | None:
 
 def told_by(
     record: LogRecord | MetricPoint | SpanRecord, session: str, of_resource: str | None
-) -> RemoteParentTold | None:
+) -> RemoteParentEvent | None:
     """What a record of a session tells of its remote parent; its own statement goes before that of its resource."""
     stated = read(record.attributes.get(_NAME))
     if stated is None and isinstance(record, LogRecord):
@@ -48,7 +48,7 @@ def told_by(
     if stated is None and of_resource is None:
         return None
     rank = EXACT if stated is not None else REPORTED
-    return RemoteParentTold(session=session, time=_time(record), rank=rank, remote=stated or of_resource or "")
+    return RemoteParentEvent(session=session, time=_time(record), rank=rank, remote=stated or of_resource or "")
 
 
 def _of_body(record: LogRecord) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver.core.counting.missing_calls import SAME_MOMENT, missing_calls
-from receiver.core.state.session import Counted, Item, Left, Session
+from receiver.core.state.session import CountedPoint, EmittedRecord, Item, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import EXACT
 from tests.support.factories import NOON
@@ -17,8 +17,8 @@ def ms(time: int) -> int:
     return NOON + time * MILLISECOND
 
 
-def point(start: int, time: int, count: int = 1, durations=(), rest=None, source=HISTOGRAM, **more) -> Counted:
-    return Counted(
+def point(start: int, time: int, count: int = 1, durations=(), rest=None, source=HISTOGRAM, **more) -> CountedPoint:
+    return CountedPoint(
         source=source,
         tool=more.pop("tool", "bash"),
         count=count,
@@ -35,13 +35,13 @@ def call(start: int, end: int, tool: str = "bash", status: str = "completed") ->
     return Item(key=f"call@{start}", facts={field: (EXACT, value) for field, value in facts.items()})
 
 
-def session(*points: Counted, calls: tuple[Item, ...] = ()) -> Session:
+def session(*points: CountedPoint, calls: tuple[Item, ...] = ()) -> Session:
     return Session(id="ses_a", counted={str(i): p for i, p in enumerate(points)}, calls={c.key: c for c in calls})
 
 
-def found(*points: Counted, calls: tuple[Item, ...] = (), left: dict[str, Left] | None = None):
+def found(*points: CountedPoint, calls: tuple[Item, ...] = (), emitted: dict[str, EmittedRecord] | None = None):
     """The missing calls as (start, end, what is inferred), in ms after NOON."""
-    items = missing_calls(session(*points, calls=calls), left or {})
+    items = missing_calls(session(*points, calls=calls), emitted or {})
     return [
         ((i.start - NOON) // MILLISECOND, (i.end - NOON) // MILLISECOND, set(str(i.get("inferred")).split(",")))
         for i in items
@@ -94,8 +94,8 @@ class TestWhatIsKnownAlready:
         assert found(point(500, 5000, durations=[200]), calls=(call(300, 500),)) == []
 
     def test_nor_one_that_has_left(self):
-        left = {"call:call_1": Left(ms(300), ms(500), "bash")}
-        assert found(point(500, 5000, durations=[200]), left=left) == []
+        emitted = {"call:call_1": EmittedRecord(ms(300), ms(500), "bash")}
+        assert found(point(500, 5000, durations=[200]), emitted=emitted) == []
 
     @pytest.mark.parametrize(
         "other",

@@ -9,9 +9,9 @@ import pytest
 from receiver.core.counting import series, usage_totals
 from receiver.core.counting.call_counts import known_durations, tallies
 from receiver.core.counting.series import rises
-from receiver.core.state.session import Left, Series, Session
+from receiver.core.state.session import EmittedRecord, Series, Session
 from receiver.core.state.settings import MILLISECOND
-from receiver.events import PointTold
+from receiver.events import PointEvent
 from tests.support.factories import NOON
 
 
@@ -19,26 +19,26 @@ def ms(time: int) -> int:
     return NOON + time * MILLISECOND
 
 
-def point(time: int, amount: float, *, start: int = 100, form: str = "cumulative", **more) -> PointTold:
+def point(time: int, amount: float, *, start: int = 100, form: str = "cumulative", **more) -> PointEvent:
     for name in ("total", "low", "high"):
         more[name] = more.get(name, -1) * (MILLISECOND if name in more else 1)
     known = {"what": "calls", "source": "tool.duration", "series": "x", "tool": "bash", "status": "completed"}
-    return PointTold(
+    return PointEvent(
         session="ses_a", form=form, start=ms(start), time=ms(time), amount=float(amount), **{**known, **more}
     )
 
 
-def session(*points: PointTold) -> Session:
+def session(*points: PointEvent) -> Session:
     held: dict[str, Series] = {}
     for p in points:
         series.add(held, series.key_of(p, "k"), p, "k")
     return Session(id="ses_a", series=held)
 
 
-def found(*points: PointTold, left: Left | None = None) -> list[tuple[int, int, float]]:
+def found(*points: PointEvent, emitted: EmittedRecord | None = None) -> list[tuple[int, int, float]]:
     """The rises as (begin, time, amount), in ms after NOON."""
     (only,) = session(*points).series.values()
-    return [((r.begin - NOON) // MILLISECOND, (r.time - NOON) // MILLISECOND, r.amount) for r in rises(only, left)]
+    return [((r.begin - NOON) // MILLISECOND, (r.time - NOON) // MILLISECOND, r.amount) for r in rises(only, emitted)]
 
 
 class TestRises:
@@ -61,10 +61,10 @@ class TestRises:
         assert found(point(10_000, 5), point(20_000, 1)) == [(100, 10_000, 5), (10_000, 20_000, 1)]
 
     def test_after_the_session_closed_only_what_goes_beyond_is_new(self):
-        left = Left(ms(10_000), ms(50_000), usage=(2.0, -1, -1, -1))
-        assert found(point(60_000, 3), left=left) == [(50_000, 60_000, 1)]
-        assert series.is_told(point(60_000, 2), left)
-        assert not series.is_told(point(60_000, 3), left)
+        emitted = EmittedRecord(ms(10_000), ms(50_000), usage=(2.0, -1, -1, -1))
+        assert found(point(60_000, 3), emitted=emitted) == [(50_000, 60_000, 1)]
+        assert series.is_told(point(60_000, 2), emitted)
+        assert not series.is_told(point(60_000, 3), emitted)
 
     def test_many_values_are_bounded_and_the_count_stays_right(self):
         points = [point(1_000 + i, i + 1) for i in range(5_000)]
@@ -76,7 +76,7 @@ class TestRises:
 
 
 class TestDurations:
-    def timed(self, *points: PointTold) -> list[tuple[tuple[int, ...], int | None]]:
+    def timed(self, *points: PointEvent) -> list[tuple[tuple[int, ...], int | None]]:
         return [
             (tuple(d // MILLISECOND for d in t.durations), None if t.rest is None else t.rest // MILLISECOND)
             for t in tallies(session(*points), {}, "bash")
@@ -111,10 +111,10 @@ class TestDurations:
 
 
 class TestTotals:
-    def used(self, *points: PointTold, begin: int = 0, until: int = 1_000_000) -> dict[str, float]:
+    def used(self, *points: PointEvent, begin: int = 0, until: int = 1_000_000) -> dict[str, float]:
         return usage_totals.counted(session(*points), {}, ms(begin), ms(until))
 
-    def tokens(self, time: int, amount: float, what: str = "output_tokens", **more) -> PointTold:
+    def tokens(self, time: int, amount: float, what: str = "output_tokens", **more) -> PointEvent:
         return point(time, amount, what=what, tool="", status=None, **{"series": what, "source": "token.usage", **more})
 
     def test_a_counter_is_parted_by_the_times_of_its_points(self):

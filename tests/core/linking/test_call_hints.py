@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receiver.core.linking.report_matching import CLEARLY, END_SKEW, add_hints
-from receiver.core.state.session import Hint, Item, Left, Session
+from receiver.core.state.session import CallHint, EmittedRecord, Item, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import REPORTED
 from tests.support.factories import NOON
@@ -18,16 +18,19 @@ def call(key: str, start: int, end: int, **facts) -> Item:
     return Item(key=key, facts={field: (REPORTED, value) for field, value in told.items()})
 
 
-def hint(start: int, end: int, agent: str = "explore", tool: str = "task", tool_count: int | None = None) -> Hint:
-    return Hint(tool, ms(start), ms(end), agent, "", tool_count)
+def hint(start: int, end: int, agent: str = "explore", tool: str = "task", tool_count: int | None = None) -> CallHint:
+    return CallHint(tool, ms(start), ms(end), agent, "", tool_count)
 
 
 def agents(
-    calls: list[Item], *told: Hint, left: dict[str, Left] | None = None, leaving: tuple[str, ...] | None = None
+    calls: list[Item],
+    *told: CallHint,
+    emitted: dict[str, EmittedRecord] | None = None,
+    leaving: tuple[str, ...] | None = None,
 ) -> dict[str, str | None]:
     """The agents of calls that are all about to leave, unless it is said which."""
     held = Session(id="ses_a", calls={c.key: c for c in calls}, hints={repr(h): h for h in told})
-    add_hints(held, left or {}, held.calls if leaving is None else leaving)
+    add_hints(held, emitted or {}, held.calls if leaving is None else leaving)
     return {c.key: c.get("agent") for c in calls}
 
 
@@ -62,8 +65,8 @@ def test_others_are_not_meant():
 
 
 def test_a_call_that_has_left_keeps_what_was_said_of_it_from_others():
-    left = {"call:c0": Left(ms(0), ms(1000), "task")}
-    assert agents([call("c1", 0, 1100)], hint(0, 1000), left=left) == {"c1": None}
+    emitted = {"call:c0": EmittedRecord(ms(0), ms(1000), "task")}
+    assert agents([call("c1", 0, 1100)], hint(0, 1000), emitted=emitted) == {"c1": None}
 
 
 def test_waits_for_its_call_to_leave():

@@ -10,15 +10,15 @@ from receiver.core.linking.report_matching import (
     START_SKEW,
     Known,
     Nearby,
+    emitted_reports,
     find_calls,
     is_unnamed,
     same_calls,
     stand_alone,
-    unnamed_gone,
 )
-from receiver.core.state.session import Item, Left, Session, Unnamed
+from receiver.core.state.session import CallReport, EmittedRecord, Item, Session
 from receiver.core.state.settings import MILLISECOND, SECOND
-from receiver.events import EXACT, REPORTED, SPAN, Told
+from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
 from tests.support.factories import NOON, RELAY, a_session, at
 from tests.support.laws import attribute
 from tests.support.reads import Read
@@ -34,20 +34,20 @@ def call(key: str, start: int, end: int, tool: str = "skill", **facts) -> Item:
     return Item(key=key, facts={field: (SPAN, value) for field, value in told.items()})
 
 
-def report(start: int, end: int, tool: str = "skill", **facts) -> Unnamed:
+def report(start: int, end: int, tool: str = "skill", **facts) -> CallReport:
     told = {"start": ms(start), "end": ms(end), "tool": tool, **facts}
-    return Unnamed(
+    return CallReport(
         facts={field: (REPORTED, value) for field, value in told.items()}, start=ms(start), end=ms(end), tool=tool
     )
 
 
-def session(calls: list[Item], **reports: Unnamed) -> Session:
+def session(calls: list[Item], **reports: CallReport) -> Session:
     return Session(id="ses_a", calls={c.key: c for c in calls}, unnamed=dict(reports))
 
 
-def find(held: Session, left: dict[str, Left] | None = None) -> None:
+def find(held: Session, emitted: dict[str, EmittedRecord] | None = None) -> None:
     """Every report is due: it has waited long enough for the call that it tells of."""
-    find_calls(held, left or {}, set(held.unnamed), ())
+    find_calls(held, emitted or {}, set(held.unnamed), ())
 
 
 class TestFindingTheCall:
@@ -122,7 +122,7 @@ class TestFindingTheCall:
 
     def test_a_report_of_a_call_that_has_left_is_done_with(self):
         held = session([], r=report(1000, 2000))
-        find(held, {"call:call_1": Left(ms(1000), ms(2000), "skill")})
+        find(held, {"call:call_1": EmittedRecord(ms(1000), ms(2000), "skill")})
         assert held.unnamed == {}
         assert held.calls == {}
 
@@ -139,14 +139,14 @@ class TestStandingAlone:
         assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).get("inferred") is None
 
     def test_the_call_that_is_told_later_is_known_to_have_left(self):
-        left = unnamed_gone({"call:~r": Left(ms(1000), ms(2000), "skill")})
-        assert [c.key for c in left.near("skill", ms(1010), ms(2010))] == ["call:~r"]
-        assert not any(left.near("bash", ms(1010), ms(2010)))
-        assert not any(left.near("skill", ms(3000), ms(4000)))
+        emitted = emitted_reports({"call:~r": EmittedRecord(ms(1000), ms(2000), "skill")})
+        assert [c.key for c in emitted.near("skill", ms(1010), ms(2010))] == ["call:~r"]
+        assert not any(emitted.near("bash", ms(1010), ms(2010)))
+        assert not any(emitted.near("skill", ms(3000), ms(4000)))
 
     def test_a_call_that_left_with_its_id_is_another_one(self):
-        left = unnamed_gone({"call:call_2": Left(ms(1000), ms(2000), "skill")})
-        assert not any(left.near("skill", ms(1010), ms(2010)))
+        emitted = emitted_reports({"call:call_2": EmittedRecord(ms(1000), ms(2000), "skill")})
+        assert not any(emitted.near("skill", ms(1010), ms(2010)))
 
 
 class TestManyOfThem:
@@ -161,14 +161,14 @@ class TestManyOfThem:
 
     def test_what_has_left_unnamed_is_read_once_for_all_calls_that_leave(self):
         stream = Stream().tell(RELAY, *_reports(300)).until(at(302 + 2))
-        left = stream.forest.left["ses_a"] = Read(stream.forest.left_of("ses_a"))
-        assert sum(key.startswith("call:~") for key in left) == 300
+        emitted = stream.forest.emitted["ses_a"] = Read(stream.forest.emitted_of("ses_a"))
+        assert sum(key.startswith("call:~") for key in emitted) == 300
         named = a_session()
         for i in range(300):
             named.call("skill", i, i + 0.5, call=f"c{i}")
         stream.tell(RELAY, *named.told).until(stream.now + 3 * SECOND)
         assert stream.discards["already_left"] == 300
-        assert left.reads < 10
+        assert emitted.reads < 10
 
     def test_of_many_at_one_time_the_nearest_are_compared(self):
         many = Nearby(("skill", Known(ms(i), ms(900), f"call:c{i}", "", False)) for i in range(300))
@@ -195,7 +195,7 @@ class Asked(Item):
         return super().start
 
 
-def _reports(many: int) -> list[Told]:
+def _reports(many: int) -> list[AnyEvent]:
     told = a_session().created(0)
     for i in range(many):
         told.report("skill", i, i + 0.5)

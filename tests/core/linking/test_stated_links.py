@@ -8,7 +8,7 @@ import random
 import pytest
 
 from receiver.core.apply_events import Source
-from receiver.events import SpanTold
+from receiver.events import LineageEvent
 from receiver.semconv import CHILD_SESSION_ID, INFERRED
 from tests.support.factories import a_session, at, session_id
 from tests.support.virtual import Stream, batch
@@ -26,10 +26,10 @@ def twins(stated: bool = True):
         told += own.call("read", 2, 3, call=f"of {child}").idle(9).told
     for number, child in enumerate(TWINS):
         root.call("task", 1, 9, call=f"task{number}")
-        spans = [SpanTold(span=b"call%d" % number, parent=b"turn", session=ROOT, call=f"task{number}")]
-        spans += [SpanTold(span=b"execute%d" % number, parent=b"call%d" % number)]
-        spans += [SpanTold(span=b"run%d" % number, parent=b"execute%d" % number)]
-        spans += [SpanTold(span=b"run%d" % number, session=child)]
+        spans = [LineageEvent(span=b"call%d" % number, parent=b"turn", session=ROOT, call=f"task{number}")]
+        spans += [LineageEvent(span=b"execute%d" % number, parent=b"call%d" % number)]
+        spans += [LineageEvent(span=b"run%d" % number, parent=b"execute%d" % number)]
+        spans += [LineageEvent(span=b"run%d" % number, session=child)]
         told += spans if stated else []
     root.idle(10)
     return [(NATIVE, event) for event in [*root.told, *told]]
@@ -75,7 +75,7 @@ def test_a_receiver_that_runs_says_the_same(seed):
 
 
 def test_a_link_that_comes_after_its_call_has_left_changes_nothing():
-    spans = [event for _, event in twins() if isinstance(event, SpanTold)]
+    spans = [event for _, event in twins() if isinstance(event, LineageEvent)]
     stream = Stream(stored=True)
     stream.tell(NATIVE, *(event for _, event in twins(stated=False))).until(at(2000))
     before = list(stream.spans)
@@ -89,8 +89,8 @@ def test_a_child_that_was_there_before_is_called_and_keeps_its_parent():
     """A task that takes up another session's child again, by its id."""
     older, later = session_id(0, 1), session_id(5)
     told = [
-        SpanTold(span=b"call", session=later, call="task"),
-        SpanTold(span=b"run", parent=b"call", session=older),
+        LineageEvent(span=b"call", session=later, call="task"),
+        LineageEvent(span=b"run", parent=b"call", session=older),
     ]
     stream = Stream().tell(NATIVE, *a_session(later).created(5).call("task", 6, 8, call="task").told, *told)
     assert stream.forest.open(older).parent is None

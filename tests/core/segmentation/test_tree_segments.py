@@ -99,16 +99,16 @@ class TestTrees:
         seen = view(parent, child)
         assert len(segments(seen)) == len(segments(seen, "ses_b")) == 2
         member = seen.members[1]
-        traces = [seen.seat_in(member, s, s.start).trace for s in seen.segments(member)]
+        traces = [seen.placement_in(member, s, s.start).trace for s in seen.segments(member)]
         assert traces == [trace_id("ses_a", 1), trace_id("ses_a", 2)]
 
     def test_a_session_has_a_place_however_deep_it_lies(self):
         depth = 500  # with a frame for each, Python would stop at some 480
         line = [a_session(f"ses_{n}").created(n, parent=f"ses_{n - 1}" if n else None) for n in range(depth)]
         seen = view(*line)
-        seat = seen.seat(seen.members[-1], at(depth - 1))
-        assert [s.session.id for s in seen.line(seat)] == [f"ses_{n}" for n in reversed(range(depth))]
-        assert not seat.late
+        placement = seen.placement(seen.members[-1], at(depth - 1))
+        assert [s.session.id for s in seen.line(placement)] == [f"ses_{n}" for n in reversed(range(depth))]
+        assert not placement.late
 
     def test_a_moment_has_the_trace_of_its_roots_segment(self):
         seen = view(a_session().created(0).idle(1).call("read", 100, 101).idle(102))
@@ -188,10 +188,10 @@ class TestManySegments:
         for day in range(segments):
             told.call("read", day * 86_400, day * 86_400 + 1)
         forest = told_of(told)
-        left = forest.left["ses_a"] = Read()
+        emitted = forest.emitted["ses_a"] = Read()
         spans = Builder(SETTINGS).advance(forest, ["ses_a"], None).spans
-        assert (len(spans), len(left)) == (2 * segments, segments)
-        assert left.reads < 10
+        assert (len(spans), len(emitted)) == (2 * segments, segments)
+        assert emitted.reads < 10
 
 
 def test_when_and_why_a_session_ended():

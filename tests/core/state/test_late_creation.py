@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.events import SessionTold
+from receiver.events import SessionEvent
 from tests.support.factories import NOON, RELAY, ASession, a_session, at
 from tests.support.laws import is_session, violations
 from tests.support.virtual import Stream
 
-ROOT = SessionTold(session="ses_a", root=True, time=at(0))
+ROOT = SessionEvent(session="ses_a", root=True, time=at(0))
 
 
 @pytest.mark.parametrize("created", [20, 200])

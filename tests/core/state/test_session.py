@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core.state.session import EARLIEST, Stretch, known, learn, merge_stretch
+from receiver.core.state.session import EARLIEST, Activity, known, learn, merge_activity
 from receiver.events import EXACT, PARTIAL, SPAN
 
 TOLD = st.lists(st.tuples(st.sampled_from(["start", "end", "tool"]), st.integers(0, 4), st.integers(0, 5)), max_size=12)
@@ -36,11 +36,11 @@ def learned(told):
 
 
 def merged(told):
-    stretches = []
+    activities = []
     for start, end, busy, idle, work, value in told:
-        new = Stretch(start=start, end=end, busy=busy, idle=idle, work=work, facts={"title": (-start, value)})
-        merge_stretch(stretches, new, JOINT)
-    return stretches
+        new = Activity(start=start, end=end, busy=busy, idle=idle, work=work, facts={"title": (-start, value)})
+        merge_activity(activities, new, JOINT)
+    return activities
 
 
 class TestRegisters:
@@ -88,14 +88,14 @@ class TestStretches:
 
     @given(STRETCHES)
     def test_are_sorted_and_further_apart_than_the_joint(self, told):
-        stretches = merged(told)
-        assert all(later.start - earlier.end > JOINT for earlier, later in pairwise(stretches))
+        activities = merged(told)
+        assert all(later.start - earlier.end > JOINT for earlier, later in pairwise(activities))
 
     @given(STRETCHES)
     def test_cover_everything_that_was_told(self, told):
-        stretches = merged(told)
+        activities = merged(told)
         for start, end, *_ in told:
-            assert any(s.start <= start and end <= s.end for s in stretches)
+            assert any(s.start <= start and end <= s.end for s in activities)
 
     def test_a_pause_of_just_the_joint_joins(self):
         assert len(merged([(0, 5, 0, 0, False, 1), (15, 20, 0, 0, False, 1)])) == 1
@@ -105,4 +105,4 @@ class TestStretches:
         ("busy", "idle", "rests"), [(0, 0, False), (0, 5, True), (5, 5, True), (6, 5, False), (5, 0, False)]
     )
     def test_rests_once_it_said_so_and_nothing_of_a_new_turn_since(self, busy, idle, rests):
-        assert Stretch(start=0, end=10, busy=busy, idle=idle).rests is rests
+        assert Activity(start=0, end=10, busy=busy, idle=idle).rests is rests

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from receiver.core.state import span_lineage
 from receiver.core.state.span_lineage import Kin, Lineage
-from receiver.events import ChildTold, Discarded, SpanTold
+from receiver.events import ChildEvent, Discarded, LineageEvent
 
 TOLD = st.builds(
-    SpanTold,
+    LineageEvent,
     span=st.sampled_from([b"a", b"b", b"c", b"d", b"e"]),
     parent=st.sampled_from([b"", b"a", b"b", b"c", b"d", b"e"]),
     session=st.sampled_from(["", "ses_a", "ses_b"]),
@@ -20,15 +20,15 @@ TOLD = st.builds(
 )
 # A's task call c1, in it B's creation and turn, and in that B's own task call c2, which started C
 TREE = [
-    SpanTold(span=b"call1", parent=b"run-a", session="ses_a", call="c1"),
-    SpanTold(span=b"execute", parent=b"call1"),
-    SpanTold(span=b"create", parent=b"execute"),
-    SpanTold(span=b"create", session="ses_b"),
-    SpanTold(span=b"run-b", parent=b"execute"),
-    SpanTold(span=b"run-b", session="ses_b"),
-    SpanTold(span=b"call2", parent=b"run-b", session="ses_b", call="c2"),
-    SpanTold(span=b"run-c", parent=b"call2"),
-    SpanTold(span=b"tool-c", parent=b"run-c", session="ses_c"),
+    LineageEvent(span=b"call1", parent=b"run-a", session="ses_a", call="c1"),
+    LineageEvent(span=b"execute", parent=b"call1"),
+    LineageEvent(span=b"create", parent=b"execute"),
+    LineageEvent(span=b"create", session="ses_b"),
+    LineageEvent(span=b"run-b", parent=b"execute"),
+    LineageEvent(span=b"run-b", session="ses_b"),
+    LineageEvent(span=b"call2", parent=b"run-b", session="ses_b", call="c2"),
+    LineageEvent(span=b"run-c", parent=b"call2"),
+    LineageEvent(span=b"tool-c", parent=b"run-c", session="ses_c"),
 ]
 LINKS = {("ses_a", "c1", "ses_b"), ("ses_b", "c2", "ses_c")}
 
@@ -36,7 +36,7 @@ LINKS = {("ses_a", "c1", "ses_b"), ("ses_b", "c2", "ses_c")}
 def links(told, state=None):
     found = Lineage() if state is None else state
     told_links = [link for event in told for link in found.take(event)]
-    assert all(isinstance(link, ChildTold) for link in told_links)
+    assert all(isinstance(link, ChildEvent) for link in told_links)
     return {(link.session, link.call, link.child) for link in told_links}
 
 
@@ -60,8 +60,8 @@ def test_what_is_known_of_a_span_does_not_depend_on_the_order_either(told, chanc
 
 @given(st.integers(0, len(TREE) - 1))
 def test_a_chain_with_a_gap_links_nobody_to_a_call_beyond_it(gone):
-    left = TREE[:gone] + TREE[gone + 1 :]
-    assert links(left) <= LINKS
+    emitted = TREE[:gone] + TREE[gone + 1 :]
+    assert links(emitted) <= LINKS
 
 
 def test_a_grandchild_is_its_own_callers():
@@ -69,13 +69,13 @@ def test_a_grandchild_is_its_own_callers():
 
 
 def test_a_session_is_not_started_by_its_own_call():
-    told = [SpanTold(span=b"x", session="ses_a", call="c1"), SpanTold(span=b"y", parent=b"x", session="ses_a")]
+    told = [LineageEvent(span=b"x", session="ses_a", call="c1"), LineageEvent(span=b"y", parent=b"x", session="ses_a")]
     assert links(told) == set()
 
 
 def test_a_ring_of_spans_ends():
-    ring = [SpanTold(span=b"a", parent=b"b", session="ses_b"), SpanTold(span=b"b", parent=b"a")]
-    assert links([*ring, SpanTold(span=b"c", parent=b"a", session="ses_a", call="c1")]) == set()
+    ring = [LineageEvent(span=b"a", parent=b"b", session="ses_b"), LineageEvent(span=b"b", parent=b"a")]
+    assert links([*ring, LineageEvent(span=b"c", parent=b"a", session="ses_a", call="c1")]) == set()
 
 
 def test_of_very_many_spans_below_a_call_some_are_looked_through_and_that_is_said(monkeypatch):
@@ -83,7 +83,7 @@ def test_of_very_many_spans_below_a_call_some_are_looked_through_and_that_is_sai
     state = Lineage()
     for i in range(5):
         state.put(b"%d" % i, Kin(b"call", f"ses_{i}"))
-    said = list(state.take(SpanTold(span=b"call", session="ses_a", call="c1")))
+    said = list(state.take(LineageEvent(span=b"call", session="ses_a", call="c1")))
     assert said[0] == Discarded(reason="too_many_spans")
     assert len(said) == 4
 
@@ -92,5 +92,5 @@ def test_what_is_loaded_is_not_new():
     state = Lineage()
     state.put(b"a", Kin(b"b"))
     assert state.new == set()
-    links([SpanTold(span=b"a", parent=b"b"), SpanTold(span=b"c", parent=b"a")], state)
+    links([LineageEvent(span=b"a", parent=b"b"), LineageEvent(span=b"c", parent=b"a")], state)
     assert state.new == {b"c"}

@@ -18,16 +18,16 @@ from receiver.dialects.table import DIALECTS
 from receiver.events import (
     PARTIAL,
     REPORTED,
-    CallHinted,
-    CallTold,
+    CallEvent,
+    CallHintEvent,
+    CallReportEvent,
     Discarded,
-    NoteTold,
-    RequestTold,
-    SessionTold,
-    StateTold,
-    UnnamedCallTold,
+    NoteEvent,
+    RequestEvent,
+    SessionEvent,
+    StateEvent,
 )
-from receiver.pipeline.record_reader import Reading
+from receiver.pipeline.record_reader import RecordReader
 from tests.support.claude_code import EVENTS, RESOURCE, SESSION, STANDARD, decision, event, iso, request, result
 from tests.support.factories import any_value, at, key_values, logs_request, metrics_request
 from tests.support.strategies import ANY_TIMES, ANY_VALUES
@@ -48,8 +48,8 @@ def one(record: LogRecord, **more: Any):
     told = read(record, **more)
     assert told is not None
     root, busy, *rest = told
-    assert root == SessionTold(session=SESSION, root=True)
-    assert busy == StateTold(session=SESSION, time=busy.time, state="busy")
+    assert root == SessionEvent(session=SESSION, root=True)
+    assert busy == StateEvent(session=SESSION, time=busy.time, state="busy")
     (event,) = rest
     return event
 
@@ -86,9 +86,9 @@ class TestWhoseItIs:
     def test_each_record_goes_where_it_belongs_though_one_request_holds_both(self):
         own = result("Bash", 1, 2, "toolu_1")
         other = event("tool_result", 2, {"session.id": OPENCODE, "tool_name": "Bash", "duration_ms": "1000"})
-        evidence = Reading(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
+        evidence = RecordReader(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
         assert evidence.used == {"claude_code": 1, "plugin_otel": 1}
-        tools = {t.session: t.tool for _, t in evidence.told if isinstance(t, (CallTold, UnnamedCallTold))}
+        tools = {t.session: t.tool for _, t in evidence.told if isinstance(t, (CallEvent, CallReportEvent))}
         assert tools == {SESSION: "Bash", OPENCODE: "bash"}
 
     def test_metrics_tell_totals(self):
@@ -110,7 +110,7 @@ class TestWhoseItIs:
 class TestCalls:
     @BOTH
     def test_a_finished_one(self, texts):
-        assert one(result("Bash", 2, 2.85, "toolu_1", texts=texts)) == CallTold(
+        assert one(result("Bash", 2, 2.85, "toolu_1", texts=texts)) == CallEvent(
             session=SESSION,
             call="toolu_1",
             rank=REPORTED,
@@ -174,7 +174,7 @@ class TestCalls:
 
     def test_of_a_version_that_gives_no_id(self):
         call = one(result("Task", 2, 3, None, parameters={"subagent_type": "Explore"}))
-        assert call == UnnamedCallTold(
+        assert call == CallReportEvent(
             session=SESSION,
             rank=REPORTED,
             tool="task",
@@ -205,7 +205,7 @@ class TestPermissions:
         ],
     )
     def test_accepted(self, answer, source, reply):
-        assert one(decision("Bash", 2, "toolu_1", answer, source)) == CallTold(
+        assert one(decision("Bash", 2, "toolu_1", answer, source)) == CallEvent(
             session=SESSION, call="toolu_1", rank=PARTIAL, tool="Bash", permission_reply=reply
         )
         told = one(result("Bash", 2, 3, "toolu_1", decision_type=answer, decision_source=source))
@@ -213,7 +213,7 @@ class TestPermissions:
 
     @pytest.mark.parametrize("source", ["user_reject", "user_abort", "config", "hook"])
     def test_rejected_it_ended_there_and_its_start_is_not_told(self, source):
-        assert one(decision("Edit", 2, "toolu_1", "reject", source)) == CallTold(
+        assert one(decision("Edit", 2, "toolu_1", "reject", source)) == CallEvent(
             session=SESSION,
             call="toolu_1",
             rank=PARTIAL,
@@ -235,7 +235,7 @@ class TestRequests:
     def test_one(self, texts):
         told = read(request(1, 2.5, "req_1", texts=texts))
         assert told[2:] == (
-            RequestTold(
+            RequestEvent(
                 session=SESSION,
                 request="req_1",
                 rank=REPORTED,
@@ -249,7 +249,7 @@ class TestRequests:
                 cache_creation_tokens=30,
                 cost=0.25,
             ),
-            SessionTold(session=SESSION, time=at(2.5), model="claude-opus-4-8"),
+            SessionEvent(session=SESSION, time=at(2.5), model="claude-opus-4-8"),
         )
 
     @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ class TestRequests:
 class TestNotes:
     @BOTH
     def test_a_prompt(self, texts):
-        assert one(event("user_prompt", 1, {"prompt_length": 12, "prompt": "<REDACTED>"}, texts=texts)) == NoteTold(
+        assert one(event("user_prompt", 1, {"prompt_length": 12, "prompt": "<REDACTED>"}, texts=texts)) == NoteEvent(
             session=SESSION, time=at(1), name="user_prompt", attributes=(("opencode.prompt.length", 12),)
         )
 
@@ -314,16 +314,18 @@ class TestHints:
     def test_a_subagent_that_is_done(self, texts):
         told = {"agent_type": "Explore", "is_async": False, "total_tool_uses": 6, "duration_ms": 4000}
         _, _, hint, _ = read(event("subagent_completed", 5, told, texts=texts))
-        assert hint == CallHinted(session=SESSION, tool="task", start=at(1), end=at(5), agent="Explore", tool_count=6)
+        assert hint == CallHintEvent(
+            session=SESSION, tool="task", start=at(1), end=at(5), agent="Explore", tool_count=6
+        )
         _, _, busy = read(event("subagent_completed", 5, {**told, "is_async": True}, texts=texts))
-        assert isinstance(busy, StateTold)
+        assert isinstance(busy, StateEvent)
 
     def test_a_skill_that_the_model_chose(self):
         told = {"skill.name": "notes", "invocation_trigger": "claude-proactive"}
         _, _, hint, _ = read(event("skill_activated", 5, told))
-        assert hint == CallHinted(session=SESSION, tool="skill", start=at(5), end=at(5), skill="notes")
+        assert hint == CallHintEvent(session=SESSION, tool="skill", start=at(5), end=at(5), skill="notes")
         for other in ({"invocation_trigger": "user-slash"}, {"skill.name": "custom_skill"}):
-            assert not any(isinstance(t, CallHinted) for t in read(event("skill_activated", 5, {**told, **other})))
+            assert not any(isinstance(t, CallHintEvent) for t in read(event("skill_activated", 5, {**told, **other})))
 
 
 class TestEventsThatTellNothing:
@@ -430,7 +432,7 @@ def test_no_event_breaks_the_reading_of_it(name, attributes, time, observed, bod
     record = LogRecord(time_unix_nano=time, observed_time_unix_nano=observed)
     record.attributes.extend(key_values({**STANDARD, "event.name": name, **attributes}))
     record.body.CopyFrom(any_value(body))
-    evidence = Reading(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
+    evidence = RecordReader(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
     assert sum(evidence.used.values()) + sum(evidence.discarded.values()) == 1
     assert not evidence.discarded["internal_error"]
     assert not evidence.discarded["unknown_record"]

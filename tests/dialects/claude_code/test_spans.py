@@ -12,15 +12,15 @@ from receiver.dialects.claude_code.spans import spans
 from receiver.events import (
     EXACT,
     SPAN,
-    CallTold,
+    CallEvent,
     Discarded,
-    PermissionTold,
-    RequestTold,
-    SessionTold,
-    StateTold,
+    PermissionEvent,
+    RequestEvent,
+    SessionEvent,
+    StateEvent,
 )
 from receiver.model import STATUS_ERROR
-from receiver.pipeline.record_reader import Reading
+from receiver.pipeline.record_reader import RecordReader
 from tests.support import claude_code as claude
 from tests.support.claude_code import SESSION
 from tests.support.factories import any_value, at
@@ -38,8 +38,8 @@ def read(span: Span, scope: str = claude.TRACING):
 def told(span: Span):
     """What a span tells beside that its session is a root and at work."""
     root, busy, *rest = read(span) or ()
-    assert root == SessionTold(session=SESSION, root=True)
-    assert busy == StateTold(session=SESSION, time=span.start_time_unix_nano, state="busy")
+    assert root == SessionEvent(session=SESSION, root=True)
+    assert busy == StateEvent(session=SESSION, time=span.start_time_unix_nano, state="busy")
     return rest
 
 
@@ -47,8 +47,8 @@ def told(span: Span):
 def test_a_tools_span_says_best_when_its_call_was(scope):
     span = claude.span("tool", 1, 3, 2, tool_name="Agent", tool_use_id="toolu_1", subagent_type="Explore")
     assert read(span, scope)[2:] == (
-        CallTold(session=SESSION, call="toolu_1", rank=EXACT, start=at(1), end=at(3)),
-        CallTold(session=SESSION, call="toolu_1", rank=SPAN, tool="task", agent="Explore"),
+        CallEvent(session=SESSION, call="toolu_1", rank=EXACT, start=at(1), end=at(3)),
+        CallEvent(session=SESSION, call="toolu_1", rank=SPAN, tool="task", agent="Explore"),
     )
 
 
@@ -68,7 +68,7 @@ def test_only_the_executions_span_says_whether_it_failed():
     }
     failed = claude.span("tool.execution", 1, 3, 3, status=STATUS_ERROR, **known)
     assert told(failed) == [
-        CallTold(
+        CallEvent(
             session=SESSION,
             call="toolu_1",
             rank=SPAN,
@@ -86,7 +86,7 @@ def test_only_the_executions_span_says_whether_it_failed():
 def test_a_wait_is_known_where_its_span_names_the_call():
     answered = {"decision": "accept", "source": "user_temporary"}
     assert told(claude.span("tool.blocked_on_user", 1, 2, 4, tool_use_id="toolu_1", **answered)) == [
-        PermissionTold(
+        PermissionEvent(
             session=SESSION,
             permission="toolu_1",
             rank=SPAN,
@@ -117,7 +117,7 @@ def test_a_request():
         success=True,
     )
     request, session = told(span)
-    assert request == RequestTold(
+    assert request == RequestEvent(
         session=SESSION,
         request="req_1",
         rank=SPAN,
@@ -130,7 +130,7 @@ def test_a_request():
         output_tokens=9,
         cache_read_tokens=10,
     )
-    assert session == SessionTold(session=SESSION, time=at(3), model="claude-opus-4-8")
+    assert session == SessionEvent(session=SESSION, time=at(3), model="claude-opus-4-8")
 
 
 def test_a_failed_request():
@@ -140,7 +140,7 @@ def test_a_failed_request():
 
 
 def test_a_turn():
-    assert told(claude.span("interaction", 1, 9, 1)) == [StateTold(session=SESSION, time=at(9), state="busy")]
+    assert told(claude.span("interaction", 1, 9, 1)) == [StateEvent(session=SESSION, time=at(9), state="busy")]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_turn():
     ids=["request without an id", "no session", "a session of OpenCode"],
 )
 def test_what_cannot_be_placed_is_handed_on(span):
-    evidence = Reading(NOTHING).read(claude.spans(span), 0)
+    evidence = RecordReader(NOTHING).read(claude.spans(span), 0)
     assert evidence.told == []
     assert [raw for _, raw in evidence.untouched] == [span.SerializeToString()]
 
@@ -180,7 +180,7 @@ def test_no_span_breaks_the_reading_of_it(name, attributes, start, end):
     span.start_time_unix_nano, span.end_time_unix_nano = start, end
     for key, value in attributes.items():
         span.attributes.add(key=key).value.CopyFrom(any_value(value))
-    evidence = Reading(NOTHING).read(claude.spans(span), 0)
+    evidence = RecordReader(NOTHING).read(claude.spans(span), 0)
     read_of_it = sum(evidence.used.values()) + sum(evidence.discarded.values())
     assert read_of_it == 1
     assert not evidence.discarded["internal_error"]

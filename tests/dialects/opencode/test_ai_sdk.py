@@ -14,12 +14,12 @@ from receiver.events import (
     PARTIAL,
     REPORTED,
     SPAN,
-    CallTold,
+    CallEvent,
     Discarded,
-    RequestTold,
-    ServerTold,
-    SessionTold,
-    StateTold,
+    RequestEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
 )
 from tests.support.factories import at, key_values, spans_request
 
@@ -57,7 +57,7 @@ def told(
     return spans(record, wanted)
 
 
-def call(tool: str = "read", *, args: Any = None, result: Any = None, **more: Any) -> CallTold:
+def call(tool: str = "read", *, args: Any = None, result: Any = None, **more: Any) -> CallEvent:
     attributes = {"session.id": "ses_a", "ai.toolCall.id": "call_1", "ai.toolCall.name": tool}
     if args is not None:
         attributes["ai.toolCall.args"] = args if isinstance(args, str) else json.dumps(args)
@@ -103,7 +103,7 @@ class TestWhoseSpanItIs:
 
 class TestCalls:
     def test_a_call_that_went_well(self):
-        assert call() == CallTold(
+        assert call() == CallEvent(
             session="ses_a", call="call_1", rank=SPAN, start=at(1), end=at(2), tool="read", status="completed"
         )
 
@@ -147,7 +147,7 @@ class TestCalls:
             "ai.toolCall.name": "read_mcp_resource",
             "ai.toolCall.args": '{"server": "team-notes", "uri": "x"}',
         }
-        assert told("ai.toolCall", attributes)[1] == ServerTold(server="team-notes", time=at(2))
+        assert told("ai.toolCall", attributes)[1] == ServerEvent(server="team-notes", time=at(2))
 
     def test_arguments_that_are_no_json_are_none(self):
         assert call("task", args="{cut").agent is None
@@ -188,7 +188,7 @@ class TestTheChildOfATask:
         }
         task, child = told("ai.toolCall", attributes)
         assert (task.agent, task.description) == ("explore", "look")
-        assert child == SessionTold(session="ses_b", rank=REPORTED, agent="explore")
+        assert child == SessionEvent(session="ses_b", rank=REPORTED, agent="explore")
 
 
 class TestRequests:
@@ -215,8 +215,8 @@ class TestRequests:
                 "ai.usage.outputTokenDetails.reasoningTokens": 3,
             },
         )
-        assert busy == StateTold(session="ses_a", time=at(1), state="busy")
-        assert request == RequestTold(
+        assert busy == StateEvent(session="ses_a", time=at(1), state="busy")
+        assert request == RequestEvent(
             session="ses_a",
             request=f"span:{ABOVE.hex()}",
             rank=SPAN,
@@ -253,7 +253,7 @@ class TestRequests:
     @pytest.mark.parametrize("tools", [["{}"], '[{"type":"function"}]'])
     def test_the_last_answer_ends_the_turn(self, tools):
         answer = {**self.HEADERS, "ai.response.finishReason": "stop", "ai.prompt.tools": tools}
-        assert told("ai.streamText.doStream", answer)[-1] == StateTold(session="ses_a", time=at(2), state="idle")
+        assert told("ai.streamText.doStream", answer)[-1] == StateEvent(session="ses_a", time=at(2), state="idle")
 
     @pytest.mark.parametrize(
         "more",
@@ -265,11 +265,11 @@ class TestRequests:
         ids=["goes on", "has no tools", "says nothing of tools"],
     )
     def test_other_answers_and_titles_do_not(self, more):
-        assert isinstance(told("ai.streamText.doStream", {**self.HEADERS, **more})[-1], RequestTold)
+        assert isinstance(told("ai.streamText.doStream", {**self.HEADERS, **more})[-1], RequestEvent)
 
     def test_the_outer_span_does_not_end_the_turn(self):
         more = {"ai.response.finishReason": "stop", "ai.prompt.tools": ["{}"]}
-        assert isinstance(told("ai.streamText", {**self.HEADERS, **more})[-1], RequestTold)
+        assert isinstance(told("ai.streamText", {**self.HEADERS, **more})[-1], RequestEvent)
 
 
 class TestTheParentSession:

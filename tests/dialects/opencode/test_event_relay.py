@@ -14,15 +14,15 @@ from receiver.events import (
     HOOK,
     PARTIAL,
     REPORTED,
-    CallTold,
+    CallEvent,
     Discarded,
-    EndTold,
-    NoteTold,
-    PermissionTold,
-    RequestTold,
-    ServerTold,
-    SessionTold,
-    StateTold,
+    EndEvent,
+    NoteEvent,
+    PermissionEvent,
+    RequestEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
 )
 from tests.support.factories import NOON, any_value, at, key_values, logs_request, relay_record
 
@@ -71,16 +71,16 @@ class TestWhoseRecordItIs:
 
     def test_a_known_name_of_another_scope_is_taken_if_its_body_is_an_events(self):
         assert told("session.idle", {"sessionID": "ses_a"}, scope="mine") == (
-            StateTold(session="ses_a", time=at(1), state="idle"),
+            StateEvent(session="ses_a", time=at(1), state="idle"),
         )
         assert told("session.idle", "a text", scope="mine", session_id="ses_a") is None
 
     def test_the_name_may_be_an_attribute(self):
         event = one("", {"sessionID": "ses_a"}, event_name="session.idle")
-        assert event == StateTold(session="ses_a", time=at(1), state="idle")
+        assert event == StateEvent(session="ses_a", time=at(1), state="idle")
 
     def test_a_body_is_not_needed_where_attributes_say_it(self):
-        assert one("session.idle", session_id="ses_a") == StateTold(session="ses_a", time=at(1), state="idle")
+        assert one("session.idle", session_id="ses_a") == StateEvent(session="ses_a", time=at(1), state="idle")
 
     @pytest.mark.parametrize("name", sorted(EVENTS - {"mcp.tools.changed"}))
     def test_no_session(self, name):
@@ -97,7 +97,7 @@ class TestWhoseRecordItIs:
         ids=["top", "part", "info"],
     )
     def test_the_session_is_found_where_versions_put_it(self, body):
-        assert one("session.compacted", body) == NoteTold(session="ses_a", time=at(1), name="session.compacted")
+        assert one("session.compacted", body) == NoteEvent(session="ses_a", time=at(1), name="session.compacted")
 
 
 class TestTime:
@@ -130,7 +130,7 @@ class TestSessions:
     }
 
     def test_created_as_a_root(self):
-        assert one("session.created", {"info": self.INFO}) == SessionTold(
+        assert one("session.created", {"info": self.INFO}) == SessionEvent(
             session="ses_a",
             time=at(1),
             root=True,
@@ -167,15 +167,15 @@ class TestSessions:
     def test_archived(self):
         info = {**self.INFO, "time": {"created": NOON_MS, "archived": NOON_MS + 7}}
         _, end = told("session.updated", {"info": info})
-        assert end == EndTold(session="ses_a", time=NOON + 7 * MS, reason="archived")
+        assert end == EndEvent(session="ses_a", time=NOON + 7 * MS, reason="archived")
 
     def test_deleted(self):
-        assert one("session.deleted", {"info": self.INFO}) == EndTold(session="ses_a", time=at(1), reason="deleted")
+        assert one("session.deleted", {"info": self.INFO}) == EndEvent(session="ses_a", time=at(1), reason="deleted")
 
     @pytest.mark.parametrize(("kind", "state"), [("busy", "busy"), ("idle", "idle")])
     def test_status(self, kind, state):
         body = {"sessionID": "ses_a", "status": {"type": kind}}
-        assert one("session.status", body) == StateTold(session="ses_a", time=at(1), state=state)
+        assert one("session.status", body) == StateEvent(session="ses_a", time=at(1), state=state)
 
     def test_status_as_an_attribute(self):
         assert one("session.status", session_id="ses_a", session_status="idle").state == "idle"
@@ -184,7 +184,7 @@ class TestSessions:
         status = {"type": "retry", "attempt": 2, "message": "slow down", "next": 5}
         busy, note = told("session.status", {"sessionID": "ses_a", "status": status})
         assert busy.state == "busy"
-        assert note == NoteTold(
+        assert note == NoteEvent(
             session="ses_a",
             time=at(1),
             name="session.retry",
@@ -198,7 +198,7 @@ class TestSessions:
 
     def test_an_error_has_a_class_and_its_message_is_content(self):
         body = {"sessionID": "ses_a", "error": {"name": "APIError", "data": {"message": "bad key"}}}
-        assert one("session.error", body) == NoteTold(
+        assert one("session.error", body) == NoteEvent(
             session="ses_a",
             time=at(1),
             name="session.error",
@@ -221,8 +221,8 @@ class TestMessages:
             "time": {"created": NOON_MS},
         }
         note, session = told("message.updated", {"info": info})
-        assert note == NoteTold(session="ses_a", time=NOON, name="user_prompt", key="msg_1", needs_idle=True)
-        assert session == SessionTold(session="ses_a", time=NOON, agent="plan", model="fake-1", provider="lab")
+        assert note == NoteEvent(session="ses_a", time=NOON, name="user_prompt", key="msg_1", needs_idle=True)
+        assert session == SessionEvent(session="ses_a", time=NOON, agent="plan", model="fake-1", provider="lab")
 
     INFO = {
         "id": "msg_2",
@@ -238,7 +238,7 @@ class TestMessages:
     }
 
     def test_an_answer_is_a_request_whose_input_includes_what_was_cached(self):
-        assert one("message.updated", {"info": self.INFO}) == RequestTold(
+        assert one("message.updated", {"info": self.INFO}) == RequestEvent(
             session="ses_a",
             request="msg_2",
             rank=EXACT,
@@ -282,7 +282,7 @@ class TestMessages:
 class TestParts:
     def test_a_finished_call(self):
         body = part("read", "completed", time=span_of(10, 35), input={"filePath": "/a"}, output="text")
-        assert one("message.part.updated", body) == CallTold(
+        assert one("message.part.updated", body) == CallEvent(
             session="ses_a",
             call="call_1",
             rank=EXACT,
@@ -309,7 +309,7 @@ class TestParts:
 
     def test_a_pending_call_is_known_from_the_time_of_its_record(self):
         event = one("message.part.updated", part("read", "pending"))
-        assert event == CallTold(session="ses_a", call="call_1", rank=GUESSED, start=at(1), tool="read")
+        assert event == CallEvent(session="ses_a", call="call_1", rank=GUESSED, start=at(1), tool="read")
 
     def test_an_end_that_is_not_told_is_the_records_time(self):
         event = one("message.part.updated", part("read", "completed", time={"start": NOON_MS}))
@@ -377,7 +377,7 @@ class TestParts:
         )
         call, child = told("message.part.updated", body)
         assert (call.child, call.agent, call.description, call.background) == ("ses_b", "general", "look", True)
-        assert child == SessionTold(session="ses_b", rank=REPORTED, agent="general")
+        assert child == SessionEvent(session="ses_b", rank=REPORTED, agent="general")
 
     def test_a_failed_task_names_its_child_in_its_error(self):
         call = one(
@@ -397,14 +397,14 @@ class TestParts:
 
     def test_reading_a_resource_names_an_mcp_server(self):
         body = part("read_mcp_resource", "completed", input={"server": "team-notes", "uri": "x"})
-        assert told("message.part.updated", body)[-1] == ServerTold(server="team-notes", time=at(1))
+        assert told("message.part.updated", body)[-1] == ServerEvent(server="team-notes", time=at(1))
 
 
 class TestHooks:
     BEFORE = {"input": {"tool": "read", "sessionID": "ses_a", "callID": "call_1"}, "args": {"filePath": "/a"}}
 
     def test_before(self):
-        assert one("tool.execute.before", self.BEFORE) == CallTold(
+        assert one("tool.execute.before", self.BEFORE) == CallEvent(
             session="ses_a", call="call_1", rank=HOOK, start=at(1), tool="read", file_path="/a"
         )
 
@@ -424,7 +424,7 @@ class TestHooks:
     def test_a_parts_id_is_no_call_id(self, name):
         """A slash command's subtask has its part's id in hooks, and another call id in its part."""
         body = {"input": {"tool": "task", "sessionID": "ses_a", "callID": "prt_1"}}
-        assert one(name, body) == StateTold(session="ses_a", time=at(1), state="busy")
+        assert one(name, body) == StateEvent(session="ses_a", time=at(1), state="busy")
 
     @pytest.mark.parametrize("name", ["tool.execute.before", "tool.execute.after"])
     def test_without_a_call_id(self, name):
@@ -444,21 +444,21 @@ class TestHooks:
 class TestPermissions:
     def test_asked_and_replied(self):
         asked = {"id": "per_1", "sessionID": "ses_a", "permission": "bash", "tool": {"callID": "call_1"}}
-        assert one("permission.asked", asked) == PermissionTold(
+        assert one("permission.asked", asked) == PermissionEvent(
             session="ses_a", permission="per_1", name="bash", call="call_1", asked=at(1)
         )
         replied = {"sessionID": "ses_a", "requestID": "per_1", "reply": "once"}
-        assert one("permission.replied", replied) == PermissionTold(
+        assert one("permission.replied", replied) == PermissionEvent(
             session="ses_a", permission="per_1", replied=at(1), reply="once"
         )
 
     def test_old_versions(self):
         asked = {"id": "per_1", "sessionID": "ses_a", "type": "bash", "callID": "call_1"}
-        assert one("permission.updated", asked) == PermissionTold(
+        assert one("permission.updated", asked) == PermissionEvent(
             session="ses_a", permission="per_1", name="bash", call="call_1", asked=at(1)
         )
         replied = {"sessionID": "ses_a", "permissionID": "per_1", "response": "reject"}
-        assert one("permission.replied", replied) == PermissionTold(
+        assert one("permission.replied", replied) == PermissionEvent(
             session="ses_a", permission="per_1", replied=at(1), reply="reject"
         )
 
@@ -470,7 +470,7 @@ class TestPermissions:
 class TestTheRest:
     def test_a_command_counts_its_arguments_and_keeps_them_apart_as_content(self):
         body = {"name": "greet", "sessionID": "ses_a", "arguments": "big  world", "messageID": "msg_1"}
-        assert one("command.executed", body) == NoteTold(
+        assert one("command.executed", body) == NoteEvent(
             session="ses_a",
             time=at(1),
             name="command.executed",
@@ -485,11 +485,11 @@ class TestTheRest:
         assert len(note.content[0][1]) == 65_536
 
     def test_a_changed_server_needs_no_session(self):
-        assert one("mcp.tools.changed", {"server": "my_db"}) == ServerTold(server="my_db", time=at(1))
+        assert one("mcp.tools.changed", {"server": "my_db"}) == ServerEvent(server="my_db", time=at(1))
 
     def test_a_changed_server_is_a_note_where_there_is_a_session(self):
         server, note = told("mcp.tools.changed", {"server": "my_db"}, session_id="ses_a")
-        assert server == ServerTold(server="my_db", time=at(1))
+        assert server == ServerEvent(server="my_db", time=at(1))
         assert (note.name, note.attributes) == ("mcp.tools.changed", (("mcp.server.name", "my_db"),))
 
     def test_a_change_of_no_server(self):

@@ -13,10 +13,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver.codec.decode import log_records, span_records
 from receiver.dialects.opencode.native import PATHS, logs, spans
-from receiver.events import CallTold, Discarded, SessionTold, SpanTold, StateTold
+from receiver.events import CallEvent, Discarded, LineageEvent, SessionEvent, StateEvent
 from receiver.model import Request
 from receiver.pipeline.offline import build
-from receiver.pipeline.record_reader import Reading
+from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import SETTINGS, any_value, at, built, key_values, logs_request, spans_request
 from tests.support.laws import canonical
 from tests.support.otlp_splitting import DATA, recorded, singles
@@ -64,7 +64,7 @@ class TestLines:
             '"time":{"created":1760000001000}}'
         )
         (told,) = line("created", said)
-        assert isinstance(told, SessionTold)
+        assert isinstance(told, SessionEvent)
         assert (told.session, told.parent, told.root, told.agent) == ("ses_b", "ses_a", False, "explore")
         assert (told.created, told.version, told.model) == (at(1), "1.18.33", None)
         assert told.title == 'is "undefined": undefined (@explore subagent)'
@@ -79,7 +79,7 @@ class TestLines:
 
     @pytest.mark.parametrize(("word", "state"), [("loop", "busy"), ("exiting loop", "idle"), ("cancel", "idle")])
     def test_a_turn_is_framed(self, word, state):
-        assert line(word, '{"session.id":"ses_a","step":0}') == (StateTold(session="ses_a", time=at(1), state=state),)
+        assert line(word, '{"session.id":"ses_a","step":0}') == (StateEvent(session="ses_a", time=at(1), state=state),)
 
     @pytest.mark.parametrize(
         ("word", "said"),
@@ -87,18 +87,18 @@ class TestLines:
     )
     def test_the_span_that_a_line_was_written_in_is_its_sessions(self, word, said):
         told = line(word, said, trace_id=b"t" * 16, span_id=b"s" * 8)
-        assert told[-1] == SpanTold(span=b"t" * 16 + b"s" * 8, session="ses_a")
+        assert told[-1] == LineageEvent(span=b"t" * 16 + b"s" * 8, session="ses_a")
         assert told[:-1] == line(word, said)
 
     def test_but_not_where_it_says_how_a_turn_ended(self):
         # a turn may be cancelled by whoever asks for it
         (told,) = line("cancel", '{"session.id":"ses_a"}', trace_id=b"t" * 16, span_id=b"s" * 8)
-        assert isinstance(told, StateTold)
+        assert isinstance(told, StateEvent)
 
     def test_a_request_names_agent_and_model_but_not_for_a_title(self):
         said = '{"providerID":"fake","modelID":"m","session.id":"ses_a","small":"false","agent":"build"}'
         assert line("stream", said) == (
-            SessionTold(session="ses_a", time=at(1), agent="build", provider="fake", model="m"),
+            SessionEvent(session="ses_a", time=at(1), agent="build", provider="fake", model="m"),
         )
         assert line("stream", said.replace('"false"', '"true"')) == (Discarded(reason="not_of_the_tree"),)
 
@@ -128,18 +128,18 @@ class TestLines:
 class TestSpans:
     def test_a_call(self):
         told, place = span("Tool.execute", session__id="ses_a", tool__name="read", tool__call_id="c1")
-        assert isinstance(told, CallTold)
+        assert isinstance(told, CallEvent)
         assert (told.session, told.call, told.tool, told.status) == ("ses_a", "c1", "read", "completed")
         assert (told.start, told.end) == (at(1), at(2))
-        assert place == SpanTold(span=SPAN_ID, session="ses_a")
+        assert place == LineageEvent(span=SPAN_ID, session="ses_a")
 
     def test_a_task_call_is_one_that_others_may_lie_below(self):
         _, place = span("Tool.execute", parent=b"p" * 8, session__id="ses_a", tool__name="task", tool__call_id="c1")
-        assert place == SpanTold(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8, session="ses_a", call="c1")
+        assert place == LineageEvent(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8, session="ses_a", call="c1")
 
     @pytest.mark.parametrize("name", sorted(PATHS))
     def test_a_span_on_the_way_from_a_call_to_its_child_tells_what_it_lies_below(self, name):
-        assert span(name, parent=b"p" * 8) == (SpanTold(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8),)
+        assert span(name, parent=b"p" * 8) == (LineageEvent(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8),)
 
     def test_a_failed_task_names_its_child(self):
         error = "Subagent failed (task_id: ses_b): no"
@@ -221,7 +221,7 @@ class TestARecordedRun:
     def test_counts_every_record_once(self, name):
         requests = recorded(name)
         result = built(*requests)
-        reading = Reading(frozenset())
+        reading = RecordReader(frozenset())
         read = [reading.read(r, 0) for r in requests]
         assert sum(e.used.total() + e.discarded.total() for e in read) == sum(r.items for r in requests)
         assert result.discarded["internal_error"] == result.discarded["too_many_spans"] == 0

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.codec.decode import log_records
 from receiver.dialects.opencode.plugin_otel import logs
-from receiver.events import SessionTold
+from receiver.events import SessionEvent
 from tests.support.factories import logs_request, relay_record
 
 NOTHING: frozenset[str] = frozenset()
@@ -18,5 +18,5 @@ def test_the_trace_that_a_record_was_written_in_is_told_if_it_is_one(trace, cont
     record.trace_id = trace
     (held,) = log_records(logs_request(record, scope="com.opencode").body)
     membership, *_ = logs(held, NOTHING) or ()
-    assert isinstance(membership, SessionTold)
+    assert isinstance(membership, SessionEvent)
     assert membership.context == context

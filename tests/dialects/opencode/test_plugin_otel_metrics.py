@@ -9,7 +9,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import metric_points
 from receiver.dialects.opencode.plugin_otel_metrics import metrics
-from receiver.events import COUNTED, CallsCounted, Discarded, PointTold, SessionTold
+from receiver.events import COUNTED, CallCountEvent, Discarded, PointEvent, SessionEvent
 from tests.support.factories import at, key_values, metrics_request
 
 MS = 1_000_000
@@ -54,7 +54,7 @@ def read(metric: Metric, scope: str = "com.opencode") -> list[Any]:
 class TestCalls:
     def test_a_cumulative_histogram_of_a_tool(self):
         (event,) = read(histogram(2, sum=30, min=10, max=20))
-        assert event == PointTold(
+        assert event == PointEvent(
             session="ses_a",
             what="calls",
             form="cumulative",
@@ -72,7 +72,7 @@ class TestCalls:
 
     def test_a_delta_histogram(self):
         (event,) = read(histogram(2, DELTA, sum=30, min=10, max=20))
-        assert isinstance(event, CallsCounted)
+        assert isinstance(event, CallCountEvent)
         assert (event.count, event.durations, event.status) == (2, (10 * MS, 20 * MS), "completed")
 
     def test_failed_calls_are_counted_apart(self):
@@ -99,7 +99,7 @@ class TestSessions:
     def test_of_each_it_is_said_whether_it_is_a_child(self, subagent):
         life, said = read(counter("opencode.session.count", is_subagent=subagent))
         assert life.what == "life"
-        assert said == SessionTold(session="ses_a", rank=COUNTED, root=not subagent, subagent=subagent)
+        assert said == SessionEvent(session="ses_a", rank=COUNTED, root=not subagent, subagent=subagent)
 
     def test_a_plugin_that_does_not_say(self):
         (life,) = read(counter("opencode.session.count"), scope="com.opencode.telemetry")
@@ -131,7 +131,7 @@ class TestTotals:
 
     def test_tokens_name_the_agent(self):
         _, said = read(counter("opencode.token.usage", type="input", agent="explore"))
-        assert said == SessionTold(session="ses_a", rank=COUNTED, agent="explore")
+        assert said == SessionEvent(session="ses_a", rank=COUNTED, agent="explore")
 
     def test_a_kind_of_tokens_that_nobody_knows(self):
         assert read(counter("opencode.token.usage", type="audio")) == [Discarded(reason="not_of_the_tree")]

@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from receiver import semconv as sc
 from receiver.codec.decode import span_records
 from receiver.dialects.opencode.plugin_otel_spans import spans
-from receiver.events import CallTold, Discarded, RequestTold, SessionTold, StateTold
+from receiver.events import CallEvent, Discarded, RequestEvent, SessionEvent, StateEvent
 from tests.support.factories import at, built, key_values, spans_request
 from tests.support.laws import attribute, canonical, violations
 from tests.support.otlp_splitting import DATA, recorded, singles
@@ -57,7 +57,7 @@ class TestARequest:
     @pytest.mark.parametrize("name", ["opencode.llm", "claude_code.llm_request", "my.prefix.llm"])
     def test_is_the_one_that_the_log_tells_of(self, name):
         request = one(
-            RequestTold,
+            RequestEvent,
             name,
             llm__model_name="m",
             llm__provider="fake",
@@ -75,33 +75,33 @@ class TestARequest:
         assert (request.agent, request.finish, request.error_type) == (None, "stop", None)
 
     def test_that_failed_has_a_class_of_error_and_no_reason(self):
-        request = one(RequestTold, "opencode.llm", "APIError: no", llm__finish_reason="error")
+        request = one(RequestEvent, "opencode.llm", "APIError: no", llm__finish_reason="error")
         assert (request.error_type, request.error, request.finish) == ("APIError", "APIError: no", None)
 
     @pytest.mark.parametrize(("finish", "idle"), [("stop", True), ("tool-calls", False), ("unknown", False)])
     def test_that_ends_the_turn_leaves_the_session_idle(self, finish, idle):
-        states = [e.state for e in told("opencode.llm", llm__finish_reason=finish) if isinstance(e, StateTold)]
+        states = [e.state for e in told("opencode.llm", llm__finish_reason=finish) if isinstance(e, StateEvent)]
         assert ("idle" in states) is idle
 
 
 class TestASession:
     def test_begins_with_its_span(self):
-        session = one(SessionTold, "opencode.session", session__is_subagent=False, session__total_messages=2)
+        session = one(SessionEvent, "opencode.session", session__is_subagent=False, session__total_messages=2)
         assert (session.root, session.time, session.created) == (True, at(1), None)
-        assert one(StateTold, "opencode.session").time == at(1)
+        assert one(StateEvent, "opencode.session").time == at(1)
 
     def test_is_no_root_if_it_counted_nothing(self):
         """The claude-code profile says so of a child after its error."""
-        assert not one(SessionTold, "claude_code.interaction", session__is_subagent=False, agent__type="primary").root
+        assert not one(SessionEvent, "claude_code.interaction", session__is_subagent=False, agent__type="primary").root
 
     def test_is_no_root_if_it_is_a_subagents(self):
-        session = one(SessionTold, "opencode.session", session__is_subagent=True, session__total_messages=2)
+        session = one(SessionEvent, "opencode.session", session__is_subagent=True, session__total_messages=2)
         assert (session.root, session.parent) == (False, None)
 
     def test_names_its_parent_and_call_in_one_fork(self):
         events = told("opencode.run", session__parent_id="ses_p", task__call_id="c1")
-        assert SessionTold(session="ses_a", parent="ses_p", rank=1) in events
-        (call,) = (e for e in events if isinstance(e, CallTold))
+        assert SessionEvent(session="ses_a", parent="ses_p", rank=1) in events
+        (call,) = (e for e in events if isinstance(e, CallEvent))
         assert (call.session, call.call, call.child, call.tool) == ("ses_p", "c1", "ses_a", "task")
 
     def test_is_not_its_own_parent(self):
@@ -115,16 +115,16 @@ class TestACall:
             {"subagent__session__id": "ses_b"},
             {"tool__error": "Subagent failed (task_id: ses_b): no", "tool__success": False},
         ):
-            call = one(CallTold, "opencode.tool.task", tool__id="c1", tool__name="task", **more)
+            call = one(CallEvent, "opencode.tool.task", tool__id="c1", tool__name="task", **more)
             assert (call.call, call.child) == ("c1", "ses_b")
 
     def test_of_another_tool_names_none(self):
         output = {"output__value": '<task id="ses_b" state="completed">'}
-        assert one(CallTold, "opencode.tool.read", tool__id="c1", tool__name="read", **output).child is None
+        assert one(CallEvent, "opencode.tool.read", tool__id="c1", tool__name="read", **output).child is None
 
     def test_that_was_cut_by_the_sessions_end_was_cancelled(self):
         error = "session ended before tool completed"
-        call = one(CallTold, "opencode.tool.bash", error, tool__id="c1", tool__name="bash")
+        call = one(CallEvent, "opencode.tool.bash", error, tool__id="c1", tool__name="bash")
         assert (call.status, call.error_type) == ("error", "cancelled")
 
 

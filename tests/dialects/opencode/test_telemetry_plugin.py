@@ -14,15 +14,15 @@ from receiver.dialects.opencode.telemetry_plugin import logs, metrics
 from receiver.events import (
     COUNTED,
     REPORTED,
-    CallsCounted,
-    CallTold,
+    CallCountEvent,
+    CallEvent,
+    CallReportEvent,
     Discarded,
-    LinesTold,
-    NoteTold,
-    ServerTold,
-    SessionTold,
-    StateTold,
-    UnnamedCallTold,
+    LinesEvent,
+    NoteEvent,
+    ServerEvent,
+    SessionEvent,
+    StateEvent,
 )
 from tests.support.factories import any_value, at, key_values, logs_request, metrics_request
 
@@ -148,7 +148,7 @@ class TestPointsThatTellNothing:
 class TestCounts:
     def test_of_a_tool(self):
         event = one(counter("opencode.tool.executions", 3, TOOL))
-        assert event == CallsCounted(
+        assert event == CallCountEvent(
             session="ses_a",
             source="opencode.tool.executions",
             key=event.key,
@@ -239,7 +239,7 @@ class TestOtherMetrics:
     @pytest.mark.parametrize(("name", "lines"), [("added", (4, 0)), ("deleted", (0, 4))])
     def test_lines_of_a_call(self, name, lines):
         event = one(counter(f"opencode.tool.loc.{name}", 4, {**TOOL, "call.id": "call_1"}))
-        assert event == LinesTold(
+        assert event == LinesEvent(
             session="ses_a", key=event.key, time=at(1), added=lines[0], removed=lines[1], call="call_1"
         )
 
@@ -249,7 +249,7 @@ class TestOtherMetrics:
 
     def test_a_permission_belongs_to_its_call(self):
         labels = {**SESSION, "call.id": "call_1", "permission.name": "bash", "permission.reply": "once"}
-        assert one(counter("opencode.permission.requests", labels=labels)) == CallTold(
+        assert one(counter("opencode.permission.requests", labels=labels)) == CallEvent(
             session="ses_a", call="call_1", rank=COUNTED, permission_name="bash", permission_reply="once"
         )
 
@@ -268,7 +268,7 @@ class TestOtherMetrics:
 
     def test_refreshed_tools_name_a_server(self):
         event = one(counter("opencode.mcp.tools.refreshed", labels={"server": "my_db"}))
-        assert event == ServerTold(server="my_db", time=at(6))
+        assert event == ServerEvent(server="my_db", time=at(6))
         assert one(counter("opencode.mcp.tools.refreshed", labels={})) == Discarded(reason="malformed")
 
 
@@ -298,14 +298,14 @@ class TestEvents:
 
     def test_a_command_ends_the_turn(self, told):
         note, state = told("command_execution", {"sessionID": "ses_a", "command": "greet", "arguments": "big world"})
-        assert note == NoteTold(
+        assert note == NoteEvent(
             session="ses_a",
             time=at(1),
             name="command.executed",
             attributes=(("opencode.command.name", "greet"), ("opencode.command.argument_count", 2)),
             content=(("opencode.command.arguments", "big world", "arguments"),),
         )
-        assert state == StateTold(session="ses_a", time=at(1), state="idle")
+        assert state == StateEvent(session="ses_a", time=at(1), state="idle")
 
     def test_a_subagent_is_a_task_call_without_its_id(self, told):
         data = {
@@ -317,7 +317,7 @@ class TestEvents:
             "tool_count": 0,
         }
         call, child = told("agent_execution", data)
-        assert call == UnnamedCallTold(
+        assert call == CallReportEvent(
             session="ses_a",
             rank=REPORTED,
             tool="task",
@@ -328,7 +328,7 @@ class TestEvents:
             agent="explore",
             description="look",
         )
-        assert child == SessionTold(session="ses_b", rank=REPORTED, agent="explore")
+        assert child == SessionEvent(session="ses_b", rank=REPORTED, agent="explore")
 
     def test_a_subagent_of_no_session(self, told):
         assert told("agent_execution", {"child_session": "ses_b"}) == (Discarded(reason="no_session"),)
@@ -336,7 +336,7 @@ class TestEvents:
     def test_a_skill(self, told):
         data = {"sessionID": "ses_a", "skill": "notes", "directory": "/s", "duration_ms": "40", "status": "success"}
         assert told("skill_invocation", data) == (
-            UnnamedCallTold(
+            CallReportEvent(
                 session="ses_a",
                 rank=REPORTED,
                 tool="skill",

@@ -12,8 +12,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from receiver.codec.encode import REMOTE, SAMPLED
 from receiver.core.state.settings import BuilderSettings
 from receiver.dialects.shared.traceparent import read
-from receiver.events import EXACT, REPORTED, RemoteParentTold
-from receiver.pipeline.record_reader import Reading
+from receiver.events import EXACT, REPORTED, RemoteParentEvent
+from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import at, built, key_values, logs_request, metrics_request, relay_record, spans_request
 from tests.support.otlp_splitting import spans_in
 
@@ -23,9 +23,9 @@ OTHER = f"00-{TRACE}-{'1' * 16}-00"
 
 
 def told(*requests):
-    reading = Reading(frozenset())
+    reading = RecordReader(frozenset())
     events = [event for request in requests for _, event in reading.read(request, 0).told]
-    return [e for e in events if isinstance(e, RemoteParentTold)]
+    return [e for e in events if isinstance(e, RemoteParentEvent)]
 
 
 def created(**attributes):

@@ -222,3 +222,11 @@ class TestHowFarApartAPairMayBe:
     def test_a_told_child_is_within_600_ms(self):
         assert self.found(600)
         assert not self.found(1010)
+
+    def test_a_child_that_rests_well_before_its_call_ends_is_not_its(self):
+        for before, linked in ((250, True), (350, False), (600, False)):
+            assert bool(links([child("ses_b", 0, 5000 - before)], [call("t1", 0, 5000)])[0]) == linked, before
+
+    def test_only_a_call_that_is_over_at_once_has_a_child_in_the_background(self):
+        for took, linked in ((400, True), (600, False), (2000, False)):
+            assert bool(links([child("ses_b", 0, 9000)], [call("t1", 0, took)])[0]) == linked, took

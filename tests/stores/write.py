@@ -106,7 +106,7 @@ def made() -> list[Request]:
         logs_request(changed),
         logs_request(created("ses_origin", 0), part("ses_origin", 1, 1, 2), idle("ses_origin", 3)),
         logs_request(
-            created("ses_below", 1), part("ses_below", 5, 2, 3), resource={"service.name": "opencode", **trace}
+            created("ses_below", 1), part("ses_below", 5, 2, None), resource={"service.name": "opencode", **trace}
         ),
         logs_request(created("ses_fork", 5), part("ses_fork", 1, 1, 2), part("ses_fork", 2, 6, None)),
         spans_request(chain, scope="opencode"),

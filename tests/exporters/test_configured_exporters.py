@@ -140,6 +140,6 @@ def test_every_key_of_retry_on_failure_reaches_the_sender():
     keys = "initial_interval: 1s, max_interval: 7s, multiplier: 3, randomization_factor: 0.25, max_elapsed_time: 90s"
     for kind in ("otlp_grpc", "otlp_http"):
         text = f"exporters: {{{kind}: {{endpoint: 'http://b:1', retry_on_failure: {{enabled: false, {keys}}}}}}}"
-        retry = wiring.retry(config.load([("a.yaml", text)], [], {"HOME": "/h"}).exporters[kind])
+        retry = factory.retry(config.load([("a.yaml", text)], [], {"HOME": "/h"}).exporters[kind])
         found = (retry.initial_interval, retry.max_interval, retry.multiplier, retry.randomization_factor)
         assert (retry.enabled, *found, retry.max_elapsed_time) == (False, 1, 7, 3, 0.25, 90)

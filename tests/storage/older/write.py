@@ -1,6 +1,6 @@
-"""Stores as an earlier version of the program left them, as SQL. `python -m tests.stores.write NAME` writes
-tests/stores/NAME.<case>.sql for each of CASES, by the code as it is now. Do that before the schema or the state in it
-changes, under a new NAME, and keep the old files: test_older_stores.py opens every file with the code of its day.
+"""Stores as an earlier version of the program left them, as SQL. `python -m tests.storage.older.write NAME` writes
+tests/storage/older/NAME.<case>.sql for each of CASES, by the code as it is now. Do that before the schema or the state
+in it changes, under a new NAME, and keep the old files: test_older_stores.py opens every file with the code of its day.
 
 A case is a schedule: requests and when each arrives, by a clock that is moved by hand. The program stops in the middle
 of it. What the store must hold then is listed in test_older_stores.py, and where recordings do not give it, a few
@@ -21,18 +21,28 @@ from tempfile import TemporaryDirectory
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
-from receiver.core.settings import SECOND, BuilderSettings
+from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.model import Request
-from receiver.pipeline import Pipeline
-from receiver.routes import Routes
-from receiver.storage import SQLiteStore
-from tests import claude_code
-from tests.factories import NOON, any_value, at, key_values, logs_request, metrics_request, relay_record, spans_request
+from receiver.pipeline.pipeline import Pipeline
+from receiver.pipeline.routing import Routes
+from receiver.storage.sqlite_store import SQLiteStore
 from tests.golden.rewrite import requests_of
-from tests.otlp_splitting import recorded
+from tests.support import claude_code
+from tests.support.factories import (
+    NOON,
+    any_value,
+    at,
+    key_values,
+    logs_request,
+    metrics_request,
+    relay_record,
+    spans_request,
+)
+from tests.support.otlp_splitting import recorded
+from tests.support.paths import TESTS
 
 HERE = Path(__file__).parent
-GOLDEN = HERE.parent / "golden"
+GOLDEN = TESTS / "golden"
 FILE = "receiver.db"
 EXPORTER = "out"
 ALL = (1_000_000, 1 << 40)
@@ -238,4 +248,4 @@ def write(name: str) -> Iterator[Path]:
 
 if __name__ == "__main__":
     for written in write(sys.argv[1]):
-        print(written.relative_to(HERE.parent.parent), written.stat().st_size)
+        print(written.relative_to(TESTS.parent), written.stat().st_size)

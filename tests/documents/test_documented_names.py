@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
 from receiver import semconv
-from receiver.core.settings import BuilderSettings
+from receiver.core.state.settings import BuilderSettings
 from receiver.model import Span
-from receiver.offline import build
-from tests.factories import a_session, at, logs_request, relay_record
+from receiver.pipeline.offline import build
 from tests.golden.rewrite import RECORDINGS, requests_of
-from tests.virtual import trees
+from tests.support.factories import a_session, at, logs_request, relay_record
+from tests.support.paths import DOCS
+from tests.support.virtual import trees
 
-PAGE = (Path(__file__).parent.parent / "docs" / "trace.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "trace.md").read_text(encoding="utf-8")
 CONTENT = frozenset({"prompts", "arguments", "results", "paths", "titles", "errors"})
 ALL = BuilderSettings(live_markers=True, openinference=True, capture_content=CONTENT)
 OWN = ("opencode.", "gen_ai.", "mcp.")  # the namespaces of which the page names nothing that is not written

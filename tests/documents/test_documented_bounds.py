@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from receiver import config, woods
+from receiver import config
 from receiver.codec import otlp_json
-from receiver.config import yaml_text
-from receiver.core import counted, lineage, nearby, series
-from receiver.core.settings import BuilderSettings
-from receiver.otlp import doors, grpc_receiver, http_receiver
-from receiver.pipeline import Limits
+from receiver.config.load import yaml_text
+from receiver.core.counting import missing_calls, series
+from receiver.core.linking import report_matching
+from receiver.core.state import span_lineage
+from receiver.core.state.settings import BuilderSettings
+from receiver.otlp import grpc_server, http_server, protocol_mux
+from receiver.pipeline import session_cache
+from receiver.pipeline.pipeline import Limits
+from tests.support.paths import DOCS
 
 MIB = 1 << 20
-PAGE = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 
 # the first column of each row that states numbers, and these in the order in which the row states them
 BOUNDS = {
     "a request": [
-        grpc_receiver.DEFAULT_MAX_RECV_MSG_SIZE // MIB,
-        http_receiver.DEFAULT_MAX_REQUEST_BODY_SIZE // MIB,
+        grpc_server.DEFAULT_MAX_RECV_MSG_SIZE // MIB,
+        http_server.DEFAULT_MAX_REQUEST_BODY_SIZE // MIB,
     ],
     "JSON in a request": [otlp_json._MOST_OBJECTS],
     "a request's head, its body, the pause between two (HTTP); the first bytes of any connection": [
-        int(http_receiver.DEFAULT_TIMEOUT)
+        int(http_server.DEFAULT_TIMEOUT)
     ],
     "accepted and not built": [Limits().backlog_items],
     "records that one step reads": [Limits().step_items],
@@ -32,15 +35,15 @@ BOUNDS = {
     "a configuration": [yaml_text.MAX_CHARACTERS, yaml_text.MAX_VALUES, yaml_text.MAX_DEPTH],
     "sessions in memory": [Limits().sessions_in_memory],
     "metric series of a session, values of a series": [series.MOST_SERIES, series.MOST_READINGS],
-    "calls that one without an id is compared with": [2 * nearby._MOST],
-    "calls that one look at a session makes up from counts": [counted.MOST_MISSING],
+    "calls that one without an id is compared with": [2 * report_matching._MOST],
+    "calls that one look at a session makes up from counts": [missing_calls.MOST_MISSING],
     "attributes of a span, bytes of a value, events of a span": [
         BuilderSettings().max_attributes,
         BuilderSettings().max_attribute_bytes,
         BuilderSettings().max_events,
     ],
-    "spans looked through below one task call, for its child": [lineage.MOST],
-    "spans in memory, for the same": [woods.SPANS],
+    "spans looked through below one task call, for its child": [span_lineage.MOST],
+    "spans in memory, for the same": [session_cache.SPANS],
 }
 # rows that name a key of the configuration and no number
 KEYS = {
@@ -80,7 +83,7 @@ def test_the_defaults_of_the_configuration_are_the_bounds_of_the_table() -> None
 
 
 def test_the_rows_without_a_number_name_a_key_of_the_configuration() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
     for row, key in KEYS.items():
         assert key in table()[row], row
         assert f"`{key.rpartition('::')[2]}`" in page, key
@@ -88,5 +91,5 @@ def test_the_rows_without_a_number_name_a_key_of_the_configuration() -> None:
 
 def test_what_the_table_says_in_words_is_the_codes() -> None:
     assert "two large bodies are decoded at a time" in table()["JSON in a request"]
-    assert http_receiver._DECODING == 2
-    assert doors.FIRST_BYTES_TIMEOUT == http_receiver.DEFAULT_TIMEOUT
+    assert http_server._DECODING == 2
+    assert protocol_mux.FIRST_BYTES_TIMEOUT == http_server.DEFAULT_TIMEOUT

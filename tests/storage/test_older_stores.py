@@ -1,5 +1,6 @@
 """A store that an earlier version left in the middle of its work is opened by this one: nothing is lost, nothing is
-sent twice, and every id is the one that a run without a break gives. The files and how they were made: tests/stores/.
+sent twice, and every id is the one that a run without a break gives. The files and how they were made:
+tests/storage/older/.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.otlp_splitting import span_ids, spans_in
-from tests.stores.write import CASES, HERE, NOON, NOT_BUILT, Run, first_half, load, schedule, when
+from tests.storage.older.write import CASES, HERE, NOON, NOT_BUILT, Run, first_half, load, schedule, when
+from tests.support.otlp_splitting import span_ids, spans_in
 
 SCHEMAS = ("schema-2",)
 # what sessions of an earlier version hold, by the names that their encoding has; at least one file has each

@@ -82,7 +82,7 @@ def test_a_traceback_says_where_and_shows_no_content(capsys, encoding):
     logged_defect(KeyError(PROMPT))
     written = capsys.readouterr().err
     assert "hunter2" not in written
-    assert written.count("KeyError at test_logs.py:") == 2
+    assert written.count("KeyError at test_setup.py:") == 2
     assert written.count("in fail") == 2
 
 

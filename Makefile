@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint types contract format proto docs golden deep slow e2e interop interop-build interop-clients bench clean
+.PHONY: run test check lint types contract format proto docs golden deep slow e2e interop interop-build interop-lock interop-clients bench clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 with no configuration, and show each finished tree
 	$(BIN)/opencode-trace-receiver run
@@ -63,6 +63,9 @@ interop-clients: $(VENV)/.dev  ## OpenTelemetry's exporters for JavaScript again
 
 interop-build: $(VENV)/.dev  ## the backends, from the Go module proxy and PyPI (half an hour, once; INTEROP_JOBS=1 for little memory)
 	$(BIN)/python -m tests.interop.build
+
+interop-lock: $(VENV)/.dev  ## write the Collector's go.mod and go.sum again, after a change of its builder.yaml
+	$(BIN)/python -m tests.interop.build --lock
 
 interop: interop-build  ## the real Collector, Jaeger, Tempo, Phoenix and Prometheus, and a table of what held
 	$(BIN)/pytest tests/interop -m interop

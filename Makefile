@@ -4,9 +4,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+IMAGE ?= opencode-trace-receiver
 
 .PHONY: help run test check lint types contract format proto docs golden deep slow e2e interop-clients \
-        interop-build interop-lock interop bench clean
+        interop-build interop-lock interop bench dist wheel-check image clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 without configuration, and print each finished trace as a tree
 	$(BIN)/opencode-trace-receiver run
@@ -56,7 +57,7 @@ golden: $(VENV)/.dev  ## write the expected trees again; review the difference
 deep: $(VENV)/.dev  ## test the laws over many more generated sessions (minutes)
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest tests/test_laws.py
 
-slow: $(VENV)/.dev  ## run the tests that take minutes (kill -9 at random points)
+slow: $(VENV)/.dev  ## run the tests that take minutes (kill -9 at random points, the wheel, ...)
 	$(BIN)/pytest -m slow
 
 e2e: $(VENV)/.dev  ## run the real OpenCode agent against `run` (needs node, npm, git; installs the agent from npm)
@@ -78,6 +79,17 @@ bench: $(VENV)/.dev  ## measure records a second, CPU a record, and memory
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_pipeline.py
 	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_doors.py
+
+dist: $(VENV)/.dev  ## build the sdist and the wheel into dist/, and check their metadata
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+wheel-check: dist  ## install the wheel of dist/ into a new environment, away from the checkout, and use it
+	WHEEL="$$(echo dist/*.whl)" $(BIN)/pytest tests/test_wheel.py -m slow
+
+image: $(VENV)/.run  ## build the container image (needs docker; IMAGE=name for another name)
+	docker build -f deploy/Dockerfile -t "$(IMAGE):$$($(BIN)/python -m receiver --version | awk '{ print $$NF }')" .
 
 clean:  ## remove the environment, what was built, and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 IMAGE ?= opencode-trace-receiver
 
-.PHONY: help run test check lint types contract format proto docs golden deep slow e2e interop-clients \
+.PHONY: help run test check lint types contract format hooks proto docs golden deep slow e2e interop-clients \
         interop-build interop-lock interop bench dist wheel-check image clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 without configuration, and print each finished trace as a tree
@@ -43,6 +43,9 @@ contract: $(VENV)/.dev  ## check which way imports run (.importlinter)
 format: $(VENV)/.dev  ## format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+hooks: $(VENV)/.dev  ## install the git hooks of .pre-commit-config.yaml
+	$(BIN)/pre-commit install
 
 proto: $(VENV)/.dev  ## compile the protobuf files that receiver/ ships compiled
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/codec/wire.proto

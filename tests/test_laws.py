@@ -214,7 +214,7 @@ class TestRollOver:
 
     @pytest.mark.skipif(
         os.environ.get("HYPOTHESIS_PROFILE") != "deep",
-        reason="known gap (README, limits): a few long sessions are cut elsewhere than offline; `make deep` shows them",
+        reason="known gap (docs/limits.md): a few long sessions are cut elsewhere than offline; `make deep` shows them",
     )
     @given(stories(live=True, named=True, pauses=(0, 3_000, 90_000, 700_000)))
     def test_streaming_equals_batch_where_age_decides(self, story):

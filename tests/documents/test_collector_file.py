@@ -1,5 +1,5 @@
-"""otel-collector-config.yaml is consistent with the commands in its own comment, with those of the README, and with the
-ports that this program has. The Collector itself reads it in tests/interop.
+"""otel-collector-config.yaml agrees with the commands in its own comment, with those of the documents, and with the
+ports of this program. The Collector itself reads it in tests/interop.
 """
 
 from __future__ import annotations
@@ -47,26 +47,28 @@ def chained_doors(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 def test_a_backend_on_the_same_machine_has_one_port_wherever_it_is_named(monkeypatch):
-    """Who follows the README from top to bottom has a backend there, and nobody else may want it."""
-    readme, chain = (ROOT / "README.md").read_text(), (ROOT / "otel-collector-config.yaml").read_text()
+    """Every page uses the same port for a backend on the same machine, and nothing else listens there."""
+    pages = "".join((ROOT / name).read_text() for name in ("README.md", "docs/backends.md", "docs/commands.md"))
+    chain = (ROOT / "otel-collector-config.yaml").read_text()
     unit = (DEPLOY / "opencode-trace-receiver.service").read_text()
     said = [
-        *re.findall(r"-p (\d+):4317 ", readme),
-        *re.findall(r"PHOENIX_GRPC_PORT=(\d+)", readme),
-        *re.findall(r"BACKEND_ENDPOINT=localhost:(\d+)", readme),
-        *re.findall(r"build history --endpoint http://localhost:(\d+)", readme),
+        *re.findall(r"-p (\d+):4317 ", pages),
+        *re.findall(r"PHOENIX_GRPC_PORT=(\d+)", pages),
+        *re.findall(r"BACKEND_ENDPOINT=localhost:(\d+)", pages),
+        *re.findall(r"build history --endpoint http://localhost:(\d+)", pages),
         *re.findall(r"BACKEND_ENDPOINT: on the same machine localhost:(\d+)", chain),
         *re.findall(rf"echo {BACKEND}=http://localhost:(\d+)", unit),
     ]
-    assert len(said) == 6
+    assert len(said) == 7  # Jaeger twice: the README and its page
     (backend,) = set(map(int, said))
     receivers = {GRPC, HTTP, *chained_doors(monkeypatch).values()}
     collectors = set(map(int, re.findall(r"\$\{env:\w+:-localhost:(\d+)\}", chain)))
     assert backend not in receivers | collectors
 
 
-def test_the_readmes_chain_is_the_files(monkeypatch):
-    (command,) = re.findall(r"^OTEL_\S+=http://localhost:5317 .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_chain_command_on_the_backends_page_matches_the_collector_file(monkeypatch):
+    page = (ROOT / "docs" / "backends.md").read_text()
+    (command,) = re.findall(r"^OTEL_\S+=http://localhost:5317 .*$", page, re.MULTILINE)
     doors = {name: int(port) for name, port in re.findall(r"::(grpc|http)::endpoint=localhost:(\d+)", command)}
     assert doors == chained_doors(monkeypatch)
 

@@ -1,5 +1,5 @@
-"""The README's shell commands are run, in order of their blocks, from a copy of the repository, as somebody would who
-follows it. Servers are started, listen (on free ports), and are ended.
+"""The shell commands of the README, docs/backends.md and docs/commands.md are run from a copy of the files that they
+name, as a reader would run them. Servers are started, listen (on free ports), and are ended.
 
 What takes minutes, because it installs, is slow: `make run` from nothing.
 """
@@ -26,10 +26,11 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.processes import Backend, Receiver, until
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
-PROGRAM = re.compile(r"^((?:[A-Z_]+=\S+ )*)(?:\.venv/bin/)?opencode-trace-receiver (.*)$")
+PAGES = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/backends.md", "docs/commands.md"))
+BLOCKS = re.findall(r"```sh\n(.*?)```", PAGES, re.DOTALL)
+LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+COMMANDS = list(dict.fromkeys(line.replace(".venv/bin/", "") for line in LINES))  # a command of two pages runs once
+PROGRAM = re.compile(r"^((?:[A-Z_]+=\S+ )*)opencode-trace-receiver (.*)$")
 OTHERS = re.compile(
     r"opencode export |docker run |jaeger --set|(?:[A-Z_]+=\S+ )*(?:otelcol-contrib|phoenix) "
 )  # other programs
@@ -52,11 +53,10 @@ def ours() -> Iterator[tuple[dict[str, str], list[str]]]:
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with what the README's commands name: recordings, exported sessions, and the configuration that it
-    shows."""
+    """A folder with what the commands name: recordings, exported sessions, and the configuration that a page shows."""
     shutil.copytree(ROOT / "tests" / "data" / "session-export" / "1.18.33" / "export", tmp_path / "history")
     shutil.copytree(ROOT / "tests" / "golden", tmp_path / "tests" / "golden")
-    (shown,) = (text for text in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "pipelines" in text)
+    (shown,) = (text for text in re.findall(r"```yaml\n(.*?)```", PAGES, re.DOTALL) if "pipelines" in text)
     (tmp_path / "receiver.yaml").write_text(shown)
     return tmp_path
 
@@ -66,9 +66,18 @@ def sends(command: tuple[dict[str, str], list[str]]) -> bool:
     return command[1][0] == "replay" or "--endpoint" in command[1]
 
 
+def asks(command: tuple[dict[str, str], list[str]]) -> bool:
+    """Whether a command asks a running receiver's admin service."""
+    return command[1][0] == "flush"
+
+
+def _address(receiver: Receiver, protocol: str) -> str:
+    lines = (json.loads(line) for line in receiver.log.splitlines())
+    return next(str(line["endpoint"]) for line in lines if line.get("protocol") == protocol)
+
+
 def _metrics(receiver: Receiver) -> bytes:
-    said = (json.loads(line) for line in receiver.log.splitlines())
-    port = next(one["endpoint"] for one in said if one.get("protocol") == "metrics")
+    port = _address(receiver, "metrics")
     with urllib.request.urlopen(f"http://{port}/metrics") as answer:
         return bytes(answer.read())
 
@@ -85,16 +94,18 @@ def started(place: Path, variables: dict[str, str], arguments: list[str]) -> sub
     )
 
 
-def test_every_command_is_known_here():
-    """A new one must be run here too, or be said to be slow."""
-    known = {"make run", "make test", "mkdir history"}
+def test_every_documented_command_is_run_here_or_belongs_to_another_program():
+    known = {"make run", "mkdir history"}
     unknown = [command for command in COMMANDS if command not in known and not PROGRAM.match(command)]
     assert [command for command in unknown if not OTHERS.match(command)] == []
-    assert {arguments[0] for _, arguments in ours()} == {"build", "replay", "run", "validate"}
+    assert {arguments[0] for _, arguments in ours()} == {"build", "flush", "replay", "run", "validate"}
 
 
-@pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if not sends(c) and c[1][0] != "run"], ids=str)
-def test_a_command_that_ends_is_well(place, variables, arguments):
+OFFLINE = [c for c in ours() if not sends(c) and not asks(c) and c[1][0] != "run"]
+
+
+@pytest.mark.parametrize(("variables", "arguments"), OFFLINE, ids=str)
+def test_an_offline_command_succeeds(place, variables, arguments):
     process = started(place, variables, arguments)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -102,7 +113,7 @@ def test_a_command_that_ends_is_well(place, variables, arguments):
 
 
 @pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if sends(c)], ids=str)
-def test_what_sends_reaches_a_running_receiver(place, variables, arguments):
+def test_a_sending_command_reaches_a_running_receiver(place, variables, arguments):
     receiver = Receiver(place / "receiver").start()
     try:
         process = started(place, variables, [*arguments, "--endpoint", receiver.grpc])  # the last one counts
@@ -113,8 +124,24 @@ def test_what_sends_reaches_a_running_receiver(place, variables, arguments):
         receiver.kill()
 
 
+def test_replay_and_flush_show_the_trace_of_the_readme(place):
+    """The quick start, with a receiver on free ports."""
+    (flush,) = (arguments for variables, arguments in ours() if asks((variables, arguments)))
+    receiver = Receiver(place / "receiver", idle_timeout="10m", inactivity_timeout="10m")
+    receiver.settings["exporters"] = {"debug": {"verbosity": "normal"}}
+    receiver.start()
+    try:
+        replayed(place, receiver.grpc)
+        process = started(place, {}, [*flush, "--endpoint", _address(receiver, "admin")])
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        until(lambda: "invoke_agent build" in receiver.shown, "the trace")
+    finally:
+        receiver.kill()
+
+
 @pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if c[1][0] == "run"], ids=str)
-def test_a_server_gets_ready_and_ends_well(place, variables, arguments):
+def test_a_receiver_starts_and_stops(place, variables, arguments):
     sets = [word for setting in (*FREE_PORTS, "service::telemetry::logs::encoding=json") for word in ("--set", setting)]
     process = started(place, variables, [*arguments, *sets])
     assert process.stderr is not None
@@ -131,9 +158,9 @@ def test_a_server_gets_ready_and_ends_well(place, variables, arguments):
 
 
 @pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if c[1][0] == "run" and c[0]], ids=str)
-def test_what_the_readme_sets_brings_the_traces_to_a_backend(place, variables, arguments):
-    """Each backend of the README takes OTLP over gRPC. Where the command has a store of its own, `make run` had had the
-    recording before."""
+def test_a_documented_run_command_sends_traces_to_a_backend(place, variables, arguments):
+    """Each documented backend takes OTLP over gRPC. A command with a new store works after the recording was replayed
+    into the default store."""
     backend = Backend().start()
     if any("file_storage::directory=" in word for word in arguments):
         with served(place, {}, ["run"]) as doors:
@@ -149,7 +176,7 @@ def test_what_the_readme_sets_brings_the_traces_to_a_backend(place, variables, a
 
 @contextmanager
 def served(place: Path, variables: dict[str, str], arguments: list[str]) -> Iterator[dict[str, str]]:
-    """A receiver, ready, by where it listens."""
+    """A running receiver: its addresses by protocol."""
     sets = [*FREE_PORTS, "service::telemetry::logs::encoding=json", "connectors::agenttrace::settle=100ms"]
     process = started(place, variables, [*arguments, *(word for one in sets for word in ("--set", one))])
     try:
@@ -167,7 +194,7 @@ def served(place: Path, variables: dict[str, str], arguments: list[str]) -> Iter
 
 
 def replayed(place: Path, endpoint: str) -> None:
-    """Send the README's recording there."""
+    """Send the recording of the quick start there."""
     replay = started(place, {}, ["replay", "tests/golden/C/04-parallel-nested", "--endpoint", endpoint])
     assert "refused" in replay.communicate(timeout=60)[0]
     assert replay.returncode == 0

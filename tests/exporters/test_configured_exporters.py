@@ -114,3 +114,32 @@ async def test_a_key_in_a_urls_query_is_sent_and_not_told(http_backend, started)
     assert str(refused.value) == f"{backend.endpoint}/t: HTTP 503"
     await sender.export("traces", b"", 0)
     assert backend.received[0].path == "/t"
+
+
+@pytest.mark.parametrize(
+    ("kind", "endpoint"),
+    [("otlp_grpc", "http://127.0.0.1:{port}"), ("otlp_http", "http://127.0.0.1:{port}")],
+)
+async def test_the_configured_timeout_is_the_exporters(started, silent_port, kind, endpoint):
+    """Of two exports to a backend that says nothing, the first to begin has the longer timeout and goes on longer."""
+    text = f"{{endpoint: '{endpoint.format(port=silent_port)}', timeout: %s}}"
+    patient = await started(exporter(kind, text % "60s"))
+    hasty = await started(exporter(kind, text % "100ms"))
+    long = asyncio.ensure_future(patient.export("traces", b"", 0))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        with pytest.raises(RetryableExportError):
+            await hasty.export("traces", b"", 0)
+    await asyncio.wait([long], timeout=0.2)
+    assert not long.done()
+    long.cancel()
+    await asyncio.wait([long])
+
+
+def test_every_key_of_retry_on_failure_reaches_the_sender():
+    keys = "initial_interval: 1s, max_interval: 7s, multiplier: 3, randomization_factor: 0.25, max_elapsed_time: 90s"
+    for kind in ("otlp_grpc", "otlp_http"):
+        text = f"exporters: {{{kind}: {{endpoint: 'http://b:1', retry_on_failure: {{enabled: false, {keys}}}}}}}"
+        retry = factory.retry(config.load([("a.yaml", text)], [], {"HOME": "/h"}).exporters[kind])
+        found = (retry.initial_interval, retry.max_interval, retry.multiplier, retry.randomization_factor)
+        assert (retry.enabled, *found, retry.max_elapsed_time) == (False, 1, 7, 3, 0.25, 90)

@@ -1,5 +1,5 @@
-"""The README's two commands for Jaeger's program and this one on the same machine, copied, in either order: both stay,
-and the trace arrives. In a network of their own, since the ports are those that everybody has.
+"""The two commands of docs/backends.md for Jaeger's program and this one on the same machine, copied and run in either
+order: both keep running, and the trace arrives. In a network namespace of their own, since they use the usual ports.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ UP = {"jaeger": "curl -sf localhost:16686/api/services", "receiver": "curl -sf l
 
 
 def commands() -> dict[str, str]:
-    """Jaeger's and the receiver's, as the README has them."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    """Jaeger's and the receiver's, as docs/backends.md has them."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "backends.md").read_text(encoding="utf-8"), re.DOTALL)
     (block,) = (one for one in blocks if one.startswith("jaeger "))
     jaeger, receiver = block.strip().splitlines()
     return {"jaeger": jaeger, "receiver": f"env {receiver}"}
 
 
 @pytest.mark.parametrize("order", [("jaeger", "receiver"), ("receiver", "jaeger")], ids="-".join)
-def test_the_readmes_commands_get_along(tmp_path: Path, order: tuple[str, str]) -> None:
+def test_jaeger_and_the_receiver_start_in_either_order(tmp_path: Path, order: tuple[str, str]) -> None:
     if shutil.which("unshare") is None or subprocess.run([*APART, "ip", "link"], capture_output=True).returncode:
-        pytest.skip("no network of their own to be had: the README's commands for Jaeger were NOT tested")
+        pytest.skip("no network of their own to be had: the commands for Jaeger were NOT tested")
     program = tmp_path / "opencode-trace-receiver"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m receiver "$@"\n')
     program.chmod(0o700)

@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-import trustme
 from grpc import aio
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -12,9 +11,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from structlog.testing import capture_logs
 
 from receiver.diagnostics.rate_limit import RateLimitProcessor
-from receiver.net.tls import TLSSettings
 from receiver.otlp.grpc_server import GrpcReceiver
 from receiver.otlp.http_server import GrpcBackend, HttpReceiver
+from tests.support.certificates import certificates  # noqa: F401
 
 
 class Sink:
@@ -84,31 +83,6 @@ class Edge:
         return made
 
 
-class Certificates:
-    """A CA, a server's files for localhost, and a client's, with another CA's client beside it."""
-
-    def __init__(self, folder):
-        self.ca, stranger = trustme.CA(), trustme.CA()
-        self.ca_file = str(folder / "ca.pem")
-        self.ca.cert_pem.write_to_path(self.ca_file)
-        self.ca_pem = self.ca.cert_pem.bytes()
-        self.client = self.ca.issue_cert("client@example.org")
-        self.stranger = stranger.issue_cert("stranger@example.org")
-        self.cert_file, self.key_file = str(folder / "server.pem"), str(folder / "server.key")
-        server = self.ca.issue_cert("localhost", "127.0.0.1")
-        server.private_key_pem.write_to_path(self.key_file)
-        for pem in server.cert_chain_pems:
-            pem.write_to_path(self.cert_file, append=True)
-
-    @property
-    def tls(self):
-        return TLSSettings(cert_file=self.cert_file, key_file=self.key_file)
-
-    @property
-    def mutual(self):
-        return TLSSettings(cert_file=self.cert_file, key_file=self.key_file, client_ca_file=self.ca_file)
-
-
 @pytest.fixture
 def logged():
     """The events that the program logs, after the rate limit."""
@@ -125,11 +99,6 @@ async def sink():
 async def edge(sink):
     async with AsyncExitStack() as stack:
         yield Edge(sink, stack)
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture

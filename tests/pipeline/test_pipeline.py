@@ -444,7 +444,7 @@ async def test_a_step_that_fails_is_undone_and_tried_again(start, error):
 async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_go_on(start):
     running = await start()
     poison, good = a_request("ses_poison"), [a_request(f"ses_{i}") for i in range(3)]
-    read, tries = running.pipeline._reading.read, 0
+    read, tries = running.pipeline._reader.read, 0
 
     def fails(request, arrival):
         nonlocal tries
@@ -453,7 +453,7 @@ async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_go_on(
             raise RecursionError("too deep")
         return read(request, arrival)
 
-    running.pipeline._reading.read = fails
+    running.pipeline._reader.read = fails
     await asyncio.gather(*(running.send(one) for one in (good[0], poison, *good[1:])))
     await running.run_out()
     assert await running.spans() == expected(*good)
@@ -462,7 +462,7 @@ async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_go_on(
     assert row.reason.startswith("RecursionError at test_pipeline.py:")  # not its text: that may quote content
     assert ATTEMPTS <= tries <= 2 * ATTEMPTS
     # when the defect is mended, it is built as if nothing had been
-    running.pipeline._reading.read = read
+    running.pipeline._reader.read = read
     await running.pipeline.ask(lambda _, store: store.resend([row.id], running.clock.now))
     await running.run_out()
     assert await running.spans() == expected(*good, poison)

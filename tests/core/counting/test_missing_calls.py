@@ -143,3 +143,29 @@ class TestSeveralInstruments:
 
 def test_nothing_counted():
     assert missing_calls(session(), {}) == []
+
+
+class TestWhatIsOneMomentAndWhatIsNot:
+    """Two instruments count one call up to 3 ms apart."""
+
+    def labelled(self, apart: int) -> list[str | None]:
+        """The skills of the missing calls, where another instrument counted a skill so many ms after the call ended."""
+        label = point(500 + apart, 5000, source="opencode.skill.invocations", tool="skill", skill="notes")
+        counted = (point(500, 5000, durations=[200], tool="skill"), label)
+        return [item.get("skill") for item in missing_calls(session(*counted), {})]
+
+    def test_a_label_that_is_counted_a_little_later_is_the_calls(self):
+        assert self.labelled(3) == ["notes"]
+
+    def test_a_label_that_is_counted_much_later_is_another_calls(self):
+        for apart in (10, 20, 45):
+            assert self.labelled(apart) == [None], apart
+
+    def test_a_known_call_that_ends_with_the_series_start_is_its_first(self):
+        ((_, end, _),) = found(point(500, 5000, 2, [100, 300]), calls=(call(200, 503),))
+        assert end > 503
+
+    def test_a_known_call_that_ends_well_after_the_series_start_is_not_its_first(self):
+        for later in (10, 30, 45):
+            ((_, end, _),) = found(point(500, 5000, 2, [100, 300]), calls=(call(200 + later, 500 + later),))
+            assert end == 500, later

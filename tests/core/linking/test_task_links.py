@@ -200,3 +200,33 @@ class TestParents:
         turns = [child("ses_b", 5, 990), child("ses_b", 9_005, 9_490)]
         assert infer_parents(fitting_calls(turns, calls)) == {}
         assert infer_parents(fitting_calls(turns[:1], calls)) == {"ses_b": "ses_a"}
+
+
+class TestHowFarApartAPairMayBe:
+    """By how much is told of the session: that it is a child, only when it was created, or nothing."""
+
+    def found(self, apart: int, **told) -> bool:
+        """Whether a session is linked to a failed call that ends so many ms after it."""
+        calls = [call("t1", 0, 5000, failed=True)]
+        return bool(links([child("ses_b", 0, 5000 - apart, **told)], calls)[0])
+
+    def test_a_session_of_which_nothing_is_told_is_within_300_ms(self):
+        assert self.found(290, told=False)
+        for apart in (310, 400, 600):
+            assert not self.found(apart, told=False), apart
+
+    def test_a_session_whose_creation_is_told_is_within_600_ms(self):
+        assert self.found(600, told=False, created=ms(0))
+        assert not self.found(1010, told=False, created=ms(0))
+
+    def test_a_told_child_is_within_600_ms(self):
+        assert self.found(600)
+        assert not self.found(1010)
+
+    def test_a_child_that_rests_well_before_its_call_ends_is_not_its(self):
+        for before, linked in ((250, True), (350, False), (600, False)):
+            assert bool(links([child("ses_b", 0, 5000 - before)], [call("t1", 0, 5000)])[0]) == linked, before
+
+    def test_only_a_call_that_is_over_at_once_has_a_child_in_the_background(self):
+        for took, linked in ((400, True), (600, False), (2000, False)):
+            assert bool(links([child("ses_b", 0, 9000)], [call("t1", 0, took)])[0]) == linked, took

@@ -24,7 +24,7 @@ from receiver.diagnostics.escape import printable
 from receiver.errors import InputError
 from receiver.exporters.sender import Failure
 from receiver.pipeline.pipeline import Pipeline
-from receiver.pipeline.session_cache import decode_session
+from receiver.pipeline.stored_sessions import decode_session
 from receiver.storage.interface import SetAsideRow, Store
 
 MOST = 1000  # rows of one answer, unless a limit is asked for

@@ -23,7 +23,7 @@ from receiver.core.linking.unplaced_sessions import UnplacedByProducer
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import Activity, EmittedRecord, Item, Session, learn, merge_activity
+from receiver.core.state.session import Activity, Item, Session, learn, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import COUNTED, INFERRED, AnyEvent
 from receiver.outcome import AMBIGUOUS, DECIDED, TO_SESSION, Outcome
@@ -267,7 +267,7 @@ class _Tree:
             if session.hints and self.settings.infer:
                 report_matching.add_hints(session, self.forest.emitted_of(session.id), leaving)
         for session in self.members:
-            if not (session.counted or session.series):
+            if not session.series:
                 continue
             closing = session.id in self.closing
             if not closing and not self._has_unplaced_child(session):
@@ -286,10 +286,6 @@ class _Tree:
             for item in missing_calls.missing_calls(session, self.forest.emitted_of(session.id), only):
                 if only is None or not report_matching.is_placed(item):  # nobody knows yet whether it started someone
                     self._add_call(session, item)
-        if only is None:
-            for key in session.counted:
-                self.forest.leave(session.id, f"counted:{key}", EmittedRecord(start=0, end=0))
-            session.counted.clear()
 
     def _add_call(self, session: Session, item: Item) -> None:
         session.calls[item.key] = item
@@ -361,9 +357,7 @@ def has_open_content(session: Session) -> bool:
     """Whether anything of a session has still to leave."""
     if session.activities or session.calls or session.requests or session.permissions or session.unnamed:
         return True
-    return bool(session.counted or session.series or session.notes or session.pins) or not (
-        session.closed or session.gone
-    )
+    return bool(session.series or session.notes or session.pins) or not (session.closed or session.gone)
 
 
 __all__ = ["Builder", "Source", "has_open_content"]

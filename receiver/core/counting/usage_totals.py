@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from receiver.core.counting.series import LEFT, readings, rises, single_story
+from receiver.core.counting.series import emitted_key, readings, rises, single_story
 from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
 from receiver.events import TOTALS
 
@@ -21,7 +21,7 @@ def counted(session: Session, emitted: Mapping[str, EmittedRecord], begin: int, 
     include the cached ones, as the convention has them."""
     by_source: dict[str, dict[str, float]] = {}
     for key, series in single_story({k: s for k, s in session.series.items() if s.what in TOTALS}):
-        amount = _within(series, emitted.get(f"{LEFT}{key}"), begin, until)
+        amount = _within(series, emitted.get(emitted_key(key)), begin, until)
         held = by_source.setdefault(series.what, {})
         source = f"{series.source} {series.form}"
         held[source] = held.get(source, 0) + amount

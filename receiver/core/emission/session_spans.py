@@ -136,11 +136,9 @@ class SessionSpans:
         news. Calls are looked for when a session closes, not before."""
         emitted = self._forest.emitted_of(session.id)
         for key, held in session.series.items():
-            name = f"{series.LEFT}{key}"
             if until is not None and held.what == "calls":
                 continue
-            told = series.record(held, emitted.get(name), until)
-            if told is not None and told != emitted.get(name):
+            for name, told in series.records(key, held, emitted, until):
                 self._forest.leave(session.id, name, told)
             if until is not None:
                 held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}

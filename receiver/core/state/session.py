@@ -92,23 +92,6 @@ class CallHint(msgspec.Struct, gc=False, array_like=True):
     tool_count: int | None = None
 
 
-class CountedPoint(msgspec.Struct, gc=False):
-    """One metric point: see events.CallCountEvent."""
-
-    source: str
-    tool: str
-    count: int
-    time: int
-    start: int
-    durations: tuple[int, ...] = ()
-    rest: int | None = None
-    agent: str | None = None
-    skill: str | None = None
-    resource: str = ""
-    series: str = ""
-    status: str | None = None
-
-
 class SeriesValue(msgspec.Struct, gc=False, array_like=True):
     """A value of a series: see events.PointEvent. Of a sum or a gauge, seen from `first` to `last` (ns); of a delta,
     what was counted between them."""
@@ -132,6 +115,7 @@ class Series(msgspec.Struct, gc=False):
     tool: str = ""
     status: str | None = None
     agent: str | None = None
+    skill: str | None = None
     resource: str = ""
     readings: dict[str, SeriesValue] = {}
 
@@ -228,7 +212,6 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches"}):  # 
     permissions: dict[str, Item] = {}
     unnamed: dict[str, CallReport] = {}
     hints: dict[str, CallHint] = {}
-    counted: dict[str, CountedPoint] = {}
     series: dict[str, Series] = {}
     lines: dict[str, tuple[int, int, int]] = {}
     notes: dict[str, Note] = {}

@@ -11,14 +11,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from receiver.core.counting.series import add, interval_key, key_of
-from receiver.core.state.session import EmittedRecord, Session
+from receiver.core.counting.series import add, interval_id, key_of
+from receiver.core.state import stored
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.session import Session
 from receiver.core.state.settings import SECOND
 from receiver.events import PointEvent
-
-encode = msgspec.msgpack.encode
-_decode = msgspec.msgpack.Decoder(Session).decode
-_decode_emitted = msgspec.msgpack.Decoder(EmittedRecord).decode
 
 
 class _CountedPoint(msgspec.Struct, gc=False):
@@ -49,7 +47,7 @@ _decode_counted = msgspec.msgpack.Decoder(_CountedPoints).decode
 
 def decode_session(state: bytes) -> Session:
     """A session as the store keeps it. Raises msgspec.DecodeError."""
-    session = _decode(state)
+    session = stored.decode_session(state)
     if _COUNTED_FIELD in state:
         for point in _decode_counted(state).counted.values():
             event = _as_event(session.id, point)
@@ -86,9 +84,9 @@ def _sum_and_extremes(point: _CountedPoint) -> tuple[int, int, int]:
     return sum(point.durations) + rest * others, min(point.durations), max(point.durations)
 
 
-def decode_emitted(rows: Iterable[tuple[str, bytes]]) -> dict[str, EmittedRecord]:
-    """What was emitted of a session, by key. Raises msgspec.DecodeError."""
-    return {_key(key): _decode_emitted(record) for key, record in rows}
+def decode_emitted(rows: Iterable[tuple[str, bytes]]) -> EmittedItems:
+    """What was emitted of a session. Raises msgspec.DecodeError."""
+    return EmittedItems.of((_key(key), stored.decode_record(record)) for key, record in rows)
 
 
 # how version 1 named the points of opencode-telemetry-plugin
@@ -101,4 +99,4 @@ def _key(key: str) -> str:
         return key
     start, time = int(match[1]), int(match[2])
     possible = 0 < start <= time + SECOND  # as dialects/shared/metric_points.py reads it
-    return interval_key(match[3], min(start, time) if possible else time, time)
+    return f"counted:{interval_id(match[3], min(start, time) if possible else time, time)}"

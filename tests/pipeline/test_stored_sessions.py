@@ -7,10 +7,13 @@ import pytest
 
 from receiver.core.counting.call_counts import tallies
 from receiver.core.counting.series import add, is_told, key_of, records
-from receiver.core.state.session import EmittedRecord, Session
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.items import EmittedRecord, ItemKey
+from receiver.core.state.session import Session
 from receiver.core.state.settings import SECOND
+from receiver.core.state.stored import encode_record, encode_session
 from receiver.events import PointEvent
-from receiver.pipeline.stored_sessions import decode_emitted, decode_session, encode
+from receiver.pipeline.stored_sessions import decode_emitted, decode_session
 from tests.support.factories import NOON
 
 SERIES = "0123456789abcdef"
@@ -37,7 +40,7 @@ def stored(**point: object) -> bytes:
 )
 def test_a_counted_point_of_version_1_gives_the_same_durations(count, durations, rest):
     session = decode_session(stored(count=count, durations=durations, rest=rest, skill="notes", status="error"))
-    (tally,) = tallies(session, {}, "bash")
+    (tally,) = tallies(session, EmittedItems(), "bash")
     assert (tally.count, tally.start, tally.time) == (count, NOON, NOON + 9 * SECOND)
     assert (tally.durations, tally.rest) == (durations, rest)
     assert (tally.name, tally.resource, tally.skill, tally.status) == (SERIES, "k", "notes", "error")
@@ -45,8 +48,8 @@ def test_a_counted_point_of_version_1_gives_the_same_durations(count, durations,
 
 def test_a_session_that_was_read_from_version_1_is_written_without_its_old_field():
     session = decode_session(stored(count=1, durations=(7,)))
-    assert b"counted" not in encode(session)
-    assert decode_session(encode(session)) == session
+    assert b"counted" not in encode_session(session)
+    assert decode_session(encode_session(session)) == session
 
 
 @pytest.mark.parametrize(
@@ -60,10 +63,10 @@ def test_a_session_that_was_read_from_version_1_is_written_without_its_old_field
     ids=["opencode-plugin-otel", "opencode-telemetry-plugin", "no start", "a start after the end"],
 )
 def test_a_point_that_version_1_has_counted_is_known_as_counted(key, start):
-    emitted = decode_emitted([(key, encode(EmittedRecord(start=0, end=0)))])
+    emitted = decode_emitted([(key, encode_record(EmittedRecord(start=0, end=0)))])
     copy = point(start)
-    assert is_told(copy, key_of(copy, "any resource"), emitted)
-    assert not is_told(point(start - 1), key_of(copy, "any resource"), emitted)
+    assert is_told(copy, key_of(copy, "any resource"), emitted.series)
+    assert not is_told(point(start - 1), key_of(copy, "any resource"), emitted.series)
 
 
 def point(start: int) -> PointEvent:
@@ -74,9 +77,11 @@ def point(start: int) -> PointEvent:
 def test_a_closed_interval_is_remembered_under_the_key_that_version_1_used():
     session = Session(id="ses_a")
     add(session.series, key := key_of(point(NOON), "k"), point(NOON), "k")
-    assert [name for name, _ in records(key, session.series[key], {})] == [f"counted:{SERIES}:{NOON}-{NOON + SECOND}"]
+    assert [name for name, _ in records(key, session.series[key], {})] == [f"{SERIES}:{NOON}-{NOON + SECOND}"]
 
 
 def test_other_keys_stay_what_they_are():
     keys = ["call:call_1", "call:~bash@1+2:", "request:msg_1", f"counted:{SERIES}@0/s/calls/cumulative/bash//k"]
-    assert list(decode_emitted((key, encode(EmittedRecord(1, 2))) for key in keys)) == keys
+    emitted = decode_emitted((key, encode_record(EmittedRecord(1, 2))) for key in keys)
+    assert all(emitted.has(*ItemKey.parse(key)) for key in keys)
+    assert len(emitted) == len(keys)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from receiver.core.counting.series import Increase, call_deltas, emitted_key, is_call_delta, rises, single_story
-from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
+from receiver.core.counting.series import Increase, call_deltas, is_call_delta, rises, single_story
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.session import Series, SeriesValue, Session
 from receiver.core.state.settings import MILLISECOND
 
 ROUNDING = 2_000  # ns: sums of milliseconds in floating point, cut to nanoseconds
@@ -43,7 +44,7 @@ class Tally:
     settled: bool = False
 
 
-def tallies(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> list[Tally]:
+def tallies(session: Session, emitted: EmittedItems, tool: str) -> list[Tally]:
     """The tallies of a tool by the instrument that counted most of its calls: several may count the same ones."""
     by_source: dict[str, list[Tally]] = {}
     for tally in (*_of_deltas(session, tool), *_of_series(session, emitted, tool)):
@@ -111,11 +112,11 @@ def _durations_of(delta: SeriesValue) -> tuple[tuple[int, ...], int | None]:
     return known_durations(int(delta.amount), delta.total, *extremes)
 
 
-def _of_series(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> Iterator[Tally]:
+def _of_series(session: Session, emitted: EmittedItems, tool: str) -> Iterator[Tally]:
     of_tool = ((k, s) for k, s in session.series.items() if s.what == "calls" and s.tool == tool)
     calls = {k: s for k, s in of_tool if not is_call_delta(s)}
     for key, series in single_story(calls):
-        before = emitted.get(emitted_key(key))
+        before = emitted.series.get(key)
         if before is not None:
             yield _tally(series, int(before.usage[0]), series.start, before.end, settled=True)
         for rise in rises(series, before):

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
+from receiver.core.state.items import EmittedRecord
+from receiver.core.state.session import Series, SeriesValue, Session
 from receiver.events import PointEvent
 
 MAX_SERIES = 256  # of a session, without deltas of calls: tools (times two for failures), totals by model, agent, type
 MAX_READINGS = 512  # of a series, without deltas of calls: a value for each export that found it changed
 MAX_CALL_DELTAS = 8192  # intervals that count calls, of all series of a session
-EMITTED_PREFIX = "counted:"  # begins the keys of what a closed session remembers of its series
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,21 +239,16 @@ def sightings(session: Session) -> list[int]:
 # what a closed session remembers
 
 
-def emitted_key(key: str) -> str:
-    """The key under which a closed session remembers how far a series had counted."""
-    return f"{EMITTED_PREFIX}{key}"
-
-
-def interval_key(series: str, first: int, last: int) -> str:
-    """The key under which a closed session remembers an interval (ns) that counted calls."""
-    return f"{EMITTED_PREFIX}{series}:{first}-{last}"
+def interval_id(series: str, first: int, last: int) -> str:
+    """Names an interval (ns) that counted calls, among what a closed session remembers of its series."""
+    return f"{series}:{first}-{last}"
 
 
 def is_told(event: PointEvent, key: str, emitted: Mapping[str, EmittedRecord]) -> bool:
     """Whether a point of the series `key` counts nothing that was not counted when the session closed."""
     if is_call_delta(event):
-        return interval_key(event.series, event.start, event.time) in emitted
-    record = emitted.get(emitted_key(key))
+        return interval_id(event.series, event.start, event.time) in emitted
+    record = emitted.get(key)
     if record is None:
         return False
     return event.amount <= record.usage[0] if event.form == "cumulative" else event.time <= record.end
@@ -263,15 +258,14 @@ def records(
     key: str, series: Series, emitted: Mapping[str, EmittedRecord], until: int | None = None
 ) -> Iterator[tuple[str, EmittedRecord]]:
     """What must be remembered anew of a series whose session closes (or rolls over at `until`, ns), to know later
-    points, with its keys. Of calls, each interval: one that comes late still makes late calls."""
+    points, with its ids. Of calls, each interval: one that comes late still makes late calls."""
     if is_call_delta(series):
         for reading in series.readings.values():
-            yield interval_key(series.series, reading.first, reading.last), EmittedRecord(start=0, end=0)
+            yield interval_id(series.series, reading.first, reading.last), EmittedRecord(start=0, end=0)
         return
-    name = emitted_key(key)
-    found = _record(series, emitted.get(name), until)
-    if found is not None and found != emitted.get(name):
-        yield name, found
+    found = _record(series, emitted.get(key), until)
+    if found is not None and found != emitted.get(key):
+        yield key, found
 
 
 def _record(series: Series, before: EmittedRecord | None, until: int | None) -> EmittedRecord | None:

@@ -9,7 +9,9 @@ import pytest
 from receiver.core.counting import series, usage_totals
 from receiver.core.counting.call_counts import known_durations, tallies
 from receiver.core.counting.series import rises
-from receiver.core.state.session import EmittedRecord, Series, Session
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.items import EmittedRecord
+from receiver.core.state.session import Series, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import PointEvent
 from tests.support.factories import NOON
@@ -63,8 +65,8 @@ class TestRises:
     def test_after_the_session_closed_only_what_goes_beyond_is_new(self):
         emitted = EmittedRecord(ms(10_000), ms(50_000), usage=(2.0, -1, -1, -1))
         assert found(point(60_000, 3), emitted=emitted) == [(50_000, 60_000, 1)]
-        assert series.is_told(point(60_000, 2), "x", {series.emitted_key("x"): emitted})
-        assert not series.is_told(point(60_000, 3), "x", {series.emitted_key("x"): emitted})
+        assert series.is_told(point(60_000, 2), "x", {"x": emitted})
+        assert not series.is_told(point(60_000, 3), "x", {"x": emitted})
 
     def test_many_values_are_bounded_and_the_count_stays_right(self):
         points = [point(1_000 + i, i + 1) for i in range(5_000)]
@@ -116,7 +118,7 @@ class TestDurations:
     def timed(self, *points: PointEvent) -> list[tuple[tuple[int, ...], int | None]]:
         return [
             (tuple(d // MILLISECOND for d in t.durations), None if t.rest is None else t.rest // MILLISECOND)
-            for t in tallies(session(*points), {}, "bash")
+            for t in tallies(session(*points), EmittedItems(), "bash")
         ]
 
     def test_one_more_call_took_what_the_sum_rose_by(self):
@@ -149,7 +151,7 @@ class TestDurations:
 
 class TestTotals:
     def used(self, *points: PointEvent, begin: int = 0, until: int = 1_000_000) -> dict[str, float]:
-        return usage_totals.counted(session(*points), {}, ms(begin), ms(until))
+        return usage_totals.counted(session(*points), EmittedItems(), ms(begin), ms(until))
 
     def tokens(self, time: int, amount: float, what: str = "output_tokens", **more) -> PointEvent:
         return point(time, amount, what=what, tool="", status=None, **{"series": what, "source": "token.usage", **more})

@@ -12,6 +12,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from receiver.codec.decode import log_records, metric_points
 from receiver.core.counting.call_counts import tallies
 from receiver.core.counting.series import add, key_of
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.session import Session
 from receiver.dialects.opencode.telemetry_plugin import logs, metrics
 from receiver.events import (
@@ -76,7 +77,7 @@ def durations(count: int, **point: Any) -> tuple[tuple[int, ...], int | None]:
     event = one(histogram("opencode.tool.duration", count, **point))
     session = Session(id=event.session)
     add(session.series, key_of(event, ""), event, "")
-    (tally,) = tallies(session, {}, event.tool)
+    (tally,) = tallies(session, EmittedItems(), event.tool)
     return tally.durations, tally.rest
 
 

@@ -20,11 +20,11 @@ from receiver.codec.encode import spans_request
 from receiver.core.linking.candidates import agent_at
 from receiver.core.state.session import Session
 from receiver.core.state.settings import BuilderSettings
-from receiver.core.state.stored import decode_session
 from receiver.diagnostics.escape import printable
 from receiver.errors import InputError
 from receiver.exporters.sender import Failure
 from receiver.pipeline.pipeline import Pipeline
+from receiver.pipeline.stored_sessions import decode_session
 from receiver.storage.interface import SetAsideRow, Store
 
 MOST = 1000  # rows of one answer, unless a limit is asked for

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.core.counting import series
-from receiver.core.counting.call_counts import MOST_POINTS
 from receiver.core.segmentation.turns import learn_rest
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_older
 from receiver.core.state.ids import creation_time
 from receiver.core.state.items import Item, ItemKind, learn, reported_call
 from receiver.core.state.remote_parent import learn_remote
-from receiver.core.state.session import MARKED, Activity, CallHint, CountedPoint, Note, Session, merge_activity
+from receiver.core.state.session import MARKED, Activity, CallHint, Note, Session, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import (
     CONTENT,
@@ -32,7 +31,6 @@ from receiver.events import (
     GUESSED,
     SPAN,
     AnyEvent,
-    CallCountEvent,
     CallEvent,
     CallHintEvent,
     CallReportEvent,
@@ -107,7 +105,6 @@ class EventApplier:
             ChildEvent: take_started,
             CallReportEvent: self._unnamed,
             CallHintEvent: self._hint,
-            CallCountEvent: self._counted,
             PointEvent: self._point,
             LinesEvent: self._lines,
             RequestEvent: self._request,
@@ -293,33 +290,10 @@ class EventApplier:
         elif end:
             self._active(session, end, end)
 
-    def _counted(self, forest: Forest, source: Source, event: CallCountEvent) -> str | None:
-        session = self._touch(forest, source, event.session)
-        if forest.is_emitted(event.session, ItemKind.SERIES, event.key):
-            return "already_left"
-        session.counted[event.key] = CountedPoint(
-            source=event.source,
-            tool=event.tool,
-            count=event.count,
-            time=event.time,
-            start=event.start,
-            durations=event.durations,
-            rest=event.rest,
-            agent=event.agent,
-            skill=event.skill,
-            resource=source.key,
-            series=event.series,
-            status=event.status,
-        )
-        if len(session.counted) > 2 * MOST_POINTS:
-            session.counted = dict(sorted(session.counted.items(), key=lambda kv: (kv[1].time, kv[0]))[:MOST_POINTS])
-        return None if event.key in session.counted else "too_many_series"
-
     def _point(self, forest: Forest, source: Source, event: PointEvent) -> str | None:
         """A cumulative series is sent again as long as its process lives: what is no news is no sign of life either."""
         key = series.key_of(event, source.key)
-        emitted = forest.emitted_of(event.session).series.get(key)
-        if emitted is not None and series.is_told(event, emitted):
+        if series.is_told(event, key, forest.emitted_of(event.session).series):
             return self._still_there(forest, source, event.session)
         session = forest.open(event.session)
         problem = series.add(session.series, key, event, source.key)

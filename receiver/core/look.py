@@ -31,7 +31,7 @@ from receiver.core.linking.unplaced_sessions import UnplacedByProducer
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.tree_segments import ended_at
 from receiver.core.state.forest import Forest
-from receiver.core.state.items import EmittedRecord, Item, ItemKind, learn
+from receiver.core.state.items import Item, ItemKind, learn
 from receiver.core.state.session import Activity, Session, has_open_content, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import COUNTED, INFERRED
@@ -259,7 +259,7 @@ class TreeLook:
             if session.hints and self.settings.infer:
                 report_matching.add_hints(session, emitted, leaving)
         for session in self.members:
-            if not (session.counted or session.series):
+            if not session.series:
                 continue
             closing = session.id in self.closing
             if not closing and not self._has_unplaced_child(session):
@@ -277,10 +277,6 @@ class TreeLook:
             for item in missing_calls.missing_calls(session, self.forest.emitted_of(session.id), only):
                 if only is None or not report_matching.is_placed(item):  # nobody knows yet whether it started someone
                     self._add_call(session, item)
-        if only is None:
-            for key in session.counted:
-                self.forest.add_emitted(session.id, ItemKind.SERIES, key, EmittedRecord(start=0, end=0))
-            session.counted.clear()
 
     def _add_call(self, session: Session, item: Item) -> None:
         session.calls[item.id] = item
@@ -349,8 +345,8 @@ class TreeLook:
         if decided:
             items = [*session.calls.values(), *session.requests.values()]
             items += [p for p in session.permissions.values() if p.get("call") not in session.calls]
-            items += session.reports.values()
             times.extend(i.arrival + i.wait + settle for i in items if i.end)
+            times.extend(r.arrival + r.wait + settle for r in session.reports.values())
             told = turns.last_told(session) + session.wait + settle
             if self.settings.trace_mode == "turn" and now is not None and told > now:
                 times.append(told)

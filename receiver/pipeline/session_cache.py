@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from receiver.core.apply_events import Source
 from receiver.core.builder import Builder
 from receiver.core.linking.unplaced_sessions import has_free_task, undecided
-from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forest import Forest
 from receiver.core.state.items import ItemKey, ItemKind
 from receiver.core.state.session import Session, has_open_content
 from receiver.core.state.span_lineage import MOST, Kin, Lineage
-from receiver.core.state.stored import decode_record, decode_session, encode_record, encode_session
+from receiver.core.state.stored import encode_record, encode_session
 from receiver.events import AnyEvent, LineageEvent
+from receiver.pipeline.stored_sessions import decode_emitted, decode_session
 from receiver.storage.interface import SessionRow, SpanRow, Step, Store
 
 PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
@@ -142,7 +142,7 @@ class SessionCache:
                 self._descend(self._climb(origin).id)
 
     def _put(self, row: SessionRow) -> None:
-        emitted = EmittedItems.of((key, decode_record(record)) for key, record in self._store.emitted(row.id))
+        emitted = decode_emitted(self._store.emitted(row.id))
         self.forest.put(decode_session(row.state), emitted)
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None

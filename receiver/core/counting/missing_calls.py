@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from receiver.core.counting.call_counts import Tally, tallies
+from receiver.core.counting.series import call_deltas
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import holds_copies
 from receiver.core.state.items import CallSource, Inferred, Item, Registers, call_source, counted_call
@@ -50,7 +51,7 @@ def missing_calls(session: Session, emitted: EmittedItems, only: Collection[str]
     since, so that they come out otherwise."""
     if holds_copies(session):
         return []
-    tools = {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values() if s.tool}
+    tools = {s.tool for s in session.series.values() if s.tool}
     found: list[Item] = []
     for tool in sorted(tools if only is None else tools & set(only)):
         held = tallies(session, emitted, tool)
@@ -185,8 +186,8 @@ def _labels(session: Session, tally: Tally, end: int, start: int) -> dict[str, P
     """Which skill or agent it was, where a point of another instrument stands for the very same call: it ended when
     this one was counted, or (a subtask, counted when it begins) began then."""
     labels: dict[str, Plain | None] = {"skill": tally.skill, "agent": tally.agent}
-    for _, other in sorted(session.counted.items()):
-        if other.tool == tally.tool and other.count == 1 and abs(other.start - end) <= SAME_MOMENT:
+    for other, reading in call_deltas(session, tally.tool):
+        if reading.amount == 1 and abs(reading.first - end) <= SAME_MOMENT:
             labels["skill"] = labels["skill"] or other.skill
             labels["agent"] = labels["agent"] or other.agent
     for _, series in sorted(session.series.items()):

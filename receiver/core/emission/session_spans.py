@@ -124,8 +124,7 @@ class SessionPlanner:
         later. Calls are looked for when a session closes, not before."""
         emitted = self._forest.emitted_of(session.id).series
         counted = ((k, s) for k, s in session.series.items() if until is None or s.what != "calls")
-        records = ((key, series.record(held, emitted.get(key), until)) for key, held in counted)
-        return tuple((key, record) for key, record in records if record is not None and record != emitted.get(key))
+        return tuple(record for key, held in counted for record in series.records(key, held, emitted, until))
 
     def _busy_before(self, session: Session, time: int) -> bool:
         """Whether something that began before a moment (ns) is still to leave, in a session or below it."""

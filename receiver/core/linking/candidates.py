@@ -91,7 +91,7 @@ def counted_tasks(session: Session, counted: Iterable[Item]) -> list[task_links.
 def placed_tasks(forest: Forest, session: Session) -> list[task_links.TaskCall]:
     """The task calls that only a metric counted, which does not tell their times."""
     items = [c for c in session.calls.values() if c.get("tool") == task_links.TASK and is_placed(c)]
-    if session.counted or session.series:
+    if session.series:
         items += missing_calls(session, forest.emitted_of(session.id), (task_links.TASK,))
     return [call for call in counted_tasks(session, items) if call.before]
 

@@ -25,7 +25,7 @@ def is_metered(session: Session) -> bool:
 
 def may_be_child(session: Session) -> bool:
     """Whether nothing but metrics told of a session, and these say that it is somebody's child."""
-    return bool((session.series or session.counted) and session.get("subagent") and is_metered(session))
+    return bool(session.series and session.get("subagent") and is_metered(session))
 
 
 def settle(session: Session, settings: BuilderSettings) -> bool:

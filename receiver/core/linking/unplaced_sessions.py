@@ -60,7 +60,7 @@ def has_free_task(forest: Forest, session: Session) -> bool:
     """Whether a session has a task call, or what may turn out to be one, that names no child."""
     if any(u.tool in task_links.MAYBE_TASKS for u in session.reports.values()):
         return True
-    if task_links.TASK in {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values()}:
+    if task_links.TASK in {s.tool for s in session.series.values()}:
         return True
     return any(not c.child for c in task_calls(forest, session))
 
@@ -287,7 +287,7 @@ class UnplacedSessions:
             known = {reported_call(report) for report in same_calls(session, emitted)}
             calls = [*task_calls(self._forest, session), *(c for c in task_reports(session) if c.key not in known)]
             self._counted[session.id] = {k: c for k, c in session.calls.items() if call_source(k) is CallSource.COUNTED}
-            if session.counted or session.series:
+            if session.series:
                 missing = missing_calls(session, emitted, (task_links.TASK,))
                 self._counted[session.id].update((c.id, c) for c in missing)
                 calls.extend(counted_tasks(session, missing))

@@ -30,23 +30,6 @@ class CallHint(msgspec.Struct, gc=False, array_like=True):
     tool_count: int | None = None
 
 
-class CountedPoint(msgspec.Struct, gc=False):
-    """One metric point: see events.CallCountEvent."""
-
-    source: str
-    tool: str
-    count: int
-    time: int
-    start: int
-    durations: tuple[int, ...] = ()
-    rest: int | None = None
-    agent: str | None = None
-    skill: str | None = None
-    resource: str = ""
-    series: str = ""
-    status: str | None = None
-
-
 class SeriesValue(msgspec.Struct, gc=False, array_like=True):
     """A value of a series: see events.PointEvent. Of a sum or a gauge, seen from `first` to `last` (ns); of a delta,
     what was counted between them."""
@@ -70,6 +53,7 @@ class Series(msgspec.Struct, gc=False):
     tool: str = ""
     status: str | None = None
     agent: str | None = None
+    skill: str | None = None
     resource: str = ""
     readings: dict[str, SeriesValue] = {}
 
@@ -147,7 +131,6 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     permissions: dict[str, Item] = {}
     reports: dict[str, Item] = {}
     hints: dict[str, CallHint] = {}
-    counted: dict[str, CountedPoint] = {}
     series: dict[str, Series] = {}
     lines: dict[str, tuple[int, int, int]] = {}
     notes: dict[str, Note] = {}
@@ -210,9 +193,7 @@ def has_open_content(session: Session) -> bool:
     """Whether anything of a session is still to be emitted."""
     if session.activities or session.calls or session.requests or session.permissions or session.reports:
         return True
-    return bool(session.counted or session.series or session.notes or session.pins) or not (
-        session.closed or session.gone
-    )
+    return bool(session.series or session.notes or session.pins) or not (session.closed or session.gone)
 
 
 def merge_activity(activities: list[Activity], new: Activity, joint: int) -> None:

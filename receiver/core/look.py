@@ -20,7 +20,17 @@ from itertools import chain
 from receiver.core.counting import missing_calls
 from receiver.core.emission import live_markers
 from receiver.core.emission.apply import ChangeApplier
-from receiver.core.emission.changes import Change
+from receiver.core.emission.changes import (
+    CallCounted,
+    Change,
+    ChildFound,
+    HintMatched,
+    LifetimeFound,
+    ParentFound,
+    ReportMatched,
+    ReportUnmatched,
+    RootFound,
+)
 from receiver.core.emission.item_spans import ItemPlanner
 from receiver.core.emission.session_spans import SessionPlanner
 from receiver.core.emission.tree import EmittedTree
@@ -31,11 +41,10 @@ from receiver.core.linking.unplaced_sessions import UnplacedByProducer
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.tree_segments import ended_at
 from receiver.core.state.forest import Forest
-from receiver.core.state.items import Item, ItemKind, learn
-from receiver.core.state.session import Activity, Session, has_open_content, merge_activity
+from receiver.core.state.items import Item, ItemKind
+from receiver.core.state.session import Session, has_open_content
 from receiver.core.state.settings import SECOND, BuilderSettings
-from receiver.events import COUNTED, INFERRED
-from receiver.outcome import AMBIGUOUS, DECIDED, TO_SESSION, Outcome
+from receiver.outcome import AMBIGUOUS, TO_SESSION, Outcome
 
 _EMITTED = (ItemKind.CALL, ItemKind.REQUEST, ItemKind.PERMISSION)
 
@@ -129,17 +138,17 @@ class TreeLook:
         self.members = list(self.forest.below(root.id))
         self.closing: set[str] = set()
         self.quiet: dict[str, _Quiet] = {}
+        self._segments = EmittedTree(look.settings, look.forest, root, look.outcome)
+        self._apply = ChangeApplier(self._segments)
+        self._items = ItemPlanner(self._segments)
         self._unclosed_children: dict[str, list[Session]] = {}
 
     def run(self) -> None:
         """Phases 3 to 6."""
         self._find_quiet()
         if self._is_decided() or self.root.id in self.closing:
-            self._match_reports()
-            tree = EmittedTree(self.settings, self.forest, self.root, self.outcome)
-            apply = ChangeApplier(tree)
-            for change in self._plan(tree):
-                apply(change)
+            for change in chain(self._match_reports(), self._emit_due(), self._close()):
+                self._apply(change)
         self._set_deadlines()
 
     # 1. gather
@@ -207,10 +216,17 @@ class TreeLook:
     def settle(self) -> list[Session]:
         """Give the sessions that only metrics tell of their times. Whom nothing says to be a child is a root."""
         self._find_quiet()
-        settled = [s for s in self.members if s.id in self.closing and metrics_only_sessions.settle(s, self.settings)]
+        settled = [s for s in self.members if s.id in self.closing and self._find_lifetime(s)]
         if self.root in settled and not (self._is_decided() or self.root.get("subagent")):
-            learn(self.root.facts, "root", COUNTED, True)
+            self._apply(RootFound(self.root))
         return settled
+
+    def _find_lifetime(self, session: Session) -> bool:
+        """Give a session that only metrics tell of its times; True if it is one."""
+        times = metrics_only_sessions.lifetime(session) if self.settings.infer else ()
+        if times:
+            self._apply(LifetimeFound(session, times))
+        return bool(times)
 
     def find_place(self) -> str | None:
         """The session below which the tree hangs by its times, if nobody states a root or a parent for so long."""
@@ -231,73 +247,71 @@ class TreeLook:
             return None  # which has just found its place in this tree
         metered = bool(self.root.get("metered"))
         call = self.unplaced.unplaced(self.root.producer).counted_call(self.root) if metered else None
-        self.outcome.inferred["parent"] += 1
-        self.outcome.edges[TO_SESSION, DECIDED] += 1
-        self.forest.adopt(self.root.id, parent, INFERRED)
+        self._apply(ParentFound(self.root, parent))
         return call
 
     def name_call(self, caller: Session, call: Item) -> None:
         """A call that was only counted started this tree."""
-        metrics_only_sessions.settle(caller, self.settings)  # before the added call makes it look as if it had told
-        metrics_only_sessions.name_child(call, self.root)
-        if call.id not in caller.calls:
-            self._add_call(caller, call)
-        self.forest.dirty.add(caller.id)
+        self._find_lifetime(caller)  # before the added call makes it look as if it had told
+        self._apply(ChildFound(caller, call, metrics_only_sessions.facts_of_child(call, self.root)))
 
     # 3. match reports
 
-    def _match_reports(self) -> None:
+    def _match_reports(self) -> Iterator[Change]:
         for session in self.members:
             all_due = session.id in self.closing
             emitted = self.forest.emitted_of(session.id)
+            if not (session.reports or session.hints):
+                continue
+            calls = {c.id for c in session.calls.values() if all_due or self._is_due(c.arrival, c.wait)}
             due = [k for k, r in session.reports.items() if all_due or self._is_due(r.arrival, r.wait)]
-            leaving = [c.id for c in session.calls.values() if all_due or self._is_due(c.arrival, c.wait)]
-            report_matching.find_calls(session, emitted, due, leaving)
-            for key in sorted(due):
-                if key in session.reports:
-                    report_matching.stand_alone(session, key, self.settings.infer)
+            for report, call in report_matching.matched_reports(session, emitted, due, calls).items():
+                yield ReportMatched(session, report, call)
+            for id_ in sorted(due):
+                if (unmatched := session.reports.get(id_)) is not None:
+                    call_of = report_matching.unmatched_report(id_, unmatched, self.settings.infer)
+                    yield ReportUnmatched(session, id_, call_of)
             if session.hints and self.settings.infer:
-                report_matching.add_hints(session, emitted, leaving)
+                for hint, call in report_matching.matched_hints(session, emitted, calls).items():
+                    facts = report_matching.hinted_facts(session.calls[call], session.hints[hint])
+                    yield HintMatched(session, hint, call, facts)
         for session in self.members:
-            if not session.series:
-                continue
             closing = session.id in self.closing
-            if not closing and not self._has_unplaced_child(session):
-                continue
-            self._add_counted(session, None if closing else (task_links.TASK,))
+            if session.series and (closing or self._has_unplaced_child(session)):
+                yield from self._count_calls(session, None if closing else (task_links.TASK,))
 
     def _has_unplaced_child(self, session: Session) -> bool:
         """Whether a child is about to close that no call of this session names."""
         return any(c.id in self.closing for c in unplaced_sessions.unplaced_children(self.forest, session))
 
-    def _add_counted(self, session: Session, only: tuple[str, ...] | None) -> None:
-        if self.settings.infer:
-            # before the added calls make it look as if it had told
-            metrics_only_sessions.settle(session, self.settings)
-            for item in missing_calls.missing_calls(session, self.forest.emitted_of(session.id), only):
-                if only is None or not report_matching.is_placed(item):  # nobody knows yet whether it started someone
-                    self._add_call(session, item)
+    def _count_calls(self, session: Session, only: tuple[str, ...] | None) -> Iterator[Change]:
+        """The calls that only metrics counted: all, or those of some tools whose times are known."""
+        if not self.settings.infer:
+            return
+        if times := metrics_only_sessions.lifetime(session):  # before the added calls make it look as if it had told
+            yield LifetimeFound(session, times)
+        for call in missing_calls.missing_calls(session, self.forest.emitted_of(session.id), only):
+            if only is None or not report_matching.is_placed(call):  # nobody knows yet whether it started someone
+                yield CallCounted(session, call)
 
-    def _add_call(self, session: Session, item: Item) -> None:
-        session.calls[item.id] = item
-        self.outcome.inferred["identity"] += 1
-        lived = Activity(start=max(item.start, 1), end=item.end, work=True)
-        merge_activity(session.activities, lived, self.settings.joint)
+    # 4. emit due
 
-    # 4. emit due, and 5. close
-
-    def _plan(self, tree: EmittedTree) -> Iterator[Change]:
-        """What is emitted, change by change: each is applied before the next is planned."""
-        items = ItemPlanner(tree)
-        yield from items.plan(self._due(), self.closing)
+    def _emit_due(self) -> Iterator[Change]:
+        yield from self._items.plan(self._due(), self.closing)
         if self.settings.live_markers:
-            yield from live_markers.plan(items, self.members, self._is_due)
-        sessions = SessionPlanner(items, flushed=self.look.final and self.look.now is not None)
+            yield from live_markers.plan(self._items, self.members, self._is_due)
+
+    # 5. close
+
+    def _close(self) -> Iterator[Change]:
+        sessions = SessionPlanner(self._items, flushed=self.look.final and self.look.now is not None)
         for session in reversed(self.members):
             if session.id in self.closing:
                 yield from sessions.close(session)
-            elif any(s.rolled for s in tree.view.segments(session)):
+            elif any(s.rolled for s in self._segments.view.segments(session)):
                 yield from sessions.roll(session, self._is_due)
+
+    # which items are due
 
     def _is_due(self, arrival: int, wait: int) -> bool:
         now = self.look.now

@@ -1,4 +1,4 @@
-"""Applies what planning yields: while spans are emitted, the only writer of facts, pins, segments and records."""
+"""Applies what planning yields: in a look, the only writer of facts, pins, segments and emitted records."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from typing import Any
 from receiver.core.counting import series
 from receiver.core.emission.changes import (
     AwaitedCall,
+    CallCounted,
     Change,
+    ChildFound,
+    HintMatched,
     ItemDiscarded,
     ItemEmitted,
+    LifetimeFound,
     MarkerDue,
     MarkerEmitted,
+    ParentFound,
     PinnedPlacement,
+    ReportMatched,
+    ReportUnmatched,
+    RootFound,
     SegmentEmitted,
     SegmentRolled,
     SessionClosed,
@@ -22,10 +30,12 @@ from receiver.core.emission.tree import EmittedTree
 from receiver.core.segmentation import rollover, turns
 from receiver.core.segmentation.segment import Segment
 from receiver.core.state.forks import remember
-from receiver.core.state.items import EmittedRecord, ItemKind, learn
+from receiver.core.state.ids import creation_time
+from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind, learn
 from receiver.core.state.session import MARKED, Activity, Closed, Pin, Session, merge_activity
-from receiver.events import EXACT, INFERRED
+from receiver.events import COUNTED, EXACT, GUESSED, INFERRED
 from receiver.model import Span
+from receiver.outcome import DECIDED, TO_SESSION
 
 
 class ChangeApplier:
@@ -37,6 +47,14 @@ class ChangeApplier:
         self._forest = tree.forest
         self._outcome = tree.outcome
         self._apply: dict[type[Any], Callable[[Any], None]] = {
+            LifetimeFound: self._lifetime_found,
+            RootFound: self._root_found,
+            ParentFound: self._parent_found,
+            ChildFound: self._child_found,
+            ReportMatched: self._report_matched,
+            ReportUnmatched: self._report_unmatched,
+            HintMatched: self._hint_matched,
+            CallCounted: self._call_counted,
             ItemDiscarded: self._item_discarded,
             ItemEmitted: self._item_emitted,
             MarkerDue: self._marker_due,
@@ -49,6 +67,61 @@ class ChangeApplier:
     def __call__(self, change: Change) -> None:
         """Carry out one change."""
         self._apply[type(change)](change)
+
+    # places and reports
+
+    def _lifetime_found(self, change: LifetimeFound) -> None:
+        session, times = change.session, change.times
+        learn(session.facts, "metered", COUNTED, True)
+        if (created := creation_time(session.id, times[0])) is not None:
+            learn(session.facts, "created", GUESSED, created)
+        for time in times:
+            if not any(c.start <= time <= c.end for c in session.closed):
+                self._active(session, time, time)
+
+    def _root_found(self, change: RootFound) -> None:
+        learn(change.session.facts, "root", COUNTED, True)
+
+    def _parent_found(self, change: ParentFound) -> None:
+        self._outcome.inferred[Inferred.PARENT] += 1
+        self._outcome.edges[TO_SESSION, DECIDED] += 1
+        self._forest.adopt(change.session.id, change.parent, INFERRED)
+
+    def _child_found(self, change: ChildFound) -> None:
+        session, call = change.session, change.call
+        call.facts.update(change.facts)
+        call.infer(Inferred.PARENT)
+        if call.id not in session.calls:
+            self._add(session, call)
+        self._forest.dirty.add(session.id)
+
+    def _report_matched(self, change: ReportMatched) -> None:
+        session = change.session
+        report = session.reports.pop(change.report)
+        call = session.calls.get(change.call)
+        if call is not None and not self._forest.is_emitted(session.id, ItemKind.CALL, change.call):
+            for field, (rank, value) in report.facts.items():
+                learn(call.facts, field, rank, value)
+
+    def _report_unmatched(self, change: ReportUnmatched) -> None:
+        del change.session.reports[change.report]
+        change.session.calls[change.call.id] = change.call
+
+    def _hint_matched(self, change: HintMatched) -> None:
+        del change.session.hints[change.hint]
+        call = change.session.calls[change.call]
+        for field, value in change.facts.items():
+            learn(call.facts, field, INFERRED, value)
+        if change.facts:
+            call.infer(Inferred.IDENTITY)
+
+    def _call_counted(self, change: CallCounted) -> None:
+        self._add(change.session, change.call)
+
+    def _add(self, session: Session, call: Item) -> None:
+        session.calls[call.id] = call
+        self._outcome.inferred[Inferred.IDENTITY] += 1
+        self._active(session, max(call.start, 1), call.end)
 
     # items
 

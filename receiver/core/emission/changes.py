@@ -1,5 +1,5 @@
-"""What planning an emission yields: frozen values, each of which says one step whole. Planning writes nothing; apply.py
-carries a change out, and planning goes on from what is then the state. After any change, applying may stop.
+"""What planning yields: frozen values, each of which says one step whole. Planning writes nothing; apply.py carries a
+change out, and planning goes on from what is then the state. After any change, applying may stop.
 """
 
 from __future__ import annotations
@@ -9,9 +9,83 @@ from typing import TypeAlias
 
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import Placement
-from receiver.core.state.items import EmittedRecord, Item
+from receiver.core.state.items import EmittedRecord, Item, Registers
 from receiver.core.state.session import Closed, Session
+from receiver.events import Plain
 from receiver.model import Span
+
+# places and reports
+
+
+@dataclass(frozen=True, slots=True)
+class LifetimeFound:
+    """A session that only metrics tell of was alive at these times (ns)."""
+
+    session: Session
+    times: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RootFound:
+    """Nothing says that a session is somebody's child."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFound:
+    """A session is the child of another one, by its times."""
+
+    session: Session
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFound:
+    """A call that was only counted started a child. `facts` are what is known of the call by that."""
+
+    session: Session
+    call: Item
+    facts: Registers
+
+
+@dataclass(frozen=True, slots=True)
+class ReportMatched:
+    """A report tells of a call that is known, pending or emitted."""
+
+    session: Session
+    report: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportUnmatched:
+    """A report stands for a call of its own."""
+
+    session: Session
+    report: str
+    call: Item
+
+
+@dataclass(frozen=True, slots=True)
+class HintMatched:
+    """A hint means a pending call; `facts` are what nothing else says of it."""
+
+    session: Session
+    hint: str
+    call: str
+    facts: dict[str, Plain]
+
+
+@dataclass(frozen=True, slots=True)
+class CallCounted:
+    """A call that only a metric tells of."""
+
+    session: Session
+    call: Item
+
+
+# emissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +182,19 @@ class SessionClosed:
 
 
 Change: TypeAlias = (
-    ItemDiscarded | ItemEmitted | MarkerDue | MarkerEmitted | SegmentEmitted | SegmentRolled | SessionClosed
+    LifetimeFound
+    | RootFound
+    | ParentFound
+    | ChildFound
+    | ReportMatched
+    | ReportUnmatched
+    | HintMatched
+    | CallCounted
+    | ItemDiscarded
+    | ItemEmitted
+    | MarkerDue
+    | MarkerEmitted
+    | SegmentEmitted
+    | SegmentRolled
+    | SessionClosed
 )

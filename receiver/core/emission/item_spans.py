@@ -57,6 +57,7 @@ class ItemPlanner:
     def plan(self, due: Iterable[tuple[Session, Item]], closing: Collection[str]) -> Iterator[Change]:
         """The items that are due, in the order of their ends, so that a roll-over falls where it does offline too.
         `closing` are the sessions that close in this look: nothing of theirs waits any longer."""
+        _ = self.view  # the segments are those of everything that is pending now
         for session, item in sorted(due, key=lambda d: _order(*d)):
             problem = self._problem(session, item)
             if problem is not None:

@@ -25,7 +25,7 @@ BOUNDS = {
         grpc_server.DEFAULT_MAX_RECV_MSG_SIZE // MIB,
         http_server.DEFAULT_MAX_REQUEST_BODY_SIZE // MIB,
     ],
-    "JSON in a request": [otlp_json._MOST_OBJECTS],
+    "JSON in a request": [otlp_json._MAX_OBJECTS],
     "a request's head, its body, the pause between two (HTTP); the first bytes of any connection": [
         int(http_server.DEFAULT_TIMEOUT)
     ],

@@ -24,12 +24,11 @@ from receiver.core.state.ids import session_span_id
 from receiver.core.state.items import EmittedRecord, Inferred, ItemKey, ItemKind, report_of
 from receiver.core.state.session import Closed, Note, Session
 from receiver.core.state.settings import SECOND
-from receiver.events import TOTALS
+from receiver.events import COUNTED_NOTE, TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link
 
 _CHANGING = ("title", "model", "provider", "directory")
 _LASTING = ("version", "project")
-COUNTED_NOTE = ":counted:"  # in the key of a note that was read out of a metric
 _USAGE_NAMES = (*(name for name, _ in USAGE), sc.COST)  # of USAGE_FACTS
 _EVER = 1 << 63
 _SAME_NOTE = 5 * SECOND  # such a point begins when the first one was counted, or when the last export was
@@ -319,11 +318,11 @@ class SessionPlanner:
 
     def _events(self, session: Session, segment: Segment) -> list[BuiltEvent]:
         notes = {key: n for key, n in session.notes.items() if segment.start <= n.time <= segment.own_end}
-        told = [n for key, n in notes.items() if COUNTED_NOTE not in key]
+        told = [n for key, n in notes.items() if f":{COUNTED_NOTE}" not in key]
         return [
             BuiltEvent(n.name, n.time, tuple(n.attributes))
             for key, n in notes.items()
-            if COUNTED_NOTE not in key or not any(_is_same(n, other) for other in told)
+            if f":{COUNTED_NOTE}" not in key or not any(_is_same(n, other) for other in told)
         ]
 
     def _error(

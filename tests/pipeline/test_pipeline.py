@@ -262,7 +262,7 @@ async def test_few_sessions_in_memory_give_the_spans_of_many(start):
 @pytest.mark.parametrize("name", ["native-export", "native-resumed"])
 @pytest.mark.parametrize("seed", range(3))
 async def test_few_spans_in_memory_state_the_links_of_many(start, monkeypatch, name, seed):
-    monkeypatch.setattr("receiver.pipeline.session_cache.SPANS", 0)
+    monkeypatch.setattr("receiver.pipeline.session_cache.MAX_SPANS", 0)
     records = singles(recorded(name))
     random.Random(seed).shuffle(records)
     running = await start(limits=Limits(step_items=5))

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from receiver.core.apply_events import Source
-from receiver.core.builder import Builder, has_open_content
+from receiver.core.builder import Builder
 from receiver.core.state.forest import Forest
+from receiver.core.state.session import has_open_content
 from receiver.core.state.settings import BuilderSettings
 from receiver.core.state.stored import decode_session, encode_session
 from receiver.events import AnyEvent
@@ -46,6 +47,7 @@ class Stream:
     settings: BuilderSettings = SETTINGS
     now: int = NOON
     stored: bool = False
+    max_spans: int | None = None
     spans: list[Span] = field(default_factory=list)
     discards: Counter[str] = field(default_factory=Counter)
     forest: Forest = field(default_factory=Forest)
@@ -95,7 +97,7 @@ class Stream:
 
     def _look(self) -> None:
         due = sorted(s for s, deadline in self.deadlines.items() if deadline <= self.now)
-        self._apply(self.builder.advance(self.forest, due, self.now))
+        self._apply(self.builder.advance(self.forest, due, self.now, max_spans=self.max_spans))
 
     def _apply(self, outcome: Outcome) -> None:
         self.spans.extend(outcome.spans)

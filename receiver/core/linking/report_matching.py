@@ -19,10 +19,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from receiver.core.linking.assignment import match
 from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
-from receiver.core.state.items import CallSource, Inferred, Item, call_source, learn, reported_call
+from receiver.core.state.items import CallSource, Inferred, Item, call_source, reported_call
 from receiver.core.state.session import CallHint, Session
 from receiver.core.state.settings import MILLISECOND
-from receiver.events import INFERRED
+from receiver.events import Plain
 
 START_SKEW, END_SKEW = 400 * MILLISECOND, 400 * MILLISECOND
 _MOST = 32  # that began before, and as many after: more of one tool at a time are not told apart by their times anyway
@@ -69,17 +69,13 @@ def _cost(told: Item, call: CallTimes) -> int:
     return apart + (START_SKEW if told.failed != call.failed else 0)
 
 
-def find_calls(session: Session, emitted: EmittedItems, due: Collection[str], calls: Collection[str]) -> None:
-    """Merge each report into the call that it tells of, if either is due; those of calls that have left are done with.
-    The others are matched too, since of parallel calls each has its own report."""
-    for key, found in same_calls(session, emitted).items():
-        if key not in due and found not in calls:
-            continue
-        told = session.reports.pop(key)
-        same = session.calls.get(found)
-        if same is not None and found not in emitted.calls:
-            for field, (rank, value) in told.facts.items():
-                learn(same.facts, field, rank, value)
+def matched_reports(
+    session: Session, emitted: EmittedItems, due: Collection[str], calls: Collection[str]
+) -> dict[str, str]:
+    """The reports that tell of a call, if either is due: report -> call. The others are matched too, since of parallel
+    calls each has its own report."""
+    found = same_calls(session, emitted)
+    return {report: call for report, call in found.items() if report in due or call in calls}
 
 
 def same_calls(session: Session, emitted: EmittedItems) -> dict[str, str]:
@@ -101,14 +97,12 @@ def same_calls(session: Session, emitted: EmittedItems) -> dict[str, str]:
     return match(costs, ANY_OF_THE_BEST)
 
 
-def stand_alone(session: Session, key: str, infer: bool) -> Item:
-    """A report that no other signal tells of becomes a call, identified by what it says."""
-    told = session.reports.pop(key)
-    item = Item(reported_call(key), dict(told.facts), told.arrival, told.wait)
+def unmatched_report(id_: str, report: Item, infer: bool) -> Item:
+    """The call that a report stands for which no other signal tells of: identified by what the report says."""
+    call = Item(reported_call(id_), dict(report.facts), report.arrival, report.wait)
     if infer:
-        item.infer(Inferred.IDENTITY)
-    session.calls[item.id] = item
-    return item
+        call.infer(Inferred.IDENTITY)
+    return call
 
 
 def is_unnamed(key: str) -> bool:
@@ -132,24 +126,18 @@ def emitted_reports(emitted: EmittedItems) -> Nearby:
 CLEARLY = 50 * MILLISECOND  # a call is better than any other by more than this, or it is not the one
 
 
-def add_hints(session: Session, emitted: EmittedItems, leaving: Collection[str]) -> None:
-    """Add to the calls that are about to leave what was said of them. Those that have left still have their own."""
+def matched_hints(session: Session, emitted: EmittedItems, due: Collection[str]) -> dict[str, str]:
+    """The hints that mean one of the calls that are due: hint -> call. Emitted calls have hints of their own."""
     costs: dict[tuple[str, str], int] = {}
     tools = {hint.tool for hint in session.hints.values()}
     calls = Nearby(pending(session.calls, tools), *(emitted.index(source) for source in CallSource))
     for key, hint in session.hints.items():
         for near in calls.near(hint.tool, hint.start, hint.end):
             costs[key, near.id] = abs(hint.start - near.start) + abs(hint.end - near.end)
-    for key, found in match(costs, CLEARLY).items():
-        call = session.calls.get(found)
-        if call is not None and call.id in leaving:
-            _add(call, session.hints.pop(key))
+    return {hint: call for hint, call in match(costs, CLEARLY).items() if call in session.calls and call in due}
 
 
-def _add(call: Item, hint: CallHint) -> None:
+def hinted_facts(call: Item, hint: CallHint) -> dict[str, Plain]:
+    """What a hint says of a call that nothing else says."""
     facts = {"agent": hint.agent or None, "skill": hint.skill or None, "tool_count": hint.tool_count}
-    news = {field: value for field, value in facts.items() if value is not None and call.get(field) is None}
-    for field, value in news.items():
-        learn(call.facts, field, INFERRED, value)
-    if news:
-        call.infer(Inferred.IDENTITY)
+    return {field: value for field, value in facts.items() if value is not None and call.get(field) is None}

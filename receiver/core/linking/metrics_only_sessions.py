@@ -8,7 +8,7 @@ sessions of the producer. Everything else stays a root: rather a tree in two par
 
 from __future__ import annotations
 
-from receiver.core.counting.series import sightings
+from receiver.core.counting.series import times_alive
 from receiver.core.linking.report_matching import is_placed
 from receiver.core.linking.task_links import RIVAL
 from receiver.core.state.ids import creation_time
@@ -30,7 +30,7 @@ def may_be_child(session: Session) -> bool:
 
 def settle(session: Session, settings: BuilderSettings) -> bool:
     """Let a session that only metrics tell of have been alive when they say; True if it is one."""
-    times = sightings(session) if settings.infer and is_metered(session) else []
+    times = times_alive(session) if settings.infer and is_metered(session) else []
     if not times:
         return False
     learn(session.facts, "metered", COUNTED, True)
@@ -44,7 +44,7 @@ def settle(session: Session, settings: BuilderSettings) -> bool:
 
 def lived(session: Session) -> tuple[int, int] | None:
     """When (ns) a session that may be a child began, and was last counted."""
-    times = sightings(session)
+    times = times_alive(session)
     if not times:
         return None
     created = creation_time(session.id, times[0])

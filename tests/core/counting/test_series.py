@@ -40,9 +40,8 @@ def session(*points: PointEvent) -> Session:
 def found(*points: PointEvent, emitted: EmittedRecord | None = None) -> list[tuple[int, int, float]]:
     """The increases as (begin, time, amount), in ms after NOON."""
     (only,) = session(*points).series.values()
-    return [
-        ((r.begin - NOON) // MILLISECOND, (r.time - NOON) // MILLISECOND, r.amount) for r in increases(only, emitted)
-    ]
+    found = increases(only, emitted)
+    return [((i.begin - NOON) // MILLISECOND, (i.time - NOON) // MILLISECOND, i.amount) for i in found]
 
 
 class TestRises:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from receiver.core.linking.task_links import (
-    AFTER_ABORT,
-    AMBIGUOUS,
-    BEFORE_START,
-    DOUBT,
-    UNTOLD,
+    MARGIN,
+    MARGIN_PERCENT,
+    MAX_COST_NOT_STATED,
+    MAX_LEAD,
+    MAX_OVERTIME_FAILED,
     Child,
     TaskCall,
     fitting_calls,
@@ -66,7 +66,7 @@ class TestByTime:
         assert links([child("ses_b", 31, 990)], [call("t1", 0, 1000)])[0] == {"ses_b": "t1"}
 
     def test_but_not_earlier_than_the_tolerance(self):
-        before = BEFORE_START // MILLISECOND + 1
+        before = MAX_LEAD // MILLISECOND + 1
         assert links([child("ses_b", -before, 990)], [call("t1", 0, 1000)]) == ({}, {})
 
     def test_nor_after_the_call_has_ended(self):
@@ -94,7 +94,7 @@ class TestByTime:
         assert links([child("ses_b", 5, 990)], calls) == ({}, {"ses_b": ["t1", "t2"]})
 
     def test_a_difference_beyond_the_ambiguous_decides(self):
-        apart = (AMBIGUOUS + 10 * MILLISECOND * DOUBT // 100) // MILLISECOND + 1
+        apart = (MARGIN + 10 * MILLISECOND * MARGIN_PERCENT // 100) // MILLISECOND + 1
         calls = [call("t1", 0, 1000), call("t2", 0, 1000 + apart)]
         assert links([child("ses_b", 5, 990)], calls)[0] == {"ses_b": "t1"}
 
@@ -124,7 +124,7 @@ class TestOddEnds:
         assert links([child("ses_b", -5, 1360)], [call("t1", 0, 1000, failed=True)])[0] == {"ses_b": "t1"}
 
     def test_a_failed_task_does_not_run_in_the_background(self):
-        after = AFTER_ABORT // MILLISECOND + 1
+        after = MAX_OVERTIME_FAILED // MILLISECOND + 1
         assert links([child("ses_b", -5, 1000 + after)], [call("t1", 0, 1000, failed=True)]) == ({}, {})
 
     def test_nothing_to_link(self):
@@ -164,7 +164,7 @@ class TestUntold:
         assert links([one], [call("t1", 0, 1000)]) == ({}, {})
 
     def test_not_so_close(self):
-        far = UNTOLD // MILLISECOND + 1
+        far = MAX_COST_NOT_STATED // MILLISECOND + 1
         one = child("ses_b", 5, 2_000 - far, told=False, created=ms(5))
         assert links([one], [call("t1", 0, 2_000, failed=True)]) == ({}, {})
 

@@ -49,12 +49,12 @@ def key_of(event: PointEvent, resource: str) -> str:
 # merging points
 
 
-def add(held: dict[str, Series], key: str, event: PointEvent, resource: str) -> str | None:
+def add(all_series: dict[str, Series], key: str, event: PointEvent, resource: str) -> str | None:
     """Merge one point. Returns the reason if it adds nothing. Of too many series the least keys are kept, of too many
     values the largest, of too many intervals with calls the earliest, so that the order of points does not matter."""
-    series = held.get(key)
+    series = all_series.get(key)
     if series is None:
-        series = held[key] = Series(
+        series = all_series[key] = Series(
             what=event.what,
             form=event.form,
             source=event.source,
@@ -64,7 +64,7 @@ def add(held: dict[str, Series], key: str, event: PointEvent, resource: str) -> 
             status=event.status,
             resource=resource,
         )
-        if _drop_greatest_series(held) == key:
+        if _drop_greatest_series(all_series) == key:
             return "too_many_series"
     if event.agent and (series.agent is None or event.agent > series.agent):
         series.agent = event.agent
@@ -73,8 +73,8 @@ def add(held: dict[str, Series], key: str, event: PointEvent, resource: str) -> 
     if not _merge(series, event):
         return "already_told"
     if is_call_delta(series):
-        _drop_latest_call_deltas(held)
-        return None if key in held and _reading_name(event) in series.readings else "too_many_series"
+        _drop_latest_call_deltas(all_series)
+        return None if key in all_series and _reading_name(event) in series.readings else "too_many_series"
     if len(series.readings) > 2 * MAX_READINGS:
         kept = _largest_readings(series)
         series.readings = {n: r for n, r in series.readings.items() if (r.amount, n) in kept}
@@ -106,28 +106,28 @@ def _numbers(reading: SeriesValue) -> tuple[float, int, int, int]:
     return reading.amount, reading.total, reading.low, reading.high
 
 
-def _drop_greatest_series(held: dict[str, Series]) -> str | None:
+def _drop_greatest_series(all_series: dict[str, Series]) -> str | None:
     """Drop one of too many series; returns its key. Deltas of calls have a bound of their own."""
-    if len(held) <= MAX_SERIES:
+    if len(all_series) <= MAX_SERIES:
         return None
-    keys = [key for key, series in held.items() if not is_call_delta(series)]
+    keys = [key for key, series in all_series.items() if not is_call_delta(series)]
     if len(keys) <= MAX_SERIES:
         return None
     gone = max(keys)
-    del held[gone]
+    del all_series[gone]
     return gone
 
 
-def _drop_latest_call_deltas(held: dict[str, Series]) -> None:
+def _drop_latest_call_deltas(all_series: dict[str, Series]) -> None:
     """Drop the intervals beyond the bound once they are an eighth more: sorting them costs."""
-    counting = {key: series for key, series in held.items() if is_call_delta(series)}
+    counting = {key: series for key, series in all_series.items() if is_call_delta(series)}
     if sum(len(s.readings) for s in counting.values()) <= MAX_CALL_DELTAS * 9 // 8:
         return
     kept = _earliest_deltas(counting)
     for key, series in counting.items():
         series.readings = {n: r for n, r in series.readings.items() if (r.last, r.first, key) in kept}
         if not series.readings:
-            del held[key]
+            del all_series[key]
 
 
 def _largest_readings(series: Series) -> set[tuple[float, str]]:
@@ -196,10 +196,10 @@ def _increases_of_deltas(series: Series, since: int) -> list[Increase]:
     return found
 
 
-def without_overlaps(held: Mapping[str, Series]) -> list[tuple[str, Series]]:
+def without_overlaps(all_series: Mapping[str, Series]) -> list[tuple[str, Series]]:
     """The series in order of their keys. Of several starts of one series that overlap in time, only the larger one."""
     by_identity: dict[tuple[str, str, str], list[tuple[str, Series]]] = {}
-    for key, series in sorted(held.items()):
+    for key, series in sorted(all_series.items()):
         by_identity.setdefault((series.source, series.series, series.form), []).append((key, series))
     return sorted(pair for group in by_identity.values() for pair in _largest_apart(group))
 

@@ -60,9 +60,9 @@ def _emitted_call(session: Session, call: str, record: EmittedRecord) -> task_li
 def task_reports(session: Session) -> list[task_links.TaskCall]:
     """The task calls that were reported without an id. Some may be calls whose id is known."""
     return [
-        _task_call(session, reported_call(key), told)
-        for key, told in sorted(session.reports.items())
-        if told.tool in task_links.MAYBE_TASKS
+        _task_call(session, reported_call(key), report)
+        for key, report in sorted(session.reports.items())
+        if report.tool in task_links.MAYBE_TASKS
     ]
 
 
@@ -91,20 +91,20 @@ def task_call(session: Session, call: Item) -> task_links.TaskCall:
     return _task_call(session, call.id, call)
 
 
-def _task_call(session: Session, key: str, told: Item) -> task_links.TaskCall:
-    held = {field: str(fact[1]) for field, fact in told.facts.items() if fact[1]}
+def _task_call(session: Session, key: str, item: Item) -> task_links.TaskCall:
+    facts = {field: str(fact[1]) for field, fact in item.facts.items() if fact[1]}
     return task_links.TaskCall(
         key,
-        told.start,
-        told.end,
-        child=held.get("child", ""),
-        agent=held.get("agent", ""),
-        failed=held.get("status") == "error",
+        item.start,
+        item.end,
+        child=facts.get("child", ""),
+        agent=facts.get("agent", ""),
+        failed=facts.get("status") == "error",
         session=session.id,
-        label=held.get("label", ""),
+        label=facts.get("label", ""),
         project=str(session.get("project") or ""),
-        context=held.get("context", ""),
-        hidden=held.get("tool") == HIDDEN,
+        context=facts.get("context", ""),
+        hidden=facts.get("tool") == HIDDEN,
     )
 
 
@@ -112,7 +112,7 @@ def turns(forest: Forest, session: Session) -> list[task_links.Child]:
     """A session as a child: its first turn, and one more for each time that it was resumed."""
     if metrics_only_sessions.may_be_child(session):
         times = metrics_only_sessions.lived(session)
-        return [replace(_child(session, *times, 0), metered=True)] if times is not None else []
+        return [replace(_child(session, *times, 0), metrics_only=True)] if times is not None else []
     if not session.activities:
         return []
     start, end = session.activities[0].start, session.activities[-1].end
@@ -163,7 +163,7 @@ def _child(session: Session, start: int, end: int, created: int) -> task_links.C
         end,
         agent=agent_at(session, start) or "",
         parent=session.parent or "",
-        told=bool(session.parent or session.get("subagent")),
+        stated=bool(session.parent or session.get("subagent")),
         created=created,
         label=str(session.get("label") or ""),
         project=str(session.get("project") or ""),

@@ -99,8 +99,8 @@ class TaskCall:
 class Child:
     """What links need of a session that may be a child, or of one turn of it if it was resumed; times in ns.
 
-    `start` and `end` are its first and last activity; `created` is when it was created, 0 if that is not known. `told`:
-    something says that it is a child. `metered`: only metrics report it.
+    `start` and `end` are its first and last activity; `created` is when it was created, 0 if that is not known. `stated`:
+    something says that it is a child. `metrics_only`: only metrics report it.
     """
 
     session: str
@@ -108,12 +108,12 @@ class Child:
     end: int
     agent: str = ""
     parent: str = ""
-    told: bool = True
+    stated: bool = True
     created: int = 0
     label: str = ""
     project: str = ""
     contexts: frozenset[str] = frozenset()
-    metered: bool = False
+    metrics_only: bool = False
 
 
 def maker(child: Child, calls: Iterable[TaskCall]) -> TaskCall | None:
@@ -150,14 +150,14 @@ def fitting_calls(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[
     for child in children:
         begin = bisect_left(free, child.start - MAX_ANY_DELAY, key=attrgetter("start"))
         until = bisect_right(free, child.start + MAX_ANY_LEAD, key=attrgetter("start"))
-        for call in (*free[begin:until], *(unknown if child.metered else ())):
+        for call in (*free[begin:until], *(unknown if child.metrics_only else ())):
             price = cost(child, call)
             if price is not None:
                 costs[child, call] = price
     fitting: dict[Child, set[TaskCall]] = {}
     for child, options in alternatives(costs, _margins(costs), MAX_COST, MARGIN_PERCENT).items():
         certain = {call for call in options if call is not None}
-        believed = not child.metered or any(costs[child, call] <= MAX_COST_METRICS for call in certain)
+        believed = not child.metrics_only or any(costs[child, call] <= MAX_COST_METRICS for call in certain)
         fitting[child] = certain if believed and None not in options else set()
     return fitting
 
@@ -170,8 +170,8 @@ def _margins(costs: Mapping[tuple[Child, TaskCall], int]) -> dict[Child, int]:
         nearest: dict[Child, int] = {}
         for (child, _), price in part.items():
             nearest[child] = min(price, nearest.get(child, price))
-        late = max((price for child, price in nearest.items() if child.metered), default=0)
-        found.update({child: MARGIN_METRICS + late if child.metered else MARGIN for child in nearest})
+        late = max((price for child, price in nearest.items() if child.metrics_only), default=0)
+        found.update({child: MARGIN_METRICS + late if child.metrics_only else MARGIN for child in nearest})
     return found
 
 
@@ -179,7 +179,7 @@ def cost(child: Child, call: TaskCall) -> int | None:
     """How badly (ns) a child and the call that may have started it fit in time; None if it cannot have."""
     if _excluded(child, call):
         return None
-    if child.metered:
+    if child.metrics_only:
         return _metered_cost(child, call)
     begins_with_call = call.start - MAX_LEAD <= child.start <= call.start + MAX_DELAY
     if not begins_with_call or call.before or (call.end and child.start > call.end + MAX_OVERTIME):
@@ -187,11 +187,11 @@ def cost(child: Child, call: TaskCall) -> int | None:
     by_start = max(0, abs(child.start - call.start) - START_NOISE)
     if not call.end:
         return by_start
-    if call.hidden and not (child.told and _is_close(child, call)):
+    if call.hidden and not (child.stated and _is_close(child, call)):
         return None
     if child.end > call.end + (MAX_OVERTIME_FAILED if call.failed else MAX_OVERTIME):
         in_background = not call.failed and call.end - call.start <= MAX_BACKGROUND_CALL
-        return by_start + BACKGROUND_COST if in_background and child.told else None
+        return by_start + BACKGROUND_COST if in_background and child.stated else None
     if child.end < call.end - (MAX_REST_FAILED if call.failed else MAX_REST):
         return None
     by_both = by_start + abs(call.end - child.end)
@@ -199,7 +199,7 @@ def cost(child: Child, call: TaskCall) -> int | None:
 
 
 def _max_cost(child: Child) -> int:
-    if child.told:
+    if child.stated:
         return MAX_COST
     return MAX_COST_NOT_STATED if child.created else MAX_COST_NOT_CREATED
 
@@ -227,7 +227,7 @@ def _excluded(child: Child, call: TaskCall) -> bool:
         return True
     if call.context and child.contexts and call.context not in child.contexts:
         return True
-    if not child.told and child.created and child.created < call.start - MAX_LEAD:
+    if not child.stated and child.created and child.created < call.start - MAX_LEAD:
         return True  # it existed before: more likely another user's session than a resumed child
     pairs = ((child.agent, call.agent), (child.label, call.label), (child.project, call.project))
     return any(a and b and a != b for a, b in pairs)

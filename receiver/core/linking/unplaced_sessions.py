@@ -175,7 +175,7 @@ class UnplacedSessions:
         for turn in self._turns_of(child):
             begin, until = turn.start - task_links.MAX_ANY_DELAY, turn.start + task_links.MAX_ANY_LEAD
             near.update(self._by_call.between(begin, until))
-            if turn.metered and self._by_count is not None:
+            if turn.metrics_only and self._by_count is not None:
                 near.update(self._by_count.overlapping(turn.end - skew, turn.end + skew))
         found = (self._forest.sessions[s] for s in sorted(near))
         return [s for s in found if self._may_start(s, child)]
@@ -266,7 +266,7 @@ class UnplacedSessions:
         if self._by_turn is None or self._by_end is None:
             turns_of = [t for s in self.sessions for t in self._turns_of(s)]
             self._by_turn = SessionsByTime((t.start, t.session) for t in turns_of)
-            self._by_end = SessionsByTime((t.end, t.session) for t in turns_of if t.metered)
+            self._by_end = SessionsByTime((t.end, t.session) for t in turns_of if t.metrics_only)
         if call.before:
             skew = task_links.MAX_RIVAL_COST
             return self._by_end.between(call.after - skew, call.before + skew)

@@ -156,20 +156,20 @@ class TestUntold:
     """Sessions that may as well be another user's."""
 
     def test_born_with_the_call_and_done_with_it(self):
-        one = child("ses_b", 5, 990, told=False, created=ms(5))
+        one = child("ses_b", 5, 990, stated=False, created=ms(5))
         assert links([one], [call("t1", 0, 1000)])[0] == {"ses_b": "t1"}
 
     def test_there_before_the_call(self):
-        one = child("ses_b", 5, 990, told=False, created=ms(-5_000))
+        one = child("ses_b", 5, 990, stated=False, created=ms(-5_000))
         assert links([one], [call("t1", 0, 1000)]) == ({}, {})
 
     def test_not_so_close(self):
         far = MAX_COST_NOT_STATED // MILLISECOND + 1
-        one = child("ses_b", 5, 2_000 - far, told=False, created=ms(5))
+        one = child("ses_b", 5, 2_000 - far, stated=False, created=ms(5))
         assert links([one], [call("t1", 0, 2_000, failed=True)]) == ({}, {})
 
     def test_never_outlives_its_call(self):
-        assert links([child("ses_b", 5, 9_000, told=False, created=ms(5))], [call("t1", 0, 40)]) == ({}, {})
+        assert links([child("ses_b", 5, 9_000, stated=False, created=ms(5))], [call("t1", 0, 40)]) == ({}, {})
 
 
 class TestHidden:
@@ -182,7 +182,7 @@ class TestHidden:
         assert links([child("ses_b", 5, 890)], [call("t1", 0, 1000, hidden=True)]) == ({}, {})
 
     def test_never_for_a_session_that_may_be_a_root(self):
-        one = child("ses_b", 5, 990, told=False, created=ms(5))
+        one = child("ses_b", 5, 990, stated=False, created=ms(5))
         assert links([one], [call("t1", 0, 1000, hidden=True)]) == ({}, {})
 
 
@@ -211,13 +211,13 @@ class TestHowFarApartAPairMayBe:
         return bool(links([child("ses_b", 0, 5000 - apart, **told)], calls)[0])
 
     def test_a_session_of_which_nothing_is_told_is_within_300_ms(self):
-        assert self.found(290, told=False)
+        assert self.found(290, stated=False)
         for apart in (310, 400, 600):
-            assert not self.found(apart, told=False), apart
+            assert not self.found(apart, stated=False), apart
 
     def test_a_session_whose_creation_is_told_is_within_600_ms(self):
-        assert self.found(600, told=False, created=ms(0))
-        assert not self.found(1010, told=False, created=ms(0))
+        assert self.found(600, stated=False, created=ms(0))
+        assert not self.found(1010, stated=False, created=ms(0))
 
     def test_a_told_child_is_within_600_ms(self):
         assert self.found(600)

@@ -99,8 +99,8 @@ class TaskCall:
 class Child:
     """What links need of a session that may be a child, or of one turn of it if it was resumed; times in ns.
 
-    `start` and `end` are its first and last activity; `created` is when it was created, 0 if that is not known. `stated`:
-    something says that it is a child. `metrics_only`: only metrics report it.
+    `start` and `end` are its first and last activity; `created` is when it was created, 0 if that is not known.
+    `stated`: something says that it is a child. `metrics_only`: only metrics report it.
     """
 
     session: str

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from receiver.core.apply_events import Source
-from receiver.core.builder import Builder, has_open_content
+from receiver.core.builder import Builder
 from receiver.core.linking.unplaced_sessions import has_free_task, undecided
 from receiver.core.state.forest import Forest
 from receiver.core.state.items import ItemKey, ItemKind
-from receiver.core.state.session import Session
+from receiver.core.state.session import Session, has_open_content
 from receiver.core.state.span_lineage import MOST, Kin, Lineage
 from receiver.core.state.stored import encode_record, encode_session
 from receiver.events import AnyEvent, LineageEvent

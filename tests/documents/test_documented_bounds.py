@@ -25,7 +25,7 @@ BOUNDS = {
         grpc_server.DEFAULT_MAX_RECV_MSG_SIZE // MIB,
         http_server.DEFAULT_MAX_REQUEST_BODY_SIZE // MIB,
     ],
-    "JSON in a request": [otlp_json._MOST_OBJECTS],
+    "JSON in a request": [otlp_json._MAX_OBJECTS],
     "a request's head, its body, the pause between two (HTTP); the first bytes of any connection": [
         int(http_server.DEFAULT_TIMEOUT)
     ],
@@ -95,5 +95,5 @@ def test_the_rows_without_a_number_name_a_key_of_the_configuration() -> None:
 
 def test_what_the_table_says_in_words_is_the_codes() -> None:
     assert "two large bodies are decoded at a time" in table()["JSON in a request"]
-    assert http_server._DECODING == 2
+    assert http_server._DECODING_THREADS == 2
     assert protocol_mux.FIRST_BYTES_TIMEOUT == http_server.DEFAULT_TIMEOUT

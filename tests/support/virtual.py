@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from receiver.core.apply_events import Source
-from receiver.core.builder import Builder, has_open_content
+from receiver.core.builder import Builder
 from receiver.core.state.forest import Forest
+from receiver.core.state.session import has_open_content
 from receiver.core.state.settings import BuilderSettings
 from receiver.core.state.stored import decode_session, encode_session
 from receiver.events import AnyEvent

@@ -12,10 +12,9 @@ from receiver.core.counting.series import times_alive
 from receiver.core.linking.report_matching import is_placed
 from receiver.core.linking.task_links import MAX_RIVAL_COST
 from receiver.core.state.ids import creation_time
-from receiver.core.state.items import Inferred, Item, learn
-from receiver.core.state.session import Activity, Session, merge_activity
-from receiver.core.state.settings import BuilderSettings
-from receiver.events import COUNTED, GUESSED, INFERRED
+from receiver.core.state.items import Item, Registers
+from receiver.core.state.session import Session
+from receiver.events import COUNTED, INFERRED
 
 
 def is_metered(session: Session) -> bool:
@@ -28,18 +27,9 @@ def may_be_child(session: Session) -> bool:
     return bool(session.series and session.get("subagent") and is_metered(session))
 
 
-def settle(session: Session, settings: BuilderSettings) -> bool:
-    """Give a metrics-only session the activity that its metrics show; True if it is such a session."""
-    times = times_alive(session) if settings.infer and is_metered(session) else []
-    if not times:
-        return False
-    learn(session.facts, "metered", COUNTED, True)
-    if (created := creation_time(session.id, times[0])) is not None:
-        learn(session.facts, "created", GUESSED, created)
-    for time in times:
-        if not any(c.start <= time <= c.end for c in session.closed):
-            merge_activity(session.activities, Activity(start=time, end=time, work=True), settings.joint)
-    return True
+def lifetime(session: Session) -> tuple[int, ...]:
+    """When (ns) a metrics-only session was alive; () for any other one."""
+    return tuple(times_alive(session)) if is_metered(session) else ()
 
 
 def lived(session: Session) -> tuple[int, int] | None:
@@ -52,12 +42,12 @@ def lived(session: Session) -> tuple[int, int] | None:
     return start, times[-1]
 
 
-def name_child(call: Item, child: Session) -> None:
-    """Let a call that only a metric counted name the child that it started. A call whose times are unknown begins with
-    its child."""
+def facts_of_child(call: Item, child: Session) -> Registers:
+    """What is known of a call that only a metric counted, once it has started a child. A call whose times are unknown
+    begins with its child."""
+    facts: Registers = {"child": (INFERRED, child.id)}
     times = lived(child)
     if is_placed(call) and times is not None:
         duration = call.end - call.start
-        call.facts["start"], call.facts["end"] = (COUNTED, times[0]), (COUNTED, times[0] + duration)
-    call.facts["child"] = (INFERRED, child.id)
-    call.infer(Inferred.PARENT)
+        facts |= {"start": (COUNTED, times[0]), "end": (COUNTED, times[0] + duration)}
+    return facts

@@ -14,10 +14,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from receiver.core.linking.assignment import match
 from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
-from receiver.core.state.items import CallSource, Inferred, Item, call_source, learn, reported_call
+from receiver.core.state.items import CallSource, Inferred, Item, call_source, reported_call
 from receiver.core.state.session import CallHint, Session
 from receiver.core.state.settings import MILLISECOND
-from receiver.events import INFERRED
+from receiver.events import Plain
 
 # Skews to the agent's own times, with room for load (docs/producers.md 15): an AI SDK span begins -30..-1 ms (-260 in
 # OpenCode 1.2) and ends -10..+1 ms (-275 when aborted); a plugin's report -5..+3 and -12..-1 ms
@@ -84,17 +84,13 @@ def emitted_reports(emitted: EmittedItems) -> Nearby:
 # reports
 
 
-def find_calls(session: Session, emitted: EmittedItems, due: Collection[str], calls: Collection[str]) -> None:
-    """Merge each report into the call that it is about, if the report (`due`) or the call (`calls`) is due; drop it if
-    the call is emitted. The others are matched too, since each of several parallel calls has its own report."""
-    for key, call_id in same_calls(session, emitted).items():
-        if key not in due and call_id not in calls:
-            continue
-        report = session.reports.pop(key)
-        call = session.calls.get(call_id)
-        if call is not None and call_id not in emitted.calls:
-            for field, (rank, value) in report.facts.items():
-                learn(call.facts, field, rank, value)
+def matched_reports(
+    session: Session, emitted: EmittedItems, due: Collection[str], calls: Collection[str]
+) -> dict[str, str]:
+    """The reports that are about a known call, if the report (`due`) or the call (`calls`) is due: report -> call. The
+    others are matched too, since each of several parallel calls has its own report."""
+    found = same_calls(session, emitted)
+    return {report: call for report, call in found.items() if report in due or call in calls}
 
 
 def same_calls(session: Session, emitted: EmittedItems) -> dict[str, str]:
@@ -121,21 +117,19 @@ def _cost(report: Item, call: CallTimes) -> int:
     return apart + (START_SKEW if report.failed != call.failed else 0)
 
 
-def stand_alone(session: Session, key: str, infer: bool) -> Item:
-    """Make a call of a report that no other signal confirms; its own facts identify it."""
-    report = session.reports.pop(key)
-    call = Item(reported_call(key), dict(report.facts), report.arrival, report.wait)
+def unmatched_report(id_: str, report: Item, infer: bool) -> Item:
+    """The call that a report stands for if no other signal reports it; the report's own facts identify it."""
+    call = Item(reported_call(id_), dict(report.facts), report.arrival, report.wait)
     if infer:
         call.infer(Inferred.IDENTITY)
-    session.calls[call.id] = call
     return call
 
 
 # hints
 
 
-def add_hints(session: Session, emitted: EmittedItems, leaving: Collection[str]) -> None:
-    """Add to the calls that are due (`leaving`) what hints say of them. Emitted calls are matched too: they keep their
+def matched_hints(session: Session, emitted: EmittedItems, due: Collection[str]) -> dict[str, str]:
+    """The hints that mean one of the calls that are due: hint -> call. Emitted calls are matched too: they keep their
     own hints from the others."""
     costs: dict[tuple[str, str], int] = {}
     tools = {hint.tool for hint in session.hints.values()}
@@ -143,16 +137,10 @@ def add_hints(session: Session, emitted: EmittedItems, leaving: Collection[str])
     for key, hint in session.hints.items():
         for call in calls.near(hint.tool, hint.start, hint.end):
             costs[key, call.id] = abs(hint.start - call.start) + abs(hint.end - call.end)
-    for key, call_id in match(costs, HINT_MARGIN).items():
-        due = session.calls.get(call_id)
-        if due is not None and due.id in leaving:
-            _add_hint(due, session.hints.pop(key))
+    return {hint: call for hint, call in match(costs, HINT_MARGIN).items() if call in session.calls and call in due}
 
 
-def _add_hint(call: Item, hint: CallHint) -> None:
+def hinted_facts(call: Item, hint: CallHint) -> dict[str, Plain]:
+    """What a hint says of a call that nothing else says."""
     facts = {"agent": hint.agent or None, "skill": hint.skill or None, "tool_count": hint.tool_count}
-    news = {field: value for field, value in facts.items() if value is not None and call.get(field) is None}
-    for field, value in news.items():
-        learn(call.facts, field, INFERRED, value)
-    if news:
-        call.infer(Inferred.IDENTITY)
+    return {field: value for field, value in facts.items() if value is not None and call.get(field) is None}

@@ -262,7 +262,7 @@ class ItemPlanner:
         for child in self.forest.children(session.id):
             if child.id not in named and child.id != self.view.root.id:
                 lost.extend(turns(self.forest, child))
-        if any(child.metered for child in lost):
+        if any(child.metrics_only for child in lost):
             calls += placed_tasks(self.forest, session)  # which are no answer here, but may be the right one
         return task_links.infer_makers(lost, calls) if lost else {}
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import log_records, metric_points
-from receiver.core.counting.call_counts import tallies
+from receiver.core.counting.call_counts import call_counts
 from receiver.core.counting.series import add, key_of
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.session import Session
@@ -77,8 +77,8 @@ def durations(count: int, **point: Any) -> tuple[tuple[int, ...], int | None]:
     event = one(histogram("opencode.tool.duration", count, **point))
     session = Session(id=event.session)
     add(session.series, key_of(event, ""), event, "")
-    (tally,) = tallies(session, EmittedItems(), event.tool)
-    return tally.durations, tally.rest
+    (found,) = call_counts(session, EmittedItems(), event.tool)
+    return found.durations, found.rest
 
 
 class TestWhoseMetricItIs:

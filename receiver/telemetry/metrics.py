@@ -116,23 +116,23 @@ class Metrics:
 
     # the pipeline
 
-    def read(self, evidence: ReadResult) -> None:
+    def request_read(self, result: ReadResult) -> None:
         """One request's records were read: used and discarded add up to them."""
-        for dialect, count in evidence.used.items():
-            self.add(f"{OWN}records_used", count, signal=evidence.signal, dialect=dialect)
-        for reason, count in evidence.discarded.items():
-            self.add(f"{OWN}records_discarded", count, signal=evidence.signal, reason=reason)
-        for (dialect, event), count in evidence.events.items():
+        for dialect, count in result.used.items():
+            self.add(f"{OWN}records_used", count, signal=result.signal, dialect=dialect)
+        for reason, count in result.discarded.items():
+            self.add(f"{OWN}records_discarded", count, signal=result.signal, reason=reason)
+        for (dialect, event), count in result.event_counts.items():
             self.add(f"{OWN}events", count, dialect=dialect, kind=event_kind(event))
-        if evidence.untouched:
-            self.add(f"{OWN}spans_handed_on", len(evidence.untouched))
+        if result.foreign_spans:
+            self.add(f"{OWN}spans_handed_on", len(result.foreign_spans))
 
-    def skipped(self, reasons: Counter[str]) -> None:
+    def items_skipped(self, reasons: Counter[str]) -> None:
         """Events added nothing, or items left no span."""
         for reason, count in reasons.items():
             self.add(f"{OWN}items_skipped", count, reason=reason)
 
-    def built(self, outcome: Outcome) -> None:
+    def spans_built(self, outcome: Outcome) -> None:
         """Spans left the builder."""
         now = self._clock()
         kinds: Counter[str] = Counter()
@@ -152,7 +152,7 @@ class Metrics:
         if outcome.closed:
             self.add(f"{OWN}sessions_closed", len(outcome.closed))
 
-    def queued(self, outgoing: Sequence[Outgoing]) -> None:
+    def requests_queued(self, outgoing: Sequence[Outgoing]) -> None:
         """Requests were put into the sending queues."""
         for one in outgoing:
             self.add(f"{OWN}items_queued", one.items, exporter=one.exporter, signal=one.signal)

@@ -178,9 +178,9 @@ def test_what_the_senders_tell_is_counted(metrics):
 
 
 def test_what_the_pipeline_tells_is_counted(metrics):
-    metrics.read(ReadResult("logs", used=Counter(event_relay=4), discarded=Counter(unknown_record=2)))
-    metrics.skipped(Counter(already_left=3))
-    metrics.queued([Outgoing("debug", "traces", 7, b"")])
+    metrics.request_read(ReadResult("logs", used=Counter(event_relay=4), discarded=Counter(unknown_record=2)))
+    metrics.items_skipped(Counter(already_left=3))
+    metrics.requests_queued([Outgoing("debug", "traces", 7, b"")])
     found = samples(exposition(metrics.collect()))
     assert total(found, f"{OWN}records_used", signal="logs", dialect="event_relay") == 4
     assert total(found, f"{OWN}records_discarded", signal="logs", reason="unknown_record") == 2
@@ -190,16 +190,16 @@ def test_what_the_pipeline_tells_is_counted(metrics):
 
 def test_events_are_counted_by_dialect_and_kind(metrics):
     request = logs_request(*relay("read", "bash"))
-    evidence = RecordReader(frozenset()).read(request, arrival=0)
-    metrics.read(evidence)
+    result = RecordReader(frozenset()).read(request, arrival=0)
+    metrics.request_read(result)
     found = samples(exposition(metrics.collect()))
     assert total(found, f"{OWN}events", dialect="event_relay", kind="session") == 1
     assert total(found, f"{OWN}events", dialect="event_relay", kind="call") == 2
-    assert total(found, f"{OWN}events") == len(evidence.told)
+    assert total(found, f"{OWN}events") == len(result.events)
 
 
 def test_edges_are_counted_by_kind_and_confidence(metrics):
-    metrics.built(Outcome(edges=Counter({("parent_session", "decided"): 2, ("task_call", "ambiguous"): 1})))
+    metrics.spans_built(Outcome(edges=Counter({("parent_session", "decided"): 2, ("task_call", "ambiguous"): 1})))
     found = samples(exposition(metrics.collect()))
     assert total(found, f"{OWN}edges_inferred", kind="parent_session", confidence="decided") == 2
     assert total(found, f"{OWN}edges_inferred", kind="task_call", confidence="ambiguous") == 1
@@ -209,7 +209,7 @@ def test_spans_are_counted_by_kind_and_timed_from_their_end(metrics):
     session = a_session().created(-60).request(-50, -40, model="m").call("db_query", -30, -20)
     session.call("bash", -19, -10).permission(-18, -17, call="bash@-19").deleted(-5)
     spans = trees(session)
-    metrics.built(Outcome(spans=spans, closed=["ses_a"]))
+    metrics.spans_built(Outcome(spans=spans, closed=["ses_a"]))
     found = samples(exposition(metrics.collect()))
     kinds = {kind: total(found, f"{OWN}spans_built", kind=kind) for kind in map(span_kind, spans)}
     assert kinds == {"session": 1, "request": 1, "call": 2, "permission": 1}
@@ -221,7 +221,7 @@ def test_spans_are_counted_by_kind_and_timed_from_their_end(metrics):
 
 
 def test_a_span_that_ends_in_the_future_was_not_late(metrics):
-    metrics.built(Outcome(spans=trees(a_session().created(10).call("read", 11, 12).deleted(13))))
+    metrics.spans_built(Outcome(spans=trees(a_session().created(10).call("read", 11, 12).deleted(13))))
     assert total(samples(exposition(metrics.collect())), f"{OWN}span_latency_sum") == 0
 
 

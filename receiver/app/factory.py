@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from receiver import config
-from receiver.core.state.settings import BUILTIN_TOOLS, SECOND, BuilderSettings
+from receiver.core.state.settings import SECOND
 from receiver.errors import ConfigError, ReceiverError
 from receiver.exporters.debug import DebugExporter
 from receiver.exporters.file import FileExporter
@@ -32,26 +32,6 @@ from receiver.telemetry.push import Push, PushTo
 Accept = Callable[[Request], Awaitable[None]]
 Observe = Callable[[str, str, str, int], None]
 OnRejected = Callable[[Signal, int, str], None]
-
-
-def builder_settings(connector: config.AgentTrace) -> BuilderSettings:
-    """The core's settings from the connector's section."""
-    return BuilderSettings(
-        idle_timeout=connector.idle_timeout,
-        inactivity_timeout=connector.inactivity_timeout,
-        settle=connector.settle,
-        trace_mode=connector.trace_mode,
-        child_sessions=connector.child_sessions,
-        remote_parent=connector.remote_parent,
-        max_spans_per_trace=connector.max_spans_per_trace,
-        max_trace_age=connector.max_trace_age,
-        mcp_servers=tuple(connector.mcp_servers),
-        builtin_tools=BUILTIN_TOOLS | frozenset(connector.builtin_tools),
-        capture_content=frozenset(connector.capture_content),
-        infer=connector.infer,
-        live_markers=connector.live_markers,
-        openinference="openinference" in connector.conventions,
-    )
 
 
 def routes(settings: config.Settings) -> Routes:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from receiver import __version__, config
 from receiver.app import factory
+from receiver.app.builder_settings import builder_settings
 from receiver.app.operator_endpoints import OperatorEndpoints
 from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import ReceiverError
@@ -38,7 +39,7 @@ class Service:
 
     def __init__(self, settings: config.Settings, console: Console, observer: Observer | None = None) -> None:
         """Open the store and make the parts. Raises ConfigError."""
-        builder = factory.builder_settings(settings.connector)
+        builder = builder_settings(settings.connector)
         self._settings = settings
         self._metrics = Metrics() if settings.service.telemetry.metrics.level != "none" else None
         self._exporters = {
@@ -136,7 +137,7 @@ class Service:
             await grpc.share(http.backend())
 
     def _socket_dir(self, name: str, protocols: config.Protocols) -> str:
-        """A directory for the private sockets of ports that take both protocols; empty if each port takes only its own."""
+        """The directory of the private sockets of ports that take both protocols; empty if each takes only its own."""
         conflict = factory.port_conflict(protocols)
         if conflict in ("auth", "tls"):
             _log.warning(f"receivers::{name}: each port takes its own protocol only, because their {conflict} differs")

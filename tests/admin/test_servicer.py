@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from receiver.admin import admin_pb2 as pb
 from receiver.admin.servicer import AdminServicer
-from receiver.app.factory import builder_settings
+from receiver.app.builder_settings import builder_settings
 from receiver.codec.encode import spans_request
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.core.state.settings import SECOND

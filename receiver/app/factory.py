@@ -20,7 +20,7 @@ from receiver.exporters.sender import Exporter, RetryOnFailure
 from receiver.model import Request, Signal
 from receiver.net.tls import TLSSettings
 from receiver.otlp.auth import BasicAuth, BearerAuth
-from receiver.otlp.cors import Cors
+from receiver.otlp.cors import CORSPolicy
 from receiver.otlp.grpc_server import GrpcReceiver, Keepalive
 from receiver.otlp.http_server import GrpcBackend, HttpReceiver
 from receiver.otlp.request_handler import OnRefused
@@ -154,10 +154,10 @@ def grpc_receiver(
     section: config.GRPCServer,
     accept: Accept,
     observe: Observe,
-    folder: str = "",
+    socket_dir: str = "",
     on_refused: OnRefused | None = None,
 ) -> GrpcReceiver:
-    """The OTLP/gRPC server. With a `folder` for private sockets, its port also takes HTTP."""
+    """The OTLP/gRPC server. With a `socket_dir` for private sockets, its port also takes HTTP."""
     keepalive = section.keepalive
     return GrpcReceiver(
         accept,
@@ -176,7 +176,7 @@ def grpc_receiver(
         ),
         auth=_auth(section.auth),
         tls=_server_tls(section.tls),
-        folder=folder,
+        socket_dir=socket_dir,
         on_refused=on_refused,
     )
 
@@ -191,7 +191,7 @@ def http_receiver(
     accept: Accept,
     observe: Observe,
     grpc: GrpcReceiver | None = None,
-    folder: str = "",
+    socket_dir: str = "",
     on_refused: OnRefused | None = None,
 ) -> HttpReceiver:
     """The OTLP/HTTP server. It passes gRPC connections to `grpc`, which has the same auth and TLS settings."""
@@ -212,15 +212,15 @@ def http_receiver(
         },
         cors=_cors(section.cors),
         grpc=backend,
-        inner=f"unix:{folder}/http" if folder else "",
+        unix_endpoint=f"unix:{socket_dir}/http" if socket_dir else "",
         on_refused=on_refused,
     )
 
 
-def _cors(section: config.CORS | None) -> Cors | None:
+def _cors(section: config.CORS | None) -> CORSPolicy | None:
     if section is None:
         return None
-    return Cors(section.allowed_origins, section.allowed_headers, section.exposed_headers, section.max_age)
+    return CORSPolicy(section.allowed_origins, section.allowed_headers, section.exposed_headers, section.max_age)
 
 
 def push(reader: config.Periodic, refresh: Callable[[], None]) -> Push:

@@ -19,12 +19,12 @@ class Backpressure:
     """Knows whether one of the `exporters` has a full queue; `limit` gives each queue's bound, in items."""
 
     def __init__(
-        self, store: Store, exporters: Iterable[str], limit: Callable[[str], int], seldom: LogRateLimiter | None = None
+        self, store: Store, exporters: Iterable[str], limit: Callable[[str], int], limiter: LogRateLimiter | None = None
     ) -> None:
         self._store = store
         self._exporters = sorted(exporters)
         self._limit = limit
-        self._seldom = seldom or LogRateLimiter()
+        self._limiter = limiter or LogRateLimiter()
         self._logged_exporter = ""  # the exporter that the last warning named; empty when building does not wait
 
     def is_full(self) -> bool:
@@ -38,7 +38,7 @@ class Backpressure:
         return bool(full)
 
     def _warn(self, exporter: str) -> None:
-        if self._seldom.unsaid(exporter) is None:
+        if self._limiter.suppressed(exporter) is None:
             return
         self._logged_exporter = exporter
         _log.warning(

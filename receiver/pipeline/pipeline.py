@@ -26,7 +26,6 @@ import structlog
 from receiver.core.apply_events import mentioned
 from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND, BuilderSettings
-from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import UnavailableError, described
 from receiver.exporters.queue import Outbox
 from receiver.model import Request
@@ -106,8 +105,6 @@ class Pipeline:
         self._last_purge = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._backpressure = Backpressure(store, routes.exporters, self._limits.queue)
-        self._seldom = LogRateLimiter()
-        self._strangers = LogRateLimiter(pause=_HOUR)
         self._commit_error = ""  # why the last step could not be committed
         self._refusing = False
         self._stopping = False
@@ -170,8 +167,12 @@ class Pipeline:
         try:
             await self._in_owner(self._store.append, self._clock(), requests)
         except Exception as failed:
-            if self._seldom.unsaid("append") is not None:
-                _log.error("requests could not be persisted", requests=len(requests), error=described(failed))
+            _log.error(
+                "requests could not be persisted",
+                requests=len(requests),
+                error=described(failed),
+                limit_key="append",
+            )
             return failed if isinstance(failed, UnavailableError) else UnavailableError(described(failed))
         finally:
             self._pending_items -= sum(request.items for request in requests)
@@ -204,8 +205,7 @@ class Pipeline:
             return pause
         except UnavailableError as error:
             self._commit_error = str(error)
-            if self._seldom.unsaid("step") is not None:
-                _log.error("nothing can be built; trying again", error=str(error))
+            _log.error("nothing can be built; trying again", error=str(error), limit_key="step")
         except Exception:
             _log.exception("building failed; rolled back, will retry")
         self._roll_back()
@@ -336,8 +336,14 @@ class Pipeline:
             for result in results:
                 self._observer.request_read(result)
                 unknown = result.unknown_scope
-                if unknown is not None and not result.used and self._strangers.unsaid(unknown) is not None:
-                    _log.info("no dialect knows these records", signal=result.signal, scope=ascii(unknown))
+                if unknown is not None and not result.used:
+                    _log.info(
+                        "no dialect knows these records",
+                        signal=result.signal,
+                        scope=ascii(unknown),
+                        limit_key=unknown,
+                        limit_seconds=_HOUR,
+                    )
             if change.outgoing:
                 self._observer.requests_queued(change.outgoing)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from receiver.codec.decode import REMEMBERED, Envelope, log_records, metric_points, span_records
+from receiver.codec.decode import MAX_CACHED_BYTES, Envelope, log_records, metric_points, span_records
 from receiver.core.apply_events import Source
 from receiver.dialects.shared import traceparent
 from receiver.dialects.shared.fields import to_json
@@ -59,7 +59,7 @@ _cached_hashes = lru_cache(maxsize=1024)(_hashes)
 def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
     values = (resource.attributes.get(name) or "" for name in PRODUCER)
     attributes = (*(v if isinstance(v, str) else to_json(v) for v in values), *filter(None, (dialect.agent,)))
-    hashes = _cached_hashes if len(resource.raw) <= REMEMBERED else _hashes
+    hashes = _cached_hashes if len(resource.raw) <= MAX_CACHED_BYTES else _hashes
     producer, key = hashes(resource.raw, attributes)
     return Source(producer, key, resource.raw, dialect.wait, arrival)
 
@@ -141,7 +141,7 @@ class RecordReader:
         if raw not in self._remote_parents:
             self._remote_parents[raw] = traceparent.of_resource(record.resource)
         session = next((s for event in events if (s := getattr(event, "session", ""))), "")
-        return traceparent.told_by(record, session, self._remote_parents[raw]) if session else None
+        return traceparent.remote_parent_event(record, session, self._remote_parents[raw]) if session else None
 
 
 def _is_only_lineage(events: Sequence[tuple[Source, AnyEvent]]) -> bool:

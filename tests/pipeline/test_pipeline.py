@@ -11,6 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from structlog.testing import capture_logs
 
 from receiver.core.state.settings import SECOND, BuilderSettings
+from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import UnavailableError
 from receiver.pipeline.offline import build
 from receiver.pipeline.pipeline import DAY, MAX_ATTEMPTS, Limits, Pipeline
@@ -415,7 +416,7 @@ async def test_check_fails_while_commits_fail(start):
     """Also where the store still takes the one page that a check writes."""
     running = await start(store=Failing)
     running.store.failures = [UnavailableError("disk full")] * 1_000_000
-    with capture_logs() as logs:
+    with capture_logs(processors=[RateLimitProcessor()]) as logs:
         await running.send(a_request("ses_a"))
         async with asyncio.timeout(10):
             while not running.pipeline._commit_error:  # noqa: ASYNC110

@@ -1,4 +1,4 @@
-"""What the tests of the way out share: real backends on free ports that answer as a test tells them, and requests."""
+"""Shared by the exporters' tests: backends on free ports that respond as a test sets them, and requests."""
 
 import asyncio
 import contextlib
@@ -168,7 +168,7 @@ def started(stack):
 
 @pytest.fixture
 def request_of():
-    """A serialized traces request: a span for each name."""
+    """Makes a serialized traces request with a span for each name."""
 
     def make(*names):
         request = ExportTraceServiceRequest()
@@ -182,7 +182,7 @@ def request_of():
 
 @pytest.fixture
 def retry_info():
-    """Trailing metadata with a RetryInfo of so many seconds."""
+    """Makes trailing metadata with a RetryInfo of `seconds`."""
 
     def make(code, seconds):
         delay = Duration()

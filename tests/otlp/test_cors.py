@@ -53,7 +53,7 @@ def test_without_allowed_headers_the_usual_ones_are():
     assert set(preflight(cors, headers="authorization")) == {"Vary"}
 
 
-def test_exposed_headers():
+def test_exposed_headers_are_in_the_response():
     assert (
         CORSPolicy(("*",), exposed_headers=("A", "B")).response_headers({"Origin": ORIGIN})[
             "Access-Control-Expose-Headers"

@@ -97,7 +97,7 @@ class Service:
             section = self._settings.exporters[name]
             queue = getattr(section, "sending_queue", None) or config.SendingQueue()
             senders[name] = Sender(
-                self.pipeline.outbox,
+                self.pipeline.sending_queue,
                 exporter,
                 retry=factory.retry(section),
                 max_items=queue.batch.max_size,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from receiver.cli.console import Shown
-from receiver.cli.replay import Protocol, given_headers, replay
+from receiver.cli.replay import Protocol, parse_headers, replay
 from receiver.codec.encode import spans_request
 from receiver.codec.otlp_json import from_protobuf
 from receiver.errors import InputError, PermanentExportError
@@ -77,7 +77,7 @@ async def send(
     """Send what was built; what to say of it. Raises ConfigError for an endpoint or a header (`NAME=VALUE`) that cannot
     be used, RetryableExportError where nobody takes it, and PermanentExportError where anything of it was refused."""
     requests = list(_requests(built))
-    given = given_headers(headers)
+    given = parse_headers(headers)
     task = progress.add_task("sending", total=len(requests))
     result = await replay(
         requests, endpoint, progress=lambda _: progress.update(task, advance=1), protocol=protocol, headers=given

@@ -282,10 +282,10 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from receiver.cli.replay import given_headers, replay
+    from receiver.cli.replay import parse_headers, replay
     from receiver.recordings.files import Recording, read_recordings, recorded_files
 
-    files, headers = recorded_files(options.paths), given_headers(options.header)
+    files, headers = recorded_files(options.paths), parse_headers(options.header)
     with _progress() as progress:
         task = progress.add_task("sending", total=len(files))
 

@@ -27,7 +27,7 @@ from receiver.core.apply_events import mentioned
 from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.errors import UnavailableError, described
-from receiver.exporters.queue import Outbox
+from receiver.exporters.queue import PersistentQueue
 from receiver.model import Request
 from receiver.outcome import Outcome
 from receiver.pipeline.backpressure import Backpressure
@@ -96,7 +96,7 @@ class Pipeline:
         self._arriving = 0
         self._work = asyncio.Event()
         self._arrivals = asyncio.Event()
-        self.outbox = Outbox(store, self._own, clock)
+        self.sending_queue = PersistentQueue(store, self._own, clock)
         self._not_before = 0
         self._failures: Counter[int | str] = Counter()
         self._unobserved: list[ReadResult] = []
@@ -113,7 +113,7 @@ class Pipeline:
         self._not_before = self._clock() + self._settle
         self._tasks = [asyncio.create_task(self._append_all()), asyncio.create_task(self._build_all())]
         self._work.set()
-        self.outbox.wake()
+        self.sending_queue.wake()
 
     async def stop(self) -> None:
         """Persist what was accepted, and build of it what can be built soon. The rest waits in the store, and so do
@@ -359,7 +359,7 @@ class Pipeline:
 
     def _wake_senders(self) -> None:
         if self._tasks:
-            self._tasks[0].get_loop().call_soon_threadsafe(self.outbox.wake)
+            self._tasks[0].get_loop().call_soon_threadsafe(self.sending_queue.wake)
 
     async def ask(self, question: Callable[[SessionCache, Store], _T]) -> _T:
         """Run something in the owner's thread, between two steps."""

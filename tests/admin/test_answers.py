@@ -342,13 +342,13 @@ async def test_what_was_set_aside_is_sent_again(tmp_path, backend, named):
             moved = await answers.resend(pb.ResendRequest(ids=[row.id] if named else []))
             assert (moved.rows, moved.items) == (1, 3)
             for _ in range(100):
-                if said[-1]["event"] == "rows that were sent again were taken":
+                if said[-1]["event"] == "the backend took the resent rows":
                     break
                 await asyncio.sleep(0.03)
             assert len(list(spans_of(backend.received))) == 3
             assert not (await answers.list_set_aside(pb.ListSetAsideRequest())).rows
     told = [(line["event"], line["exporter"]) for line in said if "exporter" in line]
-    assert told == [("batch set aside", "otlp_grpc"), ("rows that were sent again were taken", "otlp_grpc")]
+    assert told == [("batch set aside", "otlp_grpc"), ("the backend took the resent rows", "otlp_grpc")]
 
 
 async def test_where_a_row_is_not_there_none_is_sent_again(tmp_path, backend):

@@ -626,20 +626,20 @@ async def queue(running, *rows):
 
 async def test_rows_are_joined_up_to_the_limits_and_never_across_signals(start):
     running = await start()
-    outbox = running.pipeline.outbox
+    sending_queue = running.pipeline.sending_queue
     await queue(running, ("traces", 2, b"aa"), ("traces", 2, b"bb"), ("traces", 2, b"cc"), ("logs", 1, b"dd"))
-    first = await outbox.head("out", max_items=4, max_bytes=100)
-    second = await outbox.head("out", max_items=100, max_bytes=1)
-    third = await outbox.head("out", max_items=100, max_bytes=100)
+    first = await sending_queue.next_batch("out", max_items=4, max_bytes=100)
+    second = await sending_queue.next_batch("out", max_items=100, max_bytes=1)
+    third = await sending_queue.next_batch("out", max_items=100, max_bytes=100)
     assert [(c.signal, c.body, c.items) for c in (first, second, third)] == [
         ("traces", b"aabb", 4),
         ("traces", b"cc", 2),
         ("logs", b"dd", 1),
     ]
-    assert await outbox.head("out", max_items=100, max_bytes=100) is None
-    assert [c.body for c in await outbox.split(first)] == [b"aa", b"bb"]
-    await outbox.done(first)
-    await outbox.set_aside(second, "no")
+    assert await sending_queue.next_batch("out", max_items=100, max_bytes=100) is None
+    assert [c.body for c in await sending_queue.split(first)] == [b"aa", b"bb"]
+    await sending_queue.done(first)
+    await sending_queue.set_aside(second, "no")
     assert running.store.queue_size("out") == QueueSize(1, 1)
     assert [row.reason for row in running.store.set_aside_rows(10)] == ["no"]
 
@@ -647,16 +647,16 @@ async def test_rows_are_joined_up_to_the_limits_and_never_across_signals(start):
 async def test_two_consumers_are_never_given_the_same_rows(start):
     running = await start()
     await queue(running, *(("traces", 1, b"%d" % i) for i in range(20)))
-    chunks = await asyncio.gather(*(running.pipeline.outbox.head("out", 3, 1 << 20) for _ in range(8)))
-    ids = [i for chunk in chunks if chunk for i in chunk.ids]
+    batches = await asyncio.gather(*(running.pipeline.sending_queue.next_batch("out", 3, 1 << 20) for _ in range(8)))
+    ids = [i for batch in batches if batch for i in batch.ids]
     assert len(ids) == len(set(ids)) == 20
 
 
 async def test_a_consumer_is_woken_by_what_is_built(start):
     running = await start()
-    outbox = running.pipeline.outbox
-    assert await outbox.head("out", 10, 1 << 20) is None
-    waiting = asyncio.create_task(outbox.wait("out"))
+    sending_queue = running.pipeline.sending_queue
+    assert await sending_queue.next_batch("out", 10, 1 << 20) is None
+    waiting = asyncio.create_task(sending_queue.wait("out"))
     await running.send(a_request("ses_a"))
     await running.run_out()
     await asyncio.wait_for(waiting, 5)
@@ -665,26 +665,26 @@ async def test_a_consumer_is_woken_by_what_is_built(start):
 async def test_what_was_in_flight_is_sent_again_by_the_next_process(start):
     running = await start()
     await queue(running, ("traces", 1, b"x"))
-    before = await running.pipeline.outbox.head("out", 10, 1 << 20)
+    before = await running.pipeline.sending_queue.next_batch("out", 10, 1 << 20)
     await running.stop()
     running = await start()
-    assert await running.pipeline.outbox.head("out", 10, 1 << 20) == before
+    assert await running.pipeline.sending_queue.next_batch("out", 10, 1 << 20) == before
 
 
 async def test_that_rows_that_were_put_back_were_taken_is_said_once(start):
     running = await start()
-    outbox = running.pipeline.outbox
+    sending_queue = running.pipeline.sending_queue
     await queue(running, *(("traces", 1, b"%d" % i) for i in range(3)))
 
     async def fare(taken, rows):
         """The next rows are taken, or set aside."""
         for row in rows:
-            chunk = await outbox.head("out", 1, 1)
-            assert chunk.body == row
-            await (outbox.done(chunk) if taken else outbox.set_aside(chunk, "no"))
+            batch = await sending_queue.next_batch("out", 1, 1)
+            assert batch.body == row
+            await (sending_queue.done(batch) if taken else sending_queue.set_aside(batch, "no"))
 
     async def put_back():
-        outbox.put_back(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
+        sending_queue.watch_resent(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
 
     with capture_logs() as said:
         await fare(False, [b"0", b"1", b"2"])
@@ -699,5 +699,5 @@ async def test_that_rows_that_were_put_back_were_taken_is_said_once(start):
         await put_back()
         await fare(False, [b"1"])
     (line,) = said
-    assert (line["event"], line["log_level"]) == ("rows that were sent again were taken", "info")
+    assert (line["event"], line["log_level"]) == ("the backend took the resent rows", "info")
     assert (line["exporter"], line["rows"], line["set_aside_again"]) == ("out", 2, 1)

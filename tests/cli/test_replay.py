@@ -1,6 +1,5 @@
 """Replaying recorded requests to real servers."""
 
-import asyncio
 from contextlib import AsyncExitStack
 
 import grpc
@@ -12,6 +11,7 @@ from receiver.codec.export_service import EXPORT_SERVICES, export_response
 from receiver.errors import ConfigError, InputError, RetryableExportError
 from receiver.model import SIGNALS
 from receiver.recordings.files import Recording
+from tests.support.virtual_time import VirtualTime
 
 RECORDINGS = [
     Recording("0001-logs.pb", "logs", b""),
@@ -63,19 +63,6 @@ class Receiver:
         return export
 
 
-class VirtualTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.slept = []
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
 @pytest.fixture
 async def stack():
     """Closes what the test opened."""
@@ -92,7 +79,7 @@ def receiver():
 @pytest.fixture
 def time():
     """Virtual time."""
-    return VirtualTime()
+    return VirtualTime(100.0)
 
 
 @pytest.mark.parametrize("prefix", ["", "http://"])

@@ -1,7 +1,5 @@
 """Shared by the exporters' tests: backends on free ports that respond as a test sets them, and requests."""
 
-import asyncio
-import contextlib
 import gzip
 import ssl
 from collections import deque
@@ -19,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.model import SIGNALS
+from tests.support.silent_server import silent_server
 
 
 class GrpcBackend:
@@ -196,12 +195,6 @@ def retry_info():
 
 @pytest.fixture
 async def silent_port():
-    """The port of a server that accepts connections and says nothing."""
-    writers = []
-    server = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in writers:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+    """The port of a server that accepts connections and never responds."""
+    async with silent_server() as port:
+        yield port

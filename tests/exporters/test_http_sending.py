@@ -8,7 +8,8 @@ import pytest
 from receiver.codec.export_service import export_response
 from receiver.exporters.otlp_http import HttpExporter
 from receiver.exporters.sender import Sender
-from tests.exporters.test_sender import MemoryQueue, VirtualTime
+from tests.exporters.test_sender import MemoryQueue
+from tests.support.virtual_time import VirtualTime
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
 from receiver.exporters.sender import Batch, Failure, RetryOnFailure, Sender
+from tests.support.virtual_time import VirtualTime
 
 
 class MemoryQueue:
@@ -89,19 +90,6 @@ class Backend:
         if self.refuses and self.refuses in body:
             raise PermanentExportError("no such thing")
         self.taken.append(body)
-
-
-class VirtualTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.slept = []
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 class Running:

@@ -56,7 +56,7 @@ def server_ssl_context(tls: TLSSettings, *, http2: bool = False) -> ssl.SSLConte
 def server_credentials(tls: TLSSettings) -> grpc.ServerCredentials:
     """The credentials of a gRPC server. Raises ConfigError when a file or a setting cannot be used."""
     if tls.min_version == "1.3":
-        raise ConfigError("tls::min_version: gRPC's library chooses the version itself (1.2 or later); use 1.2")
+        raise ConfigError("tls::min_version: gRPC's library decides the version itself (1.2 or later); use 1.2")
     server_ssl_context(tls)  # gRPC itself would only log a wrong pair, at the first connection
     client_ca = _read(tls.client_ca_file) if tls.client_ca_file else None
     return grpc.ssl_server_credentials(
@@ -85,10 +85,10 @@ def channel_credentials(tls: TLSSettings) -> grpc.ChannelCredentials:
     """The credentials of a gRPC client. Raises ConfigError when a file or a setting cannot be used."""
     if tls.insecure_skip_verify:
         raise ConfigError(
-            "tls::insecure_skip_verify: gRPC's Python library does not support it; set ca_file to the server's certificate"
+            "tls::insecure_skip_verify: gRPC's Python library cannot; set ca_file to the server's certificate"
         )
     if tls.min_version == "1.3":
-        raise ConfigError("tls::min_version: gRPC's library chooses the version itself (1.2 or later); use 1.2")
+        raise ConfigError("tls::min_version: gRPC's library decides the version itself (1.2 or later); use 1.2")
     client_ssl_context(tls)  # gRPC itself would only log a wrong file, at the first connection
     return grpc.ssl_channel_credentials(
         root_certificates=_read(tls.ca_file) if tls.ca_file else None,
@@ -124,7 +124,7 @@ def _context_trusting(ca_file: str) -> ssl.SSLContext:
 
 def _no_password() -> str:
     """Passed to OpenSSL, which would otherwise prompt for an encrypted key's password on the terminal."""
-    raise ValueError("the key is encrypted; decrypt it")
+    raise ValueError("the key is encrypted; give one without a passphrase")
 
 
 def _read(path: str) -> bytes:

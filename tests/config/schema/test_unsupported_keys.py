@@ -1,4 +1,4 @@
-"""Every key that the Collector's components have (v0.155.0) is known here, or refused by its name with a reason."""
+"""Every key of the Collector's components (v0.155.0) is supported here, or refused by its name with a reason."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from receiver.config.model.exporters import KeepaliveClient
 from receiver.config.model.metric_readers import Prometheus
 from receiver.config.model.receivers import KeepaliveEnforcementPolicy, KeepaliveServerParameters
 from receiver.config.model.section import Section
-from receiver.config.schema.unsupported_keys import UNSUPPORTED_KEYS, reason
+from receiver.config.schema.unsupported_keys import UNSUPPORTED_KEYS, unsupported_key
 
 Read = Callable[..., Settings]
 
@@ -66,7 +66,7 @@ def keys() -> Iterator[tuple[type[Section], str]]:
 
 @pytest.mark.parametrize(("section", "key"), list(keys()), ids=lambda one: getattr(one, "__name__", one))
 def test_a_key_of_the_collectors_is_taken_or_refused_with_a_reason(section: type[Section], key: str) -> None:
-    assert (key in section.model_fields) != bool(reason(section, key))
+    assert (key in section.model_fields) != bool(unsupported_key(section, key))
 
 
 def test_nothing_is_refused_that_is_taken() -> None:

@@ -38,7 +38,7 @@ def test_large_resources_and_scopes_are_not_remembered():
 def test_a_producer_is_the_same_in_every_process_also_where_its_name_is_no_text():
     record = relay_record("session.idle", 1, session_id="ses_a")
     names = [{"b": 1, "a": [True]}, '{"a":[true],"b":1}']
-    told = [RecordReader(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).told for n in names]
+    told = [RecordReader(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).events for n in names]
     assert told[0][0][0].producer == told[1][0][0].producer
 
 
@@ -46,4 +46,4 @@ def test_a_small_resource_is_read_once():
     record = relay_record("session.idle", 1, session_id="ses_a")
     reading = RecordReader(NOTHING)
     one, other = (reading.read(logs_request(record, resource={"service.name": "once"}), 0) for _ in range(2))
-    assert one.told[0][0].resource is other.told[0][0].resource
+    assert one.events[0][0].resource is other.events[0][0].resource

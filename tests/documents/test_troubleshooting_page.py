@@ -293,7 +293,7 @@ def test_a_full_disk_is_said_and_told_by_the_health_check_and_heals_when_there_i
     until(lambda: status(health) == 200, "good health")
     receiver.send(CAPTURE[0])
     told("requests could not be persisted", "nothing can be built; trying again", "database or disk is full")
-    told("building goes on", "health is 503")
+    told("building resumed", "health is 503")
 
 
 def status(url: str) -> int:

@@ -86,9 +86,9 @@ class TestWhoseItIs:
     def test_each_record_goes_where_it_belongs_though_one_request_holds_both(self):
         own = result("Bash", 1, 2, "toolu_1")
         other = event("tool_result", 2, {"session.id": OPENCODE, "tool_name": "Bash", "duration_ms": "1000"})
-        evidence = RecordReader(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
-        assert evidence.used == {"claude_code": 1, "plugin_otel": 1}
-        tools = {t.session: t.tool for _, t in evidence.told if isinstance(t, (CallEvent, CallReportEvent))}
+        read = RecordReader(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
+        assert read.used == {"claude_code": 1, "plugin_otel": 1}
+        tools = {t.session: t.tool for _, t in read.events if isinstance(t, (CallEvent, CallReportEvent))}
         assert tools == {SESSION: "Bash", OPENCODE: "bash"}
 
     def test_metrics_tell_totals(self):
@@ -432,7 +432,7 @@ def test_no_event_breaks_the_reading_of_it(name, attributes, time, observed, bod
     record = LogRecord(time_unix_nano=time, observed_time_unix_nano=observed)
     record.attributes.extend(key_values({**STANDARD, "event.name": name, **attributes}))
     record.body.CopyFrom(any_value(body))
-    evidence = RecordReader(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
-    assert sum(evidence.used.values()) + sum(evidence.discarded.values()) == 1
-    assert not evidence.discarded["internal_error"]
-    assert not evidence.discarded["unknown_record"]
+    read = RecordReader(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
+    assert sum(read.used.values()) + sum(read.discarded.values()) == 1
+    assert not read.discarded["internal_error"]
+    assert not read.discarded["unknown_record"]

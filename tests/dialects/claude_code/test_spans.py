@@ -153,9 +153,9 @@ def test_a_turn():
     ids=["request without an id", "no session", "a session of OpenCode"],
 )
 def test_what_cannot_be_placed_is_handed_on(span):
-    evidence = RecordReader(NOTHING).read(claude.spans(span), 0)
-    assert evidence.told == []
-    assert [raw for _, raw in evidence.untouched] == [span.SerializeToString()]
+    result = RecordReader(NOTHING).read(claude.spans(span), 0)
+    assert result.events == []
+    assert [raw for _, raw in result.foreign_spans] == [span.SerializeToString()]
 
 
 def test_spans_that_tell_nothing():
@@ -180,8 +180,8 @@ def test_no_span_breaks_the_reading_of_it(name, attributes, start, end):
     span.start_time_unix_nano, span.end_time_unix_nano = start, end
     for key, value in attributes.items():
         span.attributes.add(key=key).value.CopyFrom(any_value(value))
-    evidence = RecordReader(NOTHING).read(claude.spans(span), 0)
-    read_of_it = sum(evidence.used.values()) + sum(evidence.discarded.values())
+    result = RecordReader(NOTHING).read(claude.spans(span), 0)
+    read_of_it = sum(result.used.values()) + sum(result.discarded.values())
     assert read_of_it == 1
-    assert not evidence.discarded["internal_error"]
-    assert bool(evidence.untouched) == bool(evidence.discarded["handed_on"])
+    assert not result.discarded["internal_error"]
+    assert bool(result.foreign_spans) == bool(result.discarded["handed_on"])

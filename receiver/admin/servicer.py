@@ -108,7 +108,7 @@ class AdminServicer:
         ids = list(request.ids)
         moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._clock()))
         self._pipeline.wake()
-        self._pipeline.outbox.put_back(moved)
+        self._pipeline.sending_queue.watch_resent(moved)
         return pb.ResendResponse(rows=len(moved), items=sum(row.items for _, row in moved))
 
 

@@ -21,7 +21,8 @@ from receiver.config.model.section import Section
 from receiver.core.state.settings import BuilderSettings
 from receiver.errors import ConfigError, ReceiverError
 from receiver.exporters.sender import Failure
-from receiver.otlp.listen import bind
+from receiver.net.address import join_host_port
+from receiver.otlp.listen import bind, release_for_grpc
 from receiver.pipeline.pipeline import Pipeline
 from receiver.telemetry.metrics import Metrics
 from receiver.telemetry.server import MetricsServer
@@ -105,12 +106,7 @@ class OperatorEndpoints:
         sockets = _bind(self._key(section), "endpoint", section)
         if not sockets:
             return
-        # gRPC binds by itself, and does not report it when one of several addresses is taken: _bind() has checked that
-        addresses = [_address(one) for one in sockets]
-        for one in sockets:
-            one.close()
-        if section.endpoint.rpartition(":")[0] in ("", "0.0.0.0", "[::]"):  # noqa: S104 - compared with, not bound
-            addresses = addresses[:1]  # for gRPC each wildcard means both IPv4 and IPv6
+        addresses = release_for_grpc(sockets)
         server = AdminServer(self._servicer)
         self._stack.push_async_callback(server.stop)
         await server.start(addresses)
@@ -137,4 +133,4 @@ def _bind(path: str, key: str, section: Section) -> Sequence[socket.socket]:
 
 def _address(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_host_port(host, port)

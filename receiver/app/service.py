@@ -19,6 +19,7 @@ from receiver.app.operator_endpoints import OperatorEndpoints
 from receiver.errors import ReceiverError
 from receiver.exporters.sender import Sender
 from receiver.model import Signal
+from receiver.net.address import join_host_port, split_host_port
 from receiver.otlp.grpc_server import GrpcReceiver
 from receiver.otlp.http_server import HttpReceiver
 from receiver.otlp.socket_dir import private_socket_dir, remove_stale_socket_dirs
@@ -100,7 +101,7 @@ class Service:
             section = self._settings.exporters[name]
             queue = getattr(section, "sending_queue", None) or config.SendingQueue()
             senders[name] = Sender(
-                self.pipeline.outbox,
+                self.pipeline.sending_queue,
                 exporter,
                 retry=factory.retry(section),
                 max_items=queue.batch.max_size,
@@ -194,7 +195,7 @@ class Service:
 
 
 def _with_port(endpoint: str, port: int) -> str:
-    return f"{endpoint.rpartition(':')[0]}:{port}"
+    return join_host_port(split_host_port(endpoint)[0], port)
 
 
 def _ignore(event: str, signal: str, where: str, count: int) -> None:

@@ -119,10 +119,10 @@ async def send(
     """Send the traces; a line with the result. Raises ConfigError or InputError for an endpoint or a header
     (`NAME=VALUE`) that cannot be used, RetryableExportError if the backend cannot be reached, and PermanentExportError
     if it refused anything."""
-    from receiver.cli.replay import given_headers, replay  # imports gRPC and aiohttp
+    from receiver.cli.replay import parse_headers, replay  # imports gRPC and aiohttp
 
     requests = list(_recordings(built))
-    given = given_headers(headers)
+    given = parse_headers(headers)
     task = progress.add_task("sending", total=len(requests))
     result = await replay(
         requests, endpoint, progress=lambda _: progress.update(task, advance=1), protocol=protocol, headers=given

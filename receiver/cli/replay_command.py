@@ -9,13 +9,13 @@ from pathlib import Path
 
 from receiver.cli.console import counted, print_error, progress_bar
 from receiver.cli.exit_codes import BAD_INPUT, OK
-from receiver.cli.replay import given_headers, replay
+from receiver.cli.replay import parse_headers, replay
 from receiver.recordings.files import Recording, read_recordings, recorded_files
 
 
 def replay_command(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Replay recordings; BAD_INPUT if the receiver refused any of them. Raises ReceiverError when it cannot go on."""
-    files, headers = recorded_files(options.paths), given_headers(options.header)
+    files, headers = recorded_files(options.paths), parse_headers(options.header)
     with progress_bar() as progress:
         task = progress.add_task("sending", total=len(files))
 

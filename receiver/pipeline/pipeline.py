@@ -27,7 +27,7 @@ from receiver.core.apply_events import mentioned
 from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.errors import UnavailableError, described
-from receiver.exporters.queue import Outbox
+from receiver.exporters.queue import PersistentQueue
 from receiver.model import Request
 from receiver.outcome import Outcome
 from receiver.pipeline.backpressure import Backpressure
@@ -98,7 +98,7 @@ class Pipeline:
         self._pending_items = 0
         self._has_work = asyncio.Event()
         self._has_pending = asyncio.Event()
-        self.outbox = Outbox(store, self._in_owner, clock)
+        self.sending_queue = PersistentQueue(store, self._in_owner, clock)
         self._not_before = 0
         self._failures: Counter[int | str] = Counter()
         self._uncommitted_reads: list[ReadResult] = []
@@ -116,7 +116,7 @@ class Pipeline:
         self._not_before = self._clock() + self._settle
         self._tasks = [asyncio.create_task(self._append_all()), asyncio.create_task(self._build_all())]
         self._has_work.set()
-        self.outbox.wake()
+        self.sending_queue.wake()
 
     async def stop(self) -> None:
         """Persist the accepted requests and build them for up to 5 s. The rest and the open sessions stay in the
@@ -370,7 +370,7 @@ class Pipeline:
 
     def _wake_senders(self) -> None:
         if self._tasks:
-            self._tasks[0].get_loop().call_soon_threadsafe(self.outbox.wake)
+            self._tasks[0].get_loop().call_soon_threadsafe(self.sending_queue.wake)
 
     async def ask(self, question: Callable[[SessionCache, Store], _T]) -> _T:
         """Run a function in the owner's thread, between two steps; what it returned."""

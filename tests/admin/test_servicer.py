@@ -341,13 +341,13 @@ async def test_resend_sends_rows_set_aside(tmp_path, backend, named):
             moved = await servicer.resend(pb.ResendRequest(ids=[row.id] if named else []))
             assert (moved.rows, moved.items) == (1, 3)
             for _ in range(100):
-                if logs[-1]["event"] == "rows that were sent again were taken":
+                if logs[-1]["event"] == "the backend took the resent rows":
                     break
                 await asyncio.sleep(0.03)
             assert len(list(spans_of(backend.received))) == 3
             assert not (await servicer.list_set_aside(pb.ListSetAsideRequest())).rows
     logged = [(line["event"], line["exporter"]) for line in logs if "exporter" in line]
-    assert logged == [("batch set aside", "otlp_grpc"), ("rows that were sent again were taken", "otlp_grpc")]
+    assert logged == [("batch set aside", "otlp_grpc"), ("the backend took the resent rows", "otlp_grpc")]
 
 
 async def test_resend_with_an_unknown_id_moves_no_row(tmp_path, backend):

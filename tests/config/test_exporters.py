@@ -16,6 +16,7 @@ from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
         ("https://b", False, "b:443", False),
         ("http://b", False, "b:80", True),
         ("[::1]:4317", False, "[::1]:4317", False),
+        ("http://[::1]", False, "[::1]:80", True),
         ("dns:///b:4317", True, "dns:///b:4317", True),
     ],
 )

@@ -629,20 +629,20 @@ async def queue(running, *rows):
 
 async def test_queued_rows_are_joined_up_to_the_limits_and_never_across_signals(start):
     running = await start()
-    outbox = running.pipeline.outbox
+    sending_queue = running.pipeline.sending_queue
     await queue(running, ("traces", 2, b"aa"), ("traces", 2, b"bb"), ("traces", 2, b"cc"), ("logs", 1, b"dd"))
-    first = await outbox.head("out", max_items=4, max_bytes=100)
-    second = await outbox.head("out", max_items=100, max_bytes=1)
-    third = await outbox.head("out", max_items=100, max_bytes=100)
+    first = await sending_queue.next_batch("out", max_items=4, max_bytes=100)
+    second = await sending_queue.next_batch("out", max_items=100, max_bytes=1)
+    third = await sending_queue.next_batch("out", max_items=100, max_bytes=100)
     assert [(c.signal, c.body, c.items) for c in (first, second, third)] == [
         ("traces", b"aabb", 4),
         ("traces", b"cc", 2),
         ("logs", b"dd", 1),
     ]
-    assert await outbox.head("out", max_items=100, max_bytes=100) is None
-    assert [c.body for c in await outbox.split(first)] == [b"aa", b"bb"]
-    await outbox.done(first)
-    await outbox.set_aside(second, "no")
+    assert await sending_queue.next_batch("out", max_items=100, max_bytes=100) is None
+    assert [c.body for c in await sending_queue.split(first)] == [b"aa", b"bb"]
+    await sending_queue.done(first)
+    await sending_queue.set_aside(second, "no")
     assert running.store.queue_size("out") == QueueSize(1, 1)
     assert [row.reason for row in running.store.set_aside_rows(10)] == ["no"]
 
@@ -650,16 +650,16 @@ async def test_queued_rows_are_joined_up_to_the_limits_and_never_across_signals(
 async def test_two_consumers_never_get_the_same_rows(start):
     running = await start()
     await queue(running, *(("traces", 1, b"%d" % i) for i in range(20)))
-    chunks = await asyncio.gather(*(running.pipeline.outbox.head("out", 3, 1 << 20) for _ in range(8)))
-    ids = [i for chunk in chunks if chunk for i in chunk.ids]
+    batches = await asyncio.gather(*(running.pipeline.sending_queue.next_batch("out", 3, 1 << 20) for _ in range(8)))
+    ids = [i for batch in batches if batch for i in batch.ids]
     assert len(ids) == len(set(ids)) == 20
 
 
 async def test_a_waiting_consumer_wakes_when_spans_are_queued(start):
     running = await start()
-    outbox = running.pipeline.outbox
-    assert await outbox.head("out", 10, 1 << 20) is None
-    waiting = asyncio.create_task(outbox.wait("out"))
+    sending_queue = running.pipeline.sending_queue
+    assert await sending_queue.next_batch("out", 10, 1 << 20) is None
+    waiting = asyncio.create_task(sending_queue.wait("out"))
     await running.send(a_request("ses_a"))
     await running.run_out()
     await asyncio.wait_for(waiting, 5)
@@ -668,26 +668,26 @@ async def test_a_waiting_consumer_wakes_when_spans_are_queued(start):
 async def test_rows_in_flight_are_sent_again_after_a_restart(start):
     running = await start()
     await queue(running, ("traces", 1, b"x"))
-    before = await running.pipeline.outbox.head("out", 10, 1 << 20)
+    before = await running.pipeline.sending_queue.next_batch("out", 10, 1 << 20)
     await running.stop()
     running = await start()
-    assert await running.pipeline.outbox.head("out", 10, 1 << 20) == before
+    assert await running.pipeline.sending_queue.next_batch("out", 10, 1 << 20) == before
 
 
 async def test_the_log_says_once_that_resent_rows_were_taken(start):
     running = await start()
-    outbox = running.pipeline.outbox
+    sending_queue = running.pipeline.sending_queue
     await queue(running, *(("traces", 1, b"%d" % i) for i in range(3)))
 
     async def finish(taken, rows):
         """The backend takes the next rows, or refuses them."""
         for row in rows:
-            chunk = await outbox.head("out", 1, 1)
-            assert chunk.body == row
-            await (outbox.done(chunk) if taken else outbox.set_aside(chunk, "no"))
+            batch = await sending_queue.next_batch("out", 1, 1)
+            assert batch.body == row
+            await (sending_queue.done(batch) if taken else sending_queue.set_aside(batch, "no"))
 
     async def put_back():
-        outbox.put_back(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
+        sending_queue.watch_resent(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
 
     with capture_logs() as logged:
         await finish(False, [b"0", b"1", b"2"])
@@ -702,5 +702,5 @@ async def test_the_log_says_once_that_resent_rows_were_taken(start):
         await put_back()
         await finish(False, [b"1"])
     (line,) = logged
-    assert (line["event"], line["log_level"]) == ("rows that were sent again were taken", "info")
+    assert (line["event"], line["log_level"]) == ("the backend took the resent rows", "info")
     assert (line["exporter"], line["rows"], line["set_aside_again"]) == ("out", 2, 1)

@@ -21,6 +21,7 @@ from receiver.telemetry.instruments import OWN
 from tests.support.factories import logs_request
 from tests.support.operators import export, free_ports, relay, service, tree
 from tests.support.paths import DOCS
+from tests.support.silent_server import silent_server
 
 
 class Sink:
@@ -147,13 +148,8 @@ async def test_otel_variables_are_not_used_for_the_push(tmp_path, sink, monkeypa
 @pytest.fixture
 async def silent():
     """The port of a server that accepts connections and never answers."""
-    writers = []
-    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in writers:
-        writer.transport.abort()
-    await asyncio.sleep(0)
+    async with silent_server() as port:
+        yield port
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])

@@ -52,6 +52,7 @@ PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
         (f"{GRPC}::endpoint", "localhost", "is not host:port"),
         (f"{GRPC}::endpoint", "http://localhost:4317", "is not host:port"),
         (f"{GRPC}::endpoint", "localhost:70000", "is not host:port"),
+        (f"{GRPC}::endpoint", "user:secret@localhost:4317", "credentials do not belong in an address"),
         (f"{GRPC}::endpoint", "'::1:4317'", "write [::1]:4317"),
         (f"{GRPC}::max_recv_msg_size_mib", "0", "0 is out of range; must be above 0"),
         (f"{GRPC}::max_recv_msg_size_mib", "'64'", "must be a whole number, not '64'"),

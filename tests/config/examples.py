@@ -1,4 +1,4 @@
-"""Configurations as a user of the Collector would write them: those that are taken, and those that are refused.
+"""Configurations as a user of the Collector would write them: good ones, and bad ones that are refused.
 
 A good one is a text; a bad one is a text, the key path that the error names, and a part of what it says. `SEEN` are the
 bad ones that the JSON Schema finds too, so that an editor underlines them.

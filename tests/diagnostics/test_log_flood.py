@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from receiver.codec.export_service import EXPORT_SERVICES
-from tests.otlp.conftest import Certificates
+from tests.support.certificates import Certificates
 from tests.support.factories import logs_request
 from tests.support.operators import relay
 from tests.support.processes import Receiver

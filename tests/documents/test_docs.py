@@ -2,6 +2,7 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -120,7 +121,26 @@ def test_the_first_version_tells_no_history() -> None:
     assert not re.search(r"no longer|\bfixed\b|used to\b|\bhung\b", first)
 
 
-def test_the_places_that_the_documents_link_to_exist() -> None:
-    for page in (ROOT / "docs").glob("*.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), (page.name, target)
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def test_every_link_of_a_document_leads_to_a_file_and_a_heading() -> None:
+    for page in PAGES:
+        for target, _, anchor in re.findall(r"\]\(([^)#:]*)(#([\w-]+))?\)", page.read_text(encoding="utf-8")):
+            other = page.parent / target if target else page
+            assert other.exists(), (page.name, target)
+            assert not anchor or anchor in anchors(other), (page.name, target, anchor)
+
+
+def test_every_path_that_a_document_names_exists() -> None:
+    named = re.compile(r"`((?:receiver|tests|docs|deploy|plugin|proto|benchmarks)/[\w./-]*\w/?)`")
+    for page in PAGES:
+        for path in named.findall(page.read_text(encoding="utf-8")):
+            assert (ROOT / path).exists(), (page.name, path)

@@ -34,7 +34,11 @@ BOUNDS = {
     "built and not sent, for each exporter": [Limits().queue_items],
     "a configuration": [yaml_text.MAX_CHARACTERS, yaml_text.MAX_VALUES, yaml_text.MAX_DEPTH],
     "sessions in memory": [Limits().sessions_in_memory],
-    "metric series of a session, values of a series": [series.MOST_SERIES, series.MOST_READINGS],
+    "metric series of a session, values of a series, intervals with calls": [
+        series.MAX_SERIES,
+        series.MAX_READINGS,
+        series.MAX_CALL_DELTAS,
+    ],
     "calls that one without an id is compared with": [2 * report_matching._MOST],
     "calls that one look at a session makes up from counts": [missing_calls.MOST_MISSING],
     "attributes of a span, bytes of a value, events of a span": [
@@ -91,5 +95,5 @@ def test_the_rows_without_a_number_name_a_key_of_the_configuration() -> None:
 
 def test_what_the_table_says_in_words_is_the_codes() -> None:
     assert "two large bodies are decoded at a time" in table()["JSON in a request"]
-    assert http_server._DECODING == 2
+    assert http_server._DECODING_THREADS == 2
     assert protocol_mux.FIRST_BYTES_TIMEOUT == http_server.DEFAULT_TIMEOUT

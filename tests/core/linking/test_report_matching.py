@@ -8,7 +8,6 @@ from receiver import semconv as sc
 from receiver.core.linking.report_matching import (
     END_SKEW,
     START_SKEW,
-    Known,
     Nearby,
     emitted_reports,
     find_calls,
@@ -16,12 +15,14 @@ from receiver.core.linking.report_matching import (
     same_calls,
     stand_alone,
 )
-from receiver.core.state.session import CallReport, EmittedRecord, Item, Session
+from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
+from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind
+from receiver.core.state.session import Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
 from tests.support.factories import NOON, RELAY, a_session, at
 from tests.support.laws import attribute
-from tests.support.reads import Read
+from tests.support.reads import CountedEmittedItems
 from tests.support.virtual import Stream, trees
 
 
@@ -31,23 +32,21 @@ def ms(time: int) -> int:
 
 def call(key: str, start: int, end: int, tool: str = "skill", **facts) -> Item:
     told = {"start": ms(start), "end": ms(end), "tool": tool, **facts}
-    return Item(key=key, facts={field: (SPAN, value) for field, value in told.items()})
+    return Item(id=key, facts={field: (SPAN, value) for field, value in told.items()})
 
 
-def report(start: int, end: int, tool: str = "skill", **facts) -> CallReport:
+def report(start: int, end: int, tool: str = "skill", **facts) -> Item:
     told = {"start": ms(start), "end": ms(end), "tool": tool, **facts}
-    return CallReport(
-        facts={field: (REPORTED, value) for field, value in told.items()}, start=ms(start), end=ms(end), tool=tool
-    )
+    return Item(facts={field: (REPORTED, value) for field, value in told.items()}, kind=ItemKind.REPORT)
 
 
-def session(calls: list[Item], **reports: CallReport) -> Session:
-    return Session(id="ses_a", calls={c.key: c for c in calls}, unnamed=dict(reports))
+def session(calls: list[Item], **reports: Item) -> Session:
+    return Session(id="ses_a", calls={c.id: c for c in calls}, reports=dict(reports))
 
 
-def find(held: Session, emitted: dict[str, EmittedRecord] | None = None) -> None:
+def find(held: Session, emitted: EmittedItems | None = None) -> None:
     """Every report is due: it has waited long enough for the call that it tells of."""
-    find_calls(held, emitted or {}, set(held.unnamed), ())
+    find_calls(held, emitted or EmittedItems(), set(held.reports), ())
 
 
 class TestFindingTheCall:
@@ -57,7 +56,7 @@ class TestFindingTheCall:
     def test_by_its_tool_and_both_its_ends(self, start, end):
         held = session([call("call_1", 1000, 2000)], r=report(1000 + start, 2000 + end, skill="notes"))
         find(held)
-        assert held.unnamed == {}
+        assert held.reports == {}
         assert held.calls["call_1"].get("skill") == "notes"
 
     @pytest.mark.parametrize(
@@ -72,12 +71,12 @@ class TestFindingTheCall:
     def test_others_are_not_it(self, told):
         held = session([call("call_1", 1000, 2000)], r=told)
         find(held)
-        assert list(held.unnamed) == ["r"]
+        assert list(held.reports) == ["r"]
 
     def test_an_unfinished_call_is_not_it(self):
         held = session([call("call_1", 1000, 0)], r=report(1000, 1100))
         find(held)
-        assert list(held.unnamed) == ["r"]
+        assert list(held.reports) == ["r"]
 
     def test_the_same_child_says_more_than_times(self):
         calls = [call("call_1", 1000, 2000, "task", child="ses_b"), call("call_2", 1000, 2000, "task", child="ses_c")]
@@ -89,13 +88,13 @@ class TestFindingTheCall:
     def test_another_child_cannot_be_it(self):
         held = session([call("call_1", 1000, 2000, "task", child="ses_b")], r=report(1000, 2000, "task", child="ses_c"))
         find(held)
-        assert list(held.unnamed) == ["r"]
+        assert list(held.reports) == ["r"]
 
     def test_parallel_calls_are_matched_one_to_one(self):
         calls = [call("call_1", 1000, 2000), call("call_2", 1100, 2100)]
         held = session(calls, r=report(1090, 2090, skill="second"), q=report(1095, 2095, skill="also"))
         find(held)
-        assert held.unnamed == {}
+        assert held.reports == {}
         assert {c.get("skill") for c in held.calls.values()} == {"second", "also"}
 
     def test_of_parallel_calls_the_failed_one_is_told_by_the_report_of_a_failure(self):
@@ -109,9 +108,9 @@ class TestFindingTheCall:
     )
     def test_is_decided_when_either_is_due(self, due, leaving, found):
         held = session([call("call_1", 1000, 2000)], r=report(1000, 2000, skill="notes"))
-        find_calls(held, {}, due, leaving)
+        find_calls(held, EmittedItems(), due, leaving)
         assert (held.calls["call_1"].get("skill") == "notes") is found
-        assert (held.unnamed == {}) is found
+        assert (held.reports == {}) is found
 
     def test_a_better_witness_is_still_believed(self):
         known = call("call_1", 1000, 2000)
@@ -122,8 +121,8 @@ class TestFindingTheCall:
 
     def test_a_report_of_a_call_that_has_left_is_done_with(self):
         held = session([], r=report(1000, 2000))
-        find(held, {"call:call_1": EmittedRecord(ms(1000), ms(2000), "skill")})
-        assert held.unnamed == {}
+        find(held, EmittedItems.of([("call:call_1", EmittedRecord(ms(1000), ms(2000), "skill"))]))
+        assert held.reports == {}
         assert held.calls == {}
 
 
@@ -131,21 +130,21 @@ class TestStandingAlone:
     def test_becomes_a_call_whose_identity_is_inferred(self):
         held = session([], r=report(1000, 2000, skill="notes"))
         item = stand_alone(held, "r", infer=True)
-        assert held.calls == {item.key: item}
-        assert is_unnamed(item.key)
-        assert (item.start, item.end, item.get("inferred")) == (ms(1000), ms(2000), "identity")
+        assert held.calls == {item.id: item}
+        assert is_unnamed(item.id)
+        assert (item.start, item.end, item.inferred) == (ms(1000), ms(2000), (Inferred.IDENTITY,))
 
     def test_nothing_is_marked_where_nothing_may_be_inferred(self):
-        assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).get("inferred") is None
+        assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).inferred == ()
 
     def test_the_call_that_is_told_later_is_known_to_have_left(self):
-        emitted = emitted_reports({"call:~r": EmittedRecord(ms(1000), ms(2000), "skill")})
-        assert [c.key for c in emitted.near("skill", ms(1010), ms(2010))] == ["call:~r"]
+        emitted = emitted_reports(EmittedItems.of([("call:~r", EmittedRecord(ms(1000), ms(2000), "skill"))]))
+        assert [c.id for c in emitted.near("skill", ms(1010), ms(2010))] == ["~r"]
         assert not any(emitted.near("bash", ms(1010), ms(2010)))
         assert not any(emitted.near("skill", ms(3000), ms(4000)))
 
     def test_a_call_that_left_with_its_id_is_another_one(self):
-        emitted = emitted_reports({"call:call_2": EmittedRecord(ms(1000), ms(2000), "skill")})
+        emitted = emitted_reports(EmittedItems.of([("call:call_2", EmittedRecord(ms(1000), ms(2000), "skill"))]))
         assert not any(emitted.near("skill", ms(1010), ms(2010)))
 
 
@@ -155,23 +154,24 @@ class TestManyOfThem:
     def test_each_call_is_asked_once_for_a_look_however_many_reports_there_are(self):
         calls = {f"c{i}": Asked(f"c{i}", call("c", i * 1000, i * 1000 + 500).facts) for i in range(300)}
         reports = {f"r{i}": report(i * 1000 + 3, i * 1000 + 495) for i in range(300)}
-        held = Session(id="ses_a", calls=calls, unnamed=reports)
-        assert same_calls(held, {}) == {f"r{i}": f"call:c{i}" for i in range(300)}
+        held = Session(id="ses_a", calls=calls, reports=reports)
+        assert same_calls(held, EmittedItems()) == {f"r{i}": f"c{i}" for i in range(300)}
         assert sum(c.asked for c in calls.values()) == 300
 
     def test_what_has_left_unnamed_is_read_once_for_all_calls_that_leave(self):
         stream = Stream().tell(RELAY, *_reports(300)).until(at(302 + 2))
-        emitted = stream.forest.emitted["ses_a"] = Read(stream.forest.emitted_of("ses_a"))
-        assert sum(key.startswith("call:~") for key in emitted) == 300
+        emitted = CountedEmittedItems.of_items(stream.forest.emitted_of("ses_a"))
+        stream.forest.emitted["ses_a"] = emitted
+        assert sum(is_unnamed(call) for call in emitted.calls) == 300
         named = a_session()
         for i in range(300):
             named.call("skill", i, i + 0.5, call=f"c{i}")
         stream.tell(RELAY, *named.told).until(stream.now + 3 * SECOND)
         assert stream.discards["already_left"] == 300
-        assert emitted.reads < 10
+        assert emitted.loops < 10
 
     def test_of_many_at_one_time_the_nearest_are_compared(self):
-        many = Nearby(("skill", Known(ms(i), ms(900), f"call:c{i}", "", False)) for i in range(300))
+        many = Nearby(CallIndex(("skill", CallTimes(ms(i), ms(900), f"c{i}", "", False)) for i in range(300)))
         near = {known.start for known in many.near("skill", ms(150), ms(900))}
         assert {ms(i) for i in range(120, 180)} <= near
         assert len(near) < 100

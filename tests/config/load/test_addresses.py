@@ -11,7 +11,7 @@ Refused = Callable[..., list[str]]
 
 
 @pytest.mark.parametrize(
-    ("doors", "endpoint"),
+    ("listen", "endpoint"),
     [
         ("localhost:4317", "localhost:4317"),
         ("localhost:4317", "http://127.0.0.1:4317"),
@@ -20,9 +20,9 @@ Refused = Callable[..., list[str]]
         ("10.0.0.1:4317", "10.0.0.1:4317"),
     ],
 )
-def test_a_grpc_exporter_to_the_own_receiver_is_an_error(refused: Refused, doors: str, endpoint: str) -> None:
+def test_a_grpc_exporter_to_the_own_receiver_is_an_error(refused: Refused, listen: str, endpoint: str) -> None:
     (line,) = refused(f"""
-receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{doors}"}}}}}}}}
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{listen}"}}}}}}}}
 exporters: {{otlp: {{endpoint: "{endpoint}"}}}}
 """)
     assert line.startswith("exporters::otlp::endpoint: ")

@@ -38,12 +38,12 @@ def test_large_resources_and_scopes_are_not_cached():
 def test_a_producer_with_a_name_that_is_not_text_has_the_same_key_in_every_process():
     record = relay_record("session.idle", 1, session_id="ses_a")
     names = [{"b": 1, "a": [True]}, '{"a":[true],"b":1}']
-    events = [RecordReader(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).told for n in names]
-    assert events[0][0][0].producer == events[1][0][0].producer
+    told = [RecordReader(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).events for n in names]
+    assert told[0][0][0].producer == told[1][0][0].producer
 
 
 def test_a_small_resource_is_decoded_once():
     record = relay_record("session.idle", 1, session_id="ses_a")
     reading = RecordReader(NOTHING)
     one, other = (reading.read(logs_request(record, resource={"service.name": "once"}), 0) for _ in range(2))
-    assert one.told[0][0].resource is other.told[0][0].resource
+    assert one.events[0][0].resource is other.events[0][0].resource

@@ -53,7 +53,7 @@ def test_a_backend_that_is_gone_is_waited_for(receiver, backend):
     shown = command(receiver, "queue")
     assert "otlp_grpc" in shown
     assert re.search(r"^ *otlp_grpc +\d+s ago +\d+ .*Connection refused", shown, re.MULTILINE), shown
-    told("failing, and tried again")
+    told("sending fails, and is retried")
     backend.start()
     until(lambda: backend.spans() == receiver.expected(CAPTURE), "every span")
     until(lambda: "export works again" in receiver.log, "a line in the log")

@@ -86,9 +86,9 @@ class TestWhoseItIs:
     def test_records_of_both_producers_in_one_request_go_to_their_dialects(self):
         own = result("Bash", 1, 2, "toolu_1")
         other = event("tool_result", 2, {"session.id": OPENCODE, "tool_name": "Bash", "duration_ms": "1000"})
-        read_result = RecordReader(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
-        assert read_result.used == {"claude_code": 1, "plugin_otel": 1}
-        tools = {t.session: t.tool for _, t in read_result.told if isinstance(t, (CallEvent, CallReportEvent))}
+        read = RecordReader(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
+        assert read.used == {"claude_code": 1, "plugin_otel": 1}
+        tools = {t.session: t.tool for _, t in read.events if isinstance(t, (CallEvent, CallReportEvent))}
         assert tools == {SESSION: "Bash", OPENCODE: "bash"}
 
     def test_metrics_give_totals(self):
@@ -434,7 +434,7 @@ def test_no_event_makes_the_reader_raise(name, attributes, time, observed, body)
     record = LogRecord(time_unix_nano=time, observed_time_unix_nano=observed)
     record.attributes.extend(key_values({**STANDARD, "event.name": name, **attributes}))
     record.body.CopyFrom(any_value(body))
-    read_result = RecordReader(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
-    assert sum(read_result.used.values()) + sum(read_result.discarded.values()) == 1
-    assert not read_result.discarded["internal_error"]
-    assert not read_result.discarded["unknown_record"]
+    read = RecordReader(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
+    assert sum(read.used.values()) + sum(read.discarded.values()) == 1
+    assert not read.discarded["internal_error"]
+    assert not read.discarded["unknown_record"]

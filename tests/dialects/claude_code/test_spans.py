@@ -153,9 +153,9 @@ def test_an_interaction_span_is_activity_of_the_session():
     ids=["request without an id", "no session", "a session of OpenCode"],
 )
 def test_spans_without_ids_pass_through(span):
-    read_result = RecordReader(NOTHING).read(claude.spans(span), 0)
-    assert read_result.told == []
-    assert [raw for _, raw in read_result.untouched] == [span.SerializeToString()]
+    result = RecordReader(NOTHING).read(claude.spans(span), 0)
+    assert result.events == []
+    assert [raw for _, raw in result.foreign_spans] == [span.SerializeToString()]
 
 
 def test_spans_of_no_use_are_discarded():
@@ -180,8 +180,8 @@ def test_no_span_makes_the_reader_raise(name, attributes, start, end):
     span.start_time_unix_nano, span.end_time_unix_nano = start, end
     for key, value in attributes.items():
         span.attributes.add(key=key).value.CopyFrom(any_value(value))
-    read_result = RecordReader(NOTHING).read(claude.spans(span), 0)
-    read_of_it = sum(read_result.used.values()) + sum(read_result.discarded.values())
+    result = RecordReader(NOTHING).read(claude.spans(span), 0)
+    read_of_it = sum(result.used.values()) + sum(result.discarded.values())
     assert read_of_it == 1
-    assert not read_result.discarded["internal_error"]
-    assert bool(read_result.untouched) == bool(read_result.discarded["handed_on"])
+    assert not result.discarded["internal_error"]
+    assert bool(result.foreign_spans) == bool(result.discarded["handed_on"])

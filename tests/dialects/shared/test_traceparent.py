@@ -24,7 +24,7 @@ OTHER = f"00-{TRACE}-{'1' * 16}-00"
 
 def events_of(*requests):
     reading = RecordReader(frozenset())
-    events = [event for request in requests for _, event in reading.read(request, 0).told]
+    events = [event for request in requests for _, event in reading.read(request, 0).events]
     return [e for e in events if isinstance(e, RemoteParentEvent)]
 
 

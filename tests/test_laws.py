@@ -235,11 +235,11 @@ class TestGarbage:
         reading = RecordReader(frozenset({"errors", "arguments", "results", "prompts", "paths", "titles"}))
         told = []
         for request in requests:
-            evidence = reading.read(request, arrival=0)
-            assert evidence.used.total() + evidence.discarded.total() == request.items
-            assert evidence.discarded.keys() <= sc.DISCARDS.keys()
-            assert not evidence.discarded["internal_error"]
-            told.extend(evidence.told)
+            result = reading.read(request, arrival=0)
+            assert result.used.total() + result.discarded.total() == request.items
+            assert result.discarded.keys() <= sc.DISCARDS.keys()
+            assert not result.discarded["internal_error"]
+            told.extend(result.events)
         outcome = batch(told)
         assert violations(outcome.spans) == []
         assert outcome.discards.keys() <= sc.DISCARDS.keys()

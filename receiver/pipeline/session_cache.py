@@ -16,11 +16,12 @@ from receiver.core.state.span_lineage import MAX_SPANS_BELOW_CALL, Kin, Lineage
 from receiver.core.state.stored import encode_record, encode_session
 from receiver.events import AnyEvent, LineageEvent
 from receiver.pipeline.stored_sessions import decode_emitted, decode_session
-from receiver.storage.interface import SessionRow, SpanRow, Step, Store
+from receiver.storage.interface import SessionRow, SpanRow, StateChange, Store
 
 MAX_PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
 MAX_SPANS = 20_000  # that stay in memory between steps, for the links that they state
 MAX_NEIGHBOURS = 500  # open sessions of one producer that are searched for an undecided parent
+MAX_ORIGINS = 8  # sessions that have a copied call, of which one may be a fork's origin
 
 
 class SessionCache:
@@ -135,7 +136,11 @@ class SessionCache:
         """Load the session that a fork names as its origin, or those that have its copied calls; each with its tree,
         which decides its segments."""
         stated = session.get("origin")
-        origins = [str(stated)] if stated else self._store.holders(ItemKey(ItemKind.CALL, min(session.history)).text, 8)
+        if stated:
+            origins = [str(stated)]
+        else:
+            copied = ItemKey(ItemKind.CALL, min(session.history))
+            origins = self._store.sessions_with_item(copied.text, MAX_ORIGINS)
         self.load(origins)
         for origin in origins:
             if origin in self.forest.sessions:
@@ -147,9 +152,9 @@ class SessionCache:
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None
 
-    def changes(self, now: int, deadlines: dict[str, int | None]) -> Step:
+    def changes(self, now: int, deadlines: dict[str, int | None]) -> StateChange:
         """Everything that changed since the last step, to be committed; `deadlines` are what the core just set."""
-        step, forest = Step(), self.forest
+        step, forest = StateChange(), self.forest
         for session_id in sorted(forest.dirty | deadlines.keys()):
             session = forest.sessions.get(session_id)
             if session is None:
@@ -185,7 +190,7 @@ class SessionCache:
             encode_session(session),
         )
 
-    def saved(self, step: Step) -> None:
+    def saved(self, step: StateChange) -> None:
         """The step is committed: nothing is dirty, and what exceeds the bounds goes out of memory."""
         self.forest.dirty.clear()
         self.forest.new_emitted.clear()

@@ -262,7 +262,7 @@ class ItemPlanner:
         for child in self.forest.children(session.id):
             if child.id not in named and child.id != self.view.root.id:
                 unnamed.extend(turns(self.forest, child))
-        if any(child.metered for child in unnamed):
+        if any(child.metrics_only for child in unnamed):
             calls += placed_tasks(self.forest, session)  # which are no answer here, but may be the right one
         return task_links.infer_makers(unnamed, calls) if unnamed else {}
 

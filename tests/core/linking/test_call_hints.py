@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receiver.core.emission.changes import HintMatched
-from receiver.core.linking.report_matching import CLEARLY, END_SKEW, hinted_facts, matched_hints
+from receiver.core.linking.report_matching import END_SKEW, HINT_MARGIN, hinted_facts, matched_hints
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.items import EmittedRecord, Inferred, Item
 from receiver.core.state.session import CallHint, Session
@@ -58,7 +58,7 @@ def test_parallel_calls_have_each_its_own():
 
 
 def test_that_may_mean_two_calls_means_none():
-    near = CLEARLY // MILLISECOND
+    near = HINT_MARGIN // MILLISECOND
     assert agents([call("c1", 0, 1000), call("c2", 0, 1000 + near)], hint(0, 1000)) == {"c1": None, "c2": None}
     clear = agents([call("c1", 0, 1000), call("c2", 0, 1001 + near)], hint(0, 1000))
     assert clear == {"c1": "explore", "c2": None}

@@ -1,8 +1,8 @@
 """Usage totals: tokens, cost and lines of a session, as its metrics count them (docs/contract.md 6.2).
 
 Events may report the same requests. Then the metric is not added: the larger total of each kind is taken, since a
-metric also counts what no event reports. A metric's total is divided between segments by the times of its points. Over
-all segments together it never adds more than it counted beyond the events.
+metric also counts what no event reports. A metric's total is divided between segments by the times of its points. In no
+segment does it add more than it counted beyond the events in all of them.
 """
 
 from __future__ import annotations

@@ -32,9 +32,17 @@ class Builder:
         """Merge one event into the forest. Returns the reason if the event added nothing."""
         return self._apply(forest, source, event)
 
-    def advance(self, forest: Forest, sessions: Iterable[str], now: int | None, flush: bool = False) -> Outcome:
-        """Emit everything that is due by `now` in the trees of these sessions. `flush` closes them."""
-        return Look(self.settings, forest, now, flush).run(sessions)
+    def advance(
+        self,
+        forest: Forest,
+        sessions: Iterable[str],
+        now: int | None,
+        flush: bool = False,
+        max_spans: int | None = None,
+    ) -> Outcome:
+        """Emit everything that is due by `now` in the trees of these sessions. `flush` closes them. Stops at
+        `max_spans` (or a few more, of what belongs together); the rest is due at once (Outcome.stopped)."""
+        return Look(self.settings, forest, now, flush, max_spans).run(sessions)
 
     def first_deadline(self, session: Session) -> int:
         """When a session that was just told of must be looked at (ns): never later than anything in it is due."""

@@ -30,6 +30,7 @@ from receiver.core.emission.changes import (
     ReportMatched,
     ReportUnmatched,
     RootFound,
+    SegmentEmitted,
 )
 from receiver.core.emission.item_spans import ItemPlanner
 from receiver.core.emission.session_spans import SessionPlanner
@@ -51,13 +52,16 @@ _EMITTED = (ItemKind.CALL, ItemKind.REQUEST, ItemKind.PERMISSION)
 
 class Look:
     """One look at some trees of a forest. `now` (ns of the receiver's clock) is None if nothing more will come;
-    `flush` closes what is open."""
+    `flush` closes what is open; the look stops when it has emitted `max_spans`, None for no limit."""
 
-    def __init__(self, settings: BuilderSettings, forest: Forest, now: int | None, flush: bool) -> None:
+    def __init__(
+        self, settings: BuilderSettings, forest: Forest, now: int | None, flush: bool, max_spans: int | None = None
+    ) -> None:
         self.settings = settings
         self.forest = forest
         self.now = now
         self.final = flush or now is None
+        self.max_spans = max_spans
         self.outcome = Outcome()
         self.unplaced = UnplacedByProducer(forest, Waiting(settings, forest))
         self._trees: dict[str, TreeLook] = {}
@@ -70,6 +74,10 @@ class Look:
         for tree in self._trees_of(sessions):
             tree.run()
         return self.outcome
+
+    def is_full(self) -> bool:
+        """Whether as many spans were emitted as were asked for."""
+        return self.max_spans is not None and len(self.outcome.spans) >= self.max_spans
 
     def _trees_of(self, sessions: Iterable[str]) -> list[TreeLook]:
         roots = {root.id: root for root in map(self.forest.root_of, sessions)}
@@ -141,6 +149,7 @@ class TreeLook:
         self._segments = EmittedTree(look.settings, look.forest, root, look.outcome)
         self._apply = ChangeApplier(self._segments)
         self._items = ItemPlanner(self._segments)
+        self._within_session = False
         self._unclosed_children: dict[str, list[Session]] = {}
 
     def run(self) -> None:
@@ -148,8 +157,18 @@ class TreeLook:
         self._find_quiet()
         if self._is_decided() or self.root.id in self.closing:
             for change in chain(self._match_reports(), self._emit_due(), self._close()):
+                if self.look.is_full() and not self._within_session:
+                    self._stop()
+                    return
                 self._apply(change)
+                self._within_session = isinstance(change, SegmentEmitted)  # until it is closed or rolled over
         self._set_deadlines()
+
+    def _stop(self) -> None:
+        """Leave the rest to the next look, which is due at once."""
+        self.outcome.stopped = True
+        due = self.look.now or 0
+        self.outcome.deadlines.update({s.id: due if has_open_content(s) else None for s in self.members})
 
     # 1. gather
 

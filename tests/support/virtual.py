@@ -47,6 +47,7 @@ class Stream:
     settings: BuilderSettings = SETTINGS
     now: int = NOON
     stored: bool = False
+    max_spans: int | None = None
     spans: list[Span] = field(default_factory=list)
     discards: Counter[str] = field(default_factory=Counter)
     forest: Forest = field(default_factory=Forest)
@@ -96,7 +97,7 @@ class Stream:
 
     def _look(self) -> None:
         due = sorted(s for s, deadline in self.deadlines.items() if deadline <= self.now)
-        self._apply(self.builder.advance(self.forest, due, self.now))
+        self._apply(self.builder.advance(self.forest, due, self.now, max_spans=self.max_spans))
 
     def _apply(self, outcome: Outcome) -> None:
         self.spans.extend(outcome.spans)

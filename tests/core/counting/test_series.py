@@ -41,8 +41,8 @@ class TestRises:
     def test_after_the_session_closed_only_what_goes_beyond_is_new(self):
         emitted = EmittedRecord(ms(10_000), ms(50_000), usage=(2.0, -1, -1, -1))
         assert found(point(60_000, 3), emitted=emitted) == [(50_000, 60_000, 1)]
-        assert series.is_told(point(60_000, 2), "x", {"x": emitted})
-        assert not series.is_told(point(60_000, 3), "x", {"x": emitted})
+        assert series.is_counted(point(60_000, 2), "x", {"x": emitted})
+        assert not series.is_counted(point(60_000, 3), "x", {"x": emitted})
 
     def test_many_values_are_bounded_and_the_count_stays_right(self):
         points = [point(1_000 + i, i + 1) for i in range(5_000)]
@@ -76,8 +76,8 @@ class TestDeltasThatCountCalls:
     def test_after_the_session_closed_an_older_interval_is_still_new(self):
         ((key, held),) = session_of(self.delta(10, 20)).series.items()
         emitted = dict(series.records(key, held, {}))
-        assert series.is_told(self.delta(10, 20), key, emitted)
-        assert not series.is_told(self.delta(0, 10), key, emitted)
+        assert series.is_counted(self.delta(10, 20), key, emitted)
+        assert not series.is_counted(self.delta(0, 10), key, emitted)
 
     def test_of_too_many_intervals_the_earliest_are_kept_in_any_order(self):
         points = [self.delta(i, i + 1, series=str(i % 3)) for i in range(series.MAX_CALL_DELTAS + 2_000)]

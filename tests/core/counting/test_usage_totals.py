@@ -16,7 +16,7 @@ from tests.support.series_points import ms, point, session_of
 
 class TestTotals:
     def used(self, *points: PointEvent, begin: int = 0, until: int = 1_000_000) -> dict[str, float]:
-        return usage_totals.counted(session_of(*points), EmittedItems(), ms(begin), ms(until))
+        return usage_totals.totals_between(session_of(*points), EmittedItems(), ms(begin), ms(until))
 
     def tokens(self, time: int, amount: float, what: str = "output_tokens", **more) -> PointEvent:
         return point(time, amount, what=what, tool="", status=None, **{"series": what, "source": "token.usage", **more})
@@ -59,7 +59,7 @@ class TestTotals:
         ids=["more was counted", "less was counted", "no events", "only divided otherwise"],
     )
     def test_a_total_is_the_larger_one_of_events_and_metric(self, told, metered, told_in_all, in_all, total):
-        assert usage_totals.larger(told, metered, told_in_all, in_all) == total
+        assert usage_totals.segment_total(told, metered, told_in_all, in_all) == total
 
     @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 9)), min_size=1), st.lists(st.integers(0, 60)))
     def test_parts_of_the_time_add_up_to_the_whole(self, steps, divisions):
@@ -74,5 +74,5 @@ class TestTotals:
     @given(*[st.integers(0, 99)] * 4)
     def test_no_segment_adds_more_than_was_counted_beyond_all_events(self, told, metered, told_elsewhere, elsewhere):
         in_all = told + told_elsewhere, metered + elsewhere
-        total = usage_totals.larger(told, metered, *in_all)
+        total = usage_totals.segment_total(told, metered, *in_all)
         assert told <= total <= told + max(0, in_all[1] - in_all[0])

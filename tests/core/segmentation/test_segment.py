@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core.segmentation.segment import Segment, closed_at, numbered_parts, with_items
+from receiver.core.segmentation.segment import Segment, activities_with_items, closed_at, number_segments
 from receiver.core.state.items import Item
 from receiver.core.state.session import Activity, Closed, Pin, Session
 from receiver.events import EXACT
@@ -25,7 +25,7 @@ def closed(number: int, start: int, end: int, limit: int = 10) -> Closed:
 
 
 def numbers(session: Session, *starts: int) -> list[tuple[int, int]]:
-    return [(s.number, s.start) for s in numbered_parts(session, parts(*starts))]
+    return [(s.number, s.start) for s in number_segments(session, parts(*starts))]
 
 
 class TestNumbers:
@@ -72,9 +72,9 @@ class TestActivityOfItems:
     def test_a_long_call_joins_the_activity_at_its_ends(self):
         ends = [Activity(start=100, end=100), Activity(start=900, end=900)]
         session = Session(id="a", activities=ends, calls={"c": self.item(100, 900)})
-        assert [(a.start, a.end) for a in with_items(session, 1)] == [(100, 900)]
+        assert [(a.start, a.end) for a in activities_with_items(session, 1)] == [(100, 900)]
         assert [(a.start, a.end) for a in session.activities] == [(100, 100), (900, 900)]
 
     def test_a_call_of_a_closed_segment_is_no_activity(self):
         session = Session(id="a", calls={"c": self.item(100, 900)}, closed=[closed(1, 50, 200)])
-        assert with_items(session, 1) == []
+        assert activities_with_items(session, 1) == []

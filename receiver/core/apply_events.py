@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.core.counting import series
-from receiver.core.segmentation.turns import learn_rest
+from receiver.core.segmentation.turns import learn_idle
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_older
 from receiver.core.state.ids import creation_time
@@ -195,7 +195,7 @@ class EventApplier:
         if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
             session.idles = sorted({*session.idles, idle})[-MAX_IDLE_TIMES:]
             if self._settings.trace_mode == "turn":
-                learn_rest(session, event.time)
+                learn_idle(session, event.time)
         return None
 
     def _ended(self, forest: Forest, source: Source, event: EndEvent) -> str | None:
@@ -293,7 +293,7 @@ class EventApplier:
     def _point(self, forest: Forest, source: Source, event: PointEvent) -> str | None:
         """A cumulative series is sent again as long as its process lives: a repeated value is no sign of activity."""
         key = series.key_of(event, source.key)
-        if series.is_told(event, key, forest.emitted_of(event.session).series):
+        if series.is_counted(event, key, forest.emitted_of(event.session).series):
             return self._still_there(forest, source, event.session)
         session = forest.open(event.session)
         problem = series.add(session.series, key, event, source.key)

@@ -53,7 +53,7 @@ class Builder:
         if self.settings.live_markers:
             waits.extend(w + self.settings.settle for w in live_markers.waits(session))
         if self.settings.trace_mode == "turn":
-            told = turns.last_told(session) + self._wait(session)
+            told = turns.last_prompt_arrival(session) + self._wait(session)
             waits.extend([told] if told > session.arrival else [])
         return min(waits)
 

@@ -37,8 +37,8 @@ from receiver.core.emission.session_spans import SessionPlanner
 from receiver.core.emission.tree import EmittedTree
 from receiver.core.linking import metrics_only_sessions, report_matching, task_links, unplaced_sessions
 from receiver.core.linking.candidates import task_call
-from receiver.core.linking.deadlines import Waiting, rests
-from receiver.core.linking.unplaced_sessions import UnplacedByProducer
+from receiver.core.linking.deadlines import Deadlines, is_idle
+from receiver.core.linking.unplaced_sessions import UnplacedSessionsByProducer
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.tree_segments import ended_at
 from receiver.core.state.forest import Forest
@@ -63,7 +63,7 @@ class Look:
         self.final = flush or now is None
         self.max_spans = max_spans
         self.outcome = Outcome()
-        self.unplaced = UnplacedByProducer(forest, Waiting(settings, forest))
+        self.unplaced = UnplacedSessionsByProducer(forest, Deadlines(settings, forest))
         self._trees: dict[str, TreeLook] = {}
 
     def run(self, sessions: Iterable[str]) -> Outcome:
@@ -195,9 +195,9 @@ class TreeLook:
         for session in reversed(self.members):
             below = [self.quiet[c.id] for c in self.forest.children(session.id) if c.id in self.quiet]
             below = [q for q in below if q.open]
-            done = rests(session) or ended_at(session) is not None
+            done = is_idle(session) or ended_at(session) is not None
             self.quiet[session.id] = _Quiet(
-                until=max([waiting.own(session), *(q.until for q in below)]),
+                until=max([waiting.quiet_at(session), *(q.until for q in below)]),
                 settled=done and all(q.settled for q in below),
                 open=has_open_content(session) or bool(below),
             )
@@ -209,7 +209,7 @@ class TreeLook:
             quiet = self.quiet[session.id]
             if session.parent in ended or (ended_at(session) is not None and quiet.settled):
                 ended.add(session.id)
-                quiet.until = min(quiet.until, waiting.last_told(session))
+                quiet.until = min(quiet.until, waiting.settled_at(session))
             if quiet.open and (final or (now is not None and now >= quiet.until)):
                 self.closing.add(session.id)
 
@@ -272,7 +272,7 @@ class TreeLook:
     def name_call(self, caller: Session, call: Item) -> None:
         """A call that was only counted started this tree."""
         self._find_lifetime(caller)  # before the added call makes it look as if it had told
-        self._apply(ChildFound(caller, call, metrics_only_sessions.facts_of_child(call, self.root)))
+        self._apply(ChildFound(caller, call, metrics_only_sessions.facts_of_started_child(call, self.root)))
 
     # 3. match reports
 
@@ -310,7 +310,7 @@ class TreeLook:
         if times := metrics_only_sessions.lifetime(session):  # before the added calls make it look as if it had told
             yield LifetimeFound(session, times)
         for call in missing_calls.missing_calls(session, self.forest.emitted_of(session.id), only):
-            if only is None or not report_matching.is_placed(call):  # nobody knows yet whether it started someone
+            if only is None or not report_matching.lacks_times(call):  # nobody knows yet whether it started someone
                 yield CallCounted(session, call)
 
     # 4. emit due
@@ -349,7 +349,7 @@ class TreeLook:
 
     def _awaits_child(self, session: Session, call: Item) -> bool:
         """Whether a task call that names no child may yet be found to have started one, when that one closes."""
-        if call.get("tool") not in task_links.MAYBE_TASKS or call.get("child") or report_matching.is_placed(call):
+        if call.get("tool") not in task_links.POSSIBLE_TASKS or call.get("child") or report_matching.lacks_times(call):
             return False
         mine = task_call(session, call)
         own = {m.id for m in self.members}
@@ -380,7 +380,7 @@ class TreeLook:
             items += [p for p in session.permissions.values() if p.get("call") not in session.calls]
             times.extend(i.arrival + i.wait + settle for i in items if i.end)
             times.extend(r.arrival + r.wait + settle for r in session.reports.values())
-            told = turns.last_told(session) + session.wait + settle
+            told = turns.last_prompt_arrival(session) + session.wait + settle
             if self.settings.trace_mode == "turn" and now is not None and told > now:
                 times.append(told)
             if self.settings.live_markers:

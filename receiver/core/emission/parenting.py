@@ -82,7 +82,7 @@ class Parenting:
         """The task call that started a session, stated or inferred."""
         inferred = [Inferred.PARENT] if session.facts["parent"][0] >= INFERRED else []
         calls = [c for c in task_calls(self._forest, parent) if self._planner.gets_span(parent, c.key)]
-        call = task_links.maker(task_links.Child(session.id, segment.start, segment.end), calls)
+        call = task_links.naming_call(task_links.ChildTurn(session.id, segment.start, segment.end), calls)
         guessed = call is not None and call.guessed
         candidates: list[str] = []
         if call is None and self._settings.infer:
@@ -122,7 +122,7 @@ class Parenting:
 
     def _candidates(self, parent: Session, session: Session, segment: Segment) -> list[str]:
         """The calls that may have started a session's segment, by the times of its first turn."""
-        for turn, calls in self._planner.infer_makers(parent).items():
+        for turn, calls in self._planner.infer_calls(parent).items():
             if turn.session == session.id and turn.end >= segment.start:
                 return [c.key for c in calls] if turn.start <= segment.own_end else []
         return []

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from receiver import semconv as sc
 from receiver.core.emission.mcp_names import McpName
 from receiver.core.emission.openinference import openinference
-from receiver.core.linking.report_matching import is_unnamed
+from receiver.core.linking.report_matching import has_no_stated_id
 from receiver.core.linking.task_links import TASK
 from receiver.core.state.ids import item_span_id
 from receiver.core.state.items import Item
@@ -131,7 +131,7 @@ def call_span(
         detail = item.get("agent") if kind == TASK else item.get("skill") if kind == SKILL else None
         name = f"{sc.EXECUTE_TOOL} {text(tool)}" + (f" {text(detail)}" if detail else "")
         put.put(sc.TOOL_NAME, tool)
-    if not is_unnamed(item.id):
+    if not has_no_stated_id(item.id):
         put.put(sc.TOOL_CALL_ID, item.id)
     if kind == "tool":
         put.put(sc.TOOL_TYPE, "function")

@@ -112,7 +112,7 @@ class SessionPlanner:
         for segment in segments:
             if not segment.rolled or self._busy_before(session, segment.until):
                 return
-            if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
+            if segment.turned and not is_due(turns.arrival_of(session, segment.until + 1), session.wait):
                 return
             known = known or _EmittedBySegment(self._forest.emitted_of(session.id), segments)
             yield from self._emit(session, segment, known)
@@ -129,7 +129,7 @@ class SessionPlanner:
         """Whether something that began before a moment (ns) is still to be emitted, in a session or below it."""
         is_top = session is self._view.top(session)
         below = [session] if is_top and session is not self._view.root else list(self._forest.below(session.id))
-        if self._settings.trace_mode == "turn" and not all(turns.is_told(member, time + 1) for member in below):
+        if self._settings.trace_mode == "turn" and not all(turns.is_complete(member, time + 1) for member in below):
             return True
         for member in below[1:]:
             written = {c.number for c in member.closed}
@@ -196,7 +196,9 @@ class SessionPlanner:
         if not session.closed:
             return []
         last = session.closed[-1]
-        of_turns = self._settings.trace_mode == "turn" and not self._view.is_cut(session, last.start, segment.start)
+        of_turns = self._settings.trace_mode == "turn" and not self._view.rolled_over(
+            session, last.start, segment.start
+        )
         kind = sc.LINK_TURN if of_turns else sc.LINK_CONTINUED
         return [Link(last.trace, session_span_id(session.id, last.number), ((sc.LINK_TYPE, kind),))]
 
@@ -299,13 +301,13 @@ class SessionPlanner:
         everything = self._forest.emitted_of(session.id)
         begin = 0 if not session.closed and known.is_first(segment) else segment.start
         until = known.until(segment)
-        metered, in_all = (usage_totals.counted(session, everything, *t) for t in ((begin, until), (0, _EVER)))
+        metered, in_all = (usage_totals.totals_between(session, everything, *t) for t in ((begin, until), (0, _EVER)))
         told_in_all = _usage(dict(everything.spans()))
         usage: dict[str, AttributeValue] = {}
         for fact, name in zip(USAGE_FACTS, _USAGE_NAMES, strict=True):
             if fact in metered:
                 amounts = (metered[fact], float(told_in_all.get(name) or 0), in_all[fact])  # type: ignore[arg-type]
-                amount = usage_totals.larger(told.get(name), *amounts)  # type: ignore[arg-type]
+                amount = usage_totals.segment_total(told.get(name), *amounts)  # type: ignore[arg-type]
                 usage[name] = round(amount, 9) if name == sc.COST else int(amount)
             elif name in told:
                 usage[name] = told[name]

@@ -13,7 +13,7 @@ from receiver.core.state.session import Activity, Closed, Session, merge_activit
 
 
 @dataclass(slots=True)
-class Run:
+class ActivityRun:
     """Activity of one session (ns, inclusive). `limit` is how long after it more may come; `work` is false for mere
     housekeeping (Activity.work in core/state/session.py)."""
 
@@ -38,7 +38,7 @@ class Segment:
     rolled: bool = False
     turned: bool = False
     named_only: bool = False
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ActivityRun] = field(default_factory=list)
 
     @property
     def own_end(self) -> int:
@@ -46,7 +46,7 @@ class Segment:
         return min(self.end, self.until) if self.rolled else self.end
 
 
-def numbered_parts(session: Session, parts: list[Segment]) -> list[Segment]:
+def number_segments(session: Session, parts: list[Segment]) -> list[Segment]:
     """Number the segments in order of time. Pinned ones keep their number; a part that would need a number between two
     of them becomes no segment."""
     pins = sorted((pin.start, number) for number, pin in session.pins.items())
@@ -84,7 +84,7 @@ def closed_at(session: Session, time: int, joint: int) -> Closed | None:
     return None
 
 
-def with_items(session: Session, joint: int) -> list[Activity]:
+def activities_with_items(session: Session, joint: int) -> list[Activity]:
     """The activity of a session with its pending calls, requests and permissions. Each of these is activity from begin
     to end, also if separate records report the two."""
     long = [

@@ -20,7 +20,14 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from receiver.core.segmentation import rollover, turns
-from receiver.core.segmentation.segment import Run, Segment, closed_at, is_pinned_to, numbered_parts, with_items
+from receiver.core.segmentation.segment import (
+    ActivityRun,
+    Segment,
+    activities_with_items,
+    closed_at,
+    is_pinned_to,
+    number_segments,
+)
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import trace_id
@@ -60,7 +67,7 @@ class TreeView:
         self.members = list(forest.below(root.id))
         self._forest = forest
         self._settings = settings
-        self._runs: dict[str, list[Run]] = {}
+        self._runs: dict[str, list[ActivityRun]] = {}
         self._guessed: set[str] = set()
         self._segments: dict[str, list[Segment]] = {}
         self._remotes: dict[int, Remote | None] = {}
@@ -205,12 +212,12 @@ class TreeView:
 
     # activity
 
-    def _own_runs(self, session: Session) -> list[Run]:
-        activities = with_items(session, self._settings.joint)
+    def _own_runs(self, session: Session) -> list[ActivityRun]:
+        activities = activities_with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
-            Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
+            ActivityRun(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
             for s in activities
             if s.end >= created or any(s.start <= pin.start <= s.end for pin in session.pins.values())
         ]
@@ -233,11 +240,12 @@ class TreeView:
                 self._guessed.add(session.id)  # nothing but its live marker was then
         return runs
 
-    def _left_runs(self, session: Session) -> Iterable[Run]:
+    def _left_runs(self, session: Session) -> Iterable[ActivityRun]:
         """The closed segments of a session in this tree: the sessions above it still cover them."""
         for closed in session.closed:
             if self._is_in_tree(session, closed):
-                yield Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
+                end, limit = closed.end + min(closed.limit, 0), max(closed.limit, 0)
+                yield ActivityRun(closed.start, end, session.id, limit, True)
 
     def _is_in_tree(self, session: Session, closed: Closed) -> bool:
         ours = closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment)
@@ -272,11 +280,11 @@ class TreeView:
             found[0].start_guessed = found[0].start == session.get("created")
         return found
 
-    def _not_closed(self, session: Session) -> Iterable[Run]:
+    def _not_closed(self, session: Session) -> Iterable[ActivityRun]:
         """The activity after closed segments. Late activity that reaches beyond one goes on in the next segment."""
         if not session.closed:
             return self._runs[session.id]
-        after: list[Run] = []
+        after: list[ActivityRun] = []
         for run in self._runs[session.id]:
             start = run.start
             while (closed := closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
@@ -305,11 +313,11 @@ class TreeView:
             self._cuts[top.id] = sorted(set(top.cuts) | self._cuts_by_age(top))
         return self._cuts[top.id]
 
-    def is_cut(self, session: Session, since: int, time: int) -> bool:
+    def rolled_over(self, session: Session, since: int, time: int) -> bool:
         """Whether a rollover, and no turn, divides what begins at `time` from what began at `since` (ns)."""
-        return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.begins(session, time)
+        return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.starts_turn(session, time)
 
-    def keep_cuts(self, top: Session, start: int) -> None:
+    def keep_rollovers(self, top: Session, start: int) -> None:
         """Keep the rollovers of a top session up to a moment (ns): something after it is emitted."""
         rollover.keep(top, self._cuts_of(top), start)
         self._forest.dirty.add(top.id)
@@ -322,14 +330,14 @@ class TreeView:
                 continue
             bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
             members = [(m, self._forest.emitted_of(m.id)) for m in self.members if self.top(m) is top]
-            begun = rollover.beginnings(segment.runs, members)
+            begun = rollover.all_starts(segment.runs, members)
             found.update(rollover.by_age(top, segment.runs, begun, bounds, self._settings.max_trace_age))
         return found
 
     def _turns(self, session: Session, segment: Segment) -> list[int]:
         if self._settings.trace_mode != "turn":
             return []
-        return turns.beginnings(session, self._forest.emitted_of(session.id), segment.start, segment.end)
+        return turns.turn_starts(session, self._forest.emitted_of(session.id), segment.start, segment.end)
 
     def _cover(self, session: Session) -> None:
         """Let each turn last as long as everything that began in it, in sessions below too."""
@@ -353,7 +361,7 @@ class TreeView:
                 if (part := self._part(session, segment, start, until)) is not None:
                     part.turned = until in begun
                     parts.append(part)
-        return numbered_parts(session, parts)
+        return number_segments(session, parts)
 
     def _part(self, session: Session, segment: Segment, start: int, until: int) -> Segment | None:
         """The part of a segment in [start, until) (ns)."""
@@ -369,7 +377,7 @@ class TreeView:
             own = [r.end for r in runs if r.session == session.id]
             part.end = min(until - 1, max([part.start, *own]))
             if rolled:
-                part.end = turns.last_thing(session, self._forest.emitted_of(session.id), part.start, until)
+                part.end = turns.last_end(session, self._forest.emitted_of(session.id), part.start, until)
         return part
 
 

@@ -164,8 +164,8 @@ class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
 class EmittedRecord(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span was emitted: enough to know it again, to match reports of it, and
     for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
-    `child` was reconstructed; `task` is what links ask of a task call besides its times (task_links.TOLD); `segment` is
-    the number of the one that an item's span is in, 0 where it is none or was not kept."""
+    `child` was reconstructed; `task` is what links ask of a task call besides its times (task_links.KEPT_FACTS);
+    `segment` is the number of the one that an item's span is in, 0 where it is none or was not kept."""
 
     start: int
     end: int

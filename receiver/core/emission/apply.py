@@ -225,9 +225,9 @@ class ChangeApplier:
         session.notes = {k: n for k, n in session.notes.items() if n.time > until}
         session.lines = {k: n for k, n in session.lines.items() if n[0] > until}
         self._remember(session, change.series)
-        for held in session.series.values():
-            if held.what != "calls":
-                held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}
+        for one in session.series.values():
+            if one.what != "calls":
+                one.readings = {n: r for n, r in one.readings.items() if series.is_after(one, r, until)}
         for activity in session.activities:
             activity.start = max(activity.start, until + 1)
         session.activities = [a for a in session.activities if a.end >= a.start]
@@ -236,7 +236,7 @@ class ChangeApplier:
         self._forest.dirty.add(session.id)
 
     def _session_closed(self, change: SessionClosed) -> None:
-        """Keep only what tells late records where to go."""
+        """Keep only what places late records."""
         session = change.session
         for reason, number in change.discards:
             self._outcome.discards[reason] += number

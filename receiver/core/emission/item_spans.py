@@ -1,4 +1,4 @@
-"""Plans the spans of pending items: what each item becomes, in which place. Which items are due the look says."""
+"""Plans the spans of pending items: what each item becomes, in which place. The look decides which items are due."""
 
 from __future__ import annotations
 

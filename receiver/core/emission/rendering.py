@@ -31,7 +31,7 @@ SKILL = "skill"
 
 @dataclass(slots=True)
 class Place:
-    """Where a span belongs, and what it says for that reason."""
+    """Where a span belongs, and what follows from that for its attributes."""
 
     trace: bytes
     parent: bytes
@@ -202,8 +202,8 @@ def permission_span(settings: BuilderSettings, place: Place, item: Item, end: in
 
 
 def marker_span(settings: BuilderSettings, place: Place, key: str, title: str, time: int, call: str | None) -> Span:
-    """A live marker: a session or a task call has begun. It has no duration, and says only what does not change any
-    more."""
+    """A live marker: a session or a task call has begun. It has no duration, and only attributes that do not change
+    any more."""
     put = Attributes(settings)
     put.put(sc.MARKER, sc.STARTED)
     put.put(sc.TOOL_CALL_ID, call)

@@ -127,7 +127,7 @@ def _bind(path: str, key: str, section: Section) -> Sequence[socket.socket]:
     except ReceiverError as error:
         if key in section.model_fields_set:
             raise ConfigError(f"{path}::{key}: {error}") from error
-        _log.warning(f"{path}::{key}: {error}; the receiver goes on without it")
+        _log.warning(f"{path}::{key}: {error}; the receiver works without it")
         return ()
 
 

@@ -52,7 +52,7 @@ class NoObserver:
 
 @contextmanager
 def errors_logged() -> Iterator[None]:
-    """Logs what an observer raises, so that the pipeline goes on."""
+    """Logs what an observer raises, so that the pipeline continues."""
     try:
         yield
     except Exception:

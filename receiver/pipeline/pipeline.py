@@ -67,7 +67,7 @@ _PAUSE_AFTER_FAILURE = 1.0  # s
 _PAUSE_WHILE_FULL = 0.5  # s
 _MAX_IDLE_PAUSE = 60.0  # s
 _HOUR = 3600.0  # s; a producer that no dialect knows may send for as long as the receiver runs
-_STOP_GRACE = 5.0  # s that stop() goes on building
+_STOP_GRACE = 5.0  # s that stop() continues to build
 _STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
 
 

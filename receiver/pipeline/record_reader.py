@@ -23,7 +23,7 @@ Record: TypeAlias = LogRecord | MetricPoint | SpanRecord
 Readers: TypeAlias = Sequence[tuple[Dialect, Callable[..., Sequence[AnyEvent] | None]]]
 
 MAX_SCOPE_NAME = 100  # characters of a scope's name that go to the log
-# the resource attributes, of those that the plugins send, that tell one producer's process from another
+# the resource attributes, of those that the plugins send, that identify a producer's process
 PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "process.pid", "opencode.directory")
 
 
@@ -44,7 +44,7 @@ class ReadResult:
     agent_spans: list[tuple[Envelope, bytes]] = field(default_factory=list)
 
     def spans_to_hand_on(self, adopt_spans: bool) -> list[tuple[Envelope, bytes]]:
-        """The spans that go on as they came: foreign spans, and agents' spans unless they are adopted."""
+        """The spans that are handed on as they came: foreign spans, and agents' spans unless they are adopted."""
         return self.foreign_spans if adopt_spans else self.foreign_spans + self.agent_spans
 
 

@@ -73,7 +73,7 @@ def test_a_tree_without_a_session_is_a_usage_error():
     assert command("tree").returncode == 2
 
 
-@pytest.mark.parametrize(("door", "path", "holds"), [("health", "/", "available"), ("metrics", "/metrics", "otelcol_")])
-def test_health_and_metrics_are_served_too(running, door, path, holds):
-    with urllib.request.urlopen(f"http://127.0.0.1:{running[door]}{path}") as response:
-        assert holds in response.read().decode()
+@pytest.mark.parametrize(("name", "path", "text"), [("health", "/", "available"), ("metrics", "/metrics", "otelcol_")])
+def test_health_and_metrics_are_served_too(running, name, path, text):
+    with urllib.request.urlopen(f"http://127.0.0.1:{running[name]}{path}") as response:
+        assert text in response.read().decode()

@@ -335,18 +335,18 @@ async def test_queue_state_and_list_set_aside_show_refused_rows_with_the_reason(
 
 @pytest.mark.parametrize("named", [True, False])
 async def test_resend_sends_rows_set_aside(tmp_path, backend, named):
-    with capture_logs() as said:
+    with capture_logs() as logs:
         async with refused(tmp_path, backend) as (servicer, _):
             (row,) = (await servicer.list_set_aside(pb.ListSetAsideRequest())).rows
             moved = await servicer.resend(pb.ResendRequest(ids=[row.id] if named else []))
             assert (moved.rows, moved.items) == (1, 3)
             for _ in range(100):
-                if said[-1]["event"] == "the backend took the resent rows":
+                if logs[-1]["event"] == "the backend took the resent rows":
                     break
                 await asyncio.sleep(0.03)
             assert len(list(spans_of(backend.received))) == 3
             assert not (await servicer.list_set_aside(pb.ListSetAsideRequest())).rows
-    logged = [(line["event"], line["exporter"]) for line in said if "exporter" in line]
+    logged = [(line["event"], line["exporter"]) for line in logs if "exporter" in line]
     assert logged == [("batch set aside", "otlp_grpc"), ("the backend took the resent rows", "otlp_grpc")]
 
 

@@ -97,9 +97,9 @@ async def test_health_is_503_at_once_when_the_receiver_stops():
 async def test_clients_that_do_not_speak_http_are_not_logged(caplog):
     async with serving(Check()) as (server, get):
         port = server._site._runner.addresses[0][1]
-        for said in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3"):
+        for sent in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(said)
+            writer.write(sent)
             await reader.read()
             writer.close()
         assert (await get())[0] == 200

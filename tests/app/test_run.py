@@ -170,9 +170,9 @@ def test_batches_refused_for_good_are_set_aside_and_the_others_arrive(receiver, 
 
 def _set_aside(receiver):
     """Spans set aside, by the metrics: the log is rate-limited."""
-    said = [json.loads(line) for line in receiver.log.splitlines() if line.startswith("{")]
-    where = next(one["endpoint"] for one in said if one.get("protocol") == "metrics")
-    with urllib.request.urlopen(f"http://{where}/metrics") as answer:
+    logged = [json.loads(line) for line in receiver.log.splitlines() if line.startswith("{")]
+    address = next(one["endpoint"] for one in logged if one.get("protocol") == "metrics")
+    with urllib.request.urlopen(f"http://{address}/metrics") as answer:
         found = re.search(
             r"^opencode_trace_receiver_items_set_aside\{.*\} (\d+)$", answer.read().decode(), re.MULTILINE
         )

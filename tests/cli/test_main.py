@@ -12,38 +12,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from receiver import __version__
-from receiver.cli.main import run_command
 from receiver.codec.otlp_json import to_protobuf
 from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.offline import build
 from tests.support.otlp_splitting import DATA, recorded, span_ids, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """An empty home, and none of the developer's variables."""
-    for name in [name for name in os.environ if name.startswith(("OTEL_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "100")
-    return tmp_path
-
-
-@pytest.fixture
-def run(capsysbinary):
-    """Run a command in this process; its exit code, output and errors."""
-
-    def run(*arguments):
-        try:
-            code = run_command(arguments)
-        except SystemExit as ended:
-            code = ended.code
-        out, err = capsysbinary.readouterr()
-        return code, out, err.decode()
-
-    return run
 
 
 def command(*arguments, **settings):

@@ -324,7 +324,7 @@ def test_an_address_that_is_taken_is_named(receiver):
         said = refusal(receiver, f"receivers::otlp::protocols::grpc::endpoint={where}")
     phrase = "the port is taken; stop the program that listens there, or set another endpoint"
     assert said.endswith(f"cannot listen on {where}: {phrase}")
-    told(f"cannot listen on localhost:4317: {phrase}", "the receiver goes on without it")
+    told(f"cannot listen on localhost:4317: {phrase}", "the receiver works without it")
 
 
 def test_an_exporter_that_leads_back_here_is_refused(receiver):

@@ -36,9 +36,9 @@ def backpressure(queues, clock):
 
 def check(backpressure, full):
     """The lines that one call of is_full() logs; its answer is checked."""
-    with capture_logs() as said:
+    with capture_logs() as logged:
         assert backpressure.is_full() == full
-    return [f"{line['event'].split(':')[0]} {line.get('exporter', '')}".strip() for line in said]
+    return [f"{line['event'].split(':')[0]} {line.get('exporter', '')}".strip() for line in logged]
 
 
 def test_each_queue_is_compared_with_its_own_bound(backpressure, queues):
@@ -57,11 +57,11 @@ def test_the_beginning_and_the_end_of_a_wait_are_each_logged_once(backpressure, 
 
 
 def test_a_queue_that_fills_again_and_again_is_logged_once_a_minute(backpressure, queues, clock):
-    said = []
+    logged = []
     for clock[0] in range(120):
         queues.items["a"] = 10 * (clock[0] % 2)
-        said += check(backpressure, bool(clock[0] % 2))
-    assert said == ["building waits a", "building resumed"] * 2
+        logged += check(backpressure, bool(clock[0] % 2))
+    assert logged == ["building waits a", "building resumed"] * 2
 
 
 def test_a_wait_that_was_not_logged_is_logged_when_the_minute_is_over(backpressure, queues, clock):

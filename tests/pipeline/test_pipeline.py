@@ -340,7 +340,7 @@ async def test_building_waits_while_a_sending_queue_is_full_and_loses_no_span(st
 
 async def test_the_log_says_once_that_building_waits_and_once_that_it_resumed(start):
     running = await start(limits=Limits(queues={"out": 20}))
-    with capture_logs() as said:
+    with capture_logs() as logged:
         await queue(running, ("traces", 23, b""))
         await running.send(a_request("ses_a"))
         for _ in range(3):
@@ -350,7 +350,7 @@ async def test_the_log_says_once_that_building_waits_and_once_that_it_resumed(st
         (row,) = await running.pipeline.ask(lambda _, store: store.queue_head("out", (), *ALL))
         await running.pipeline.ask(lambda _, store: store.queue_done([row.id]))
         await running.quiet()
-    waits, resumed = said
+    waits, resumed = logged
     assert (waits["log_level"], waits["exporter"], waits["items"], waits["queue_size"]) == ("warning", "out", 23, 20)
     assert "sending_queue::queue_size" in waits["then"]
     assert (resumed["log_level"], resumed["event"]) == ("info", "building resumed")
@@ -689,18 +689,18 @@ async def test_the_log_says_once_that_resent_rows_were_taken(start):
     async def put_back():
         sending_queue.watch_resent(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
 
-    with capture_logs() as said:
+    with capture_logs() as logged:
         await finish(False, [b"0", b"1", b"2"])
         await put_back()
         await queue(running, ("traces", 1, b"new"))
         await finish(True, [b"0"])
         await finish(False, [b"1"])
-        assert not said
+        assert not logged
         await finish(True, [b"2"])
-        assert len(said) == 1
+        assert len(logged) == 1
         await finish(True, [b"new"])
         await put_back()
         await finish(False, [b"1"])
-    (line,) = said
+    (line,) = logged
     assert (line["event"], line["log_level"]) == ("the backend took the resent rows", "info")
     assert (line["exporter"], line["rows"], line["set_aside_again"]) == ("out", 2, 1)

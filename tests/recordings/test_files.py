@@ -140,7 +140,7 @@ def test_a_folder_without_recordings_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "error"),
     [
         ("0001-logs.pb", b"\xff\xff", "not a protobuf Export request for logs"),
         ("0001-logs.json", b"{", "not an OTLP/JSON Export request for logs"),
@@ -154,14 +154,14 @@ def test_a_folder_without_recordings_is_an_error(tmp_path):
         ("traces.pb", traces("a"), "not a recording; expected NNNN-"),
     ],
 )
-def test_a_file_given_by_name_that_is_no_recording_is_an_error(tmp_path, name, content, said):
+def test_a_file_given_by_name_that_is_no_recording_is_an_error(tmp_path, name, content, error):
     path = tmp_path / name
     path.write_bytes(content)
 
     message = refused(path)
 
     assert message.startswith(str(path))
-    assert said in message
+    assert error in message
 
 
 def test_a_truncated_line_is_an_error_after_the_lines_before_it_are_read(tmp_path):

@@ -31,7 +31,7 @@ def built(*paths):
 
 def an_export(*messages, **info):
     """An exported session. A message is (role, created, completed, fields, parts)."""
-    told = [
+    exported = [
         {
             "info": {"id": f"msg_{n}", "sessionID": "ses_a", "role": role, "time": {"created": begun} | end, **fields},
             "parts": parts,
@@ -39,7 +39,7 @@ def an_export(*messages, **info):
         for n, (role, begun, completed, fields, parts) in enumerate(messages)
         for end in ({"completed": completed} if completed else {},)
     ]
-    return {"info": {"id": "ses_a", "time": {"created": 1_760_000_000_000}, **info}, "messages": told}
+    return {"info": {"id": "ses_a", "time": {"created": 1_760_000_000_000}, **info}, "messages": exported}
 
 
 def exported_spans(export):
@@ -116,8 +116,8 @@ class TestWhatIsReadOutOfIt:
     def test_a_failed_answer_gives_a_session_error(self):
         error = {"name": "APIError", "data": {"message": "no credit"}}
         (session,) = filter(is_session, exported_spans(an_export(prompt(1), answer(1.1, 2, None, error=error))))
-        (told,) = (e for e in session.events if e.name == "session.error")
-        assert dict(told.attributes) == {"error.type": "APIError", "error.message": "no credit"}
+        (event,) = (e for e in session.events if e.name == "session.error")
+        assert dict(event.attributes) == {"error.type": "APIError", "error.message": "no credit"}
         assert attribute(session, sc.END_REASON) == "error"
 
     def test_a_summary_gives_a_compaction_event(self):
@@ -161,8 +161,8 @@ class TestAFile:
 
     @pytest.mark.parametrize("name", ["mine.json", "session.json.gz"])
     def test_is_found_in_a_folder_under_any_name(self, tmp_path, export, name):
-        held = export.read_bytes()
-        (tmp_path / name).write_bytes(gzip.compress(held) if name.endswith("gz") else held)
+        content = export.read_bytes()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
         (tmp_path / "openapi.json").write_text('{"info": {"title": "an API"}}')
         assert [(r.signal, r.source) for r in read_recordings([tmp_path])] == [("logs", str(tmp_path / name))]
 
@@ -172,18 +172,18 @@ class TestAFile:
         assert [r.body for r in read_recordings([tmp_path])] == [r.body for r in read_recordings([export])]
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "error"),
         [
             (lambda text: text[:3000], "(byte 3000)"),
             (lambda text: text.replace('"messages": [', '"messages": [,', 1), "(byte "),
         ],
     )
-    def test_that_is_invalid_is_an_error_with_the_place(self, tmp_path, export, change, said):
+    def test_that_is_invalid_is_an_error_with_the_place(self, tmp_path, export, change, error):
         (tmp_path / "cut.json").write_text(change(export.read_text()))
         with pytest.raises(InputError) as caught:
             list(read_recordings([tmp_path / "cut.json"]))
         assert str(caught.value).startswith(f"{tmp_path / 'cut.json'}: not JSON: ")
-        assert said in str(caught.value)
+        assert error in str(caught.value)
 
     @pytest.mark.parametrize("text", ['{"info": {}, "messages": []}', '{"info": {"id": "ses_a"}, "messages": {}}'])
     def test_of_other_json_is_an_error(self, tmp_path, text):

@@ -317,12 +317,12 @@ def test_the_error_for_an_unreadable_file_names_the_remedy_and_what_is_lost(tmp_
     for _ in range(2):  # twice: the first refusal releases the lock and changes nothing
         with pytest.raises(ConfigError) as refused:
             SQLiteStore(tmp_path)
-        said = str(refused.value)
-        assert said.startswith(f"extensions::file_storage::directory: {tmp_path / FILE} cannot be read (")
-        assert "restore its folder from a copy, or move it away" in said
-        assert "that loses requests not built yet, open sessions, and spans not sent" in said
-        assert "may write" not in said
-        assert "\n" not in said
+        message = str(refused.value)
+        assert message.startswith(f"extensions::file_storage::directory: {tmp_path / FILE} cannot be read (")
+        assert "restore its folder from a copy, or move it away" in message
+        assert "that loses requests not built yet, open sessions, and spans not sent" in message
+        assert "may write" not in message
+        assert "\n" not in message
     (tmp_path / FILE).rename(tmp_path / "away")
     SQLiteStore(tmp_path).close()
 

@@ -81,8 +81,8 @@ class Scraped:
 
 
 def endpoints(receiver: Receiver) -> dict[str, str]:
-    said = [json.loads(line) for line in receiver.log.splitlines()]
-    return {one["protocol"]: one["endpoint"] for one in said if one["event"] == "listening"}
+    logged = [json.loads(line) for line in receiver.log.splitlines()]
+    return {one["protocol"]: one["endpoint"] for one in logged if one["event"] == "listening"}
 
 
 def scrape(receiver: Receiver) -> Scraped:

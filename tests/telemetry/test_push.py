@@ -173,7 +173,7 @@ async def test_an_absent_or_silent_backend_does_not_delay_the_stop(tmp_path, sil
     given_up = ["the program's own metrics could not be pushed at the end: the backend does not answer"]
     assert logged == given_up or (gone and not logged)  # an absent backend may refuse the connection before the timeout
     for push in running._pushes:
-        assert await asyncio.to_thread(push.wait, 15), "its thread goes on"
+        assert await asyncio.to_thread(push.wait, 15), "its thread did not end"
 
 
 async def test_metrics_pushed_to_the_receiver_itself_are_discarded_as_unknown(tmp_path):

@@ -121,8 +121,8 @@ def test_children_are_ordered_by_start():
 
 def test_there_is_one_tree_for_each_trace_ordered_by_start():
     request = ExportTraceServiceRequest()
-    held = request.resource_spans.add().scope_spans.add().spans
-    held.extend([span(1, 0, "later", 5, trace=1), span(1, 0, "earlier", 1, trace=2)])
+    spans = request.resource_spans.add().scope_spans.add().spans
+    spans.extend([span(1, 0, "later", 5, trace=1), span(1, 0, "earlier", 1, trace=2)])
 
     assert [shown(tree)[0].split()[0] for tree in trace_trees([request])] == ["earlier", "later"]
 
@@ -130,7 +130,7 @@ def test_there_is_one_tree_for_each_trace_ordered_by_start():
 def test_a_second_copy_of_a_span_is_not_shown():
     copies = by_trace([span(1, 0, "first copy"), span(1, 0, "second copy")])
 
-    assert [held.name for held in copies[(1).to_bytes(16, "big")]] == ["first copy"]
+    assert [spans.name for spans in copies[(1).to_bytes(16, "big")]] == ["first copy"]
 
 
 def test_orphans_are_shown_after_the_root_with_their_parents_id():
@@ -167,7 +167,7 @@ def test_a_trace_may_be_deeper_than_pythons_stack():
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_labels_are_wrapped_at_the_width_without_losing_text(width):
-    message = "the server said something long " * 5
+    message = "the server sent something long " * 5
     lines = shown(trace_tree([span(1, 0, "root"), span(2, 1, "word " * 30, error=message)]), width=width)
 
     assert max(map(len, lines)) <= width

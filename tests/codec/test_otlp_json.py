@@ -1,4 +1,4 @@
-"""OTLP/JSON: where it differs from protobuf's own JSON mapping, and what must not crash."""
+"""OTLP/JSON: its differences from protobuf's JSON mapping, and malformed bodies."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_ids_are_hex_on_the_exemplars_of_every_metric_kind(kind):
     assert (exemplar.trace_id, exemplar.span_id) == (TRACE, SPAN)
 
 
-def test_ids_under_the_names_of_the_proto_file_are_not_taken_for_base64():
+def test_ids_with_proto_field_names_are_read_as_hex():
     body = {"resource_spans": [{"scope_spans": [{"spans": [{"trace_id": TRACE_HEX, "span_id": SPAN_HEX}]}]}]}
     read = span(json.dumps(body).encode())
     assert (read.trace_id, read.span_id) == (TRACE, SPAN)
@@ -72,7 +72,7 @@ def test_ids_under_the_names_of_the_proto_file_are_not_taken_for_base64():
 
 @pytest.mark.parametrize("value", ["xyz", "abc", 7, ["00"], "5b 8e", "é"])
 @pytest.mark.parametrize("field", ["traceId", "spanId", "parentSpanId"])
-def test_an_id_that_is_not_hex_is_refused_by_its_name(field, value):
+def test_an_id_that_is_not_hex_is_refused_with_its_name(field, value):
     with pytest.raises(MalformedError, match=f"{field} is not a string of hex digits"):
         to_protobuf("traces", spans_of({field: value}))
 
@@ -93,34 +93,34 @@ RECORD = "resourceLogs.scopeLogs.logRecords"
         (lambda value: {"attributes": [value]}, "attributes"),
     ],
 )
-def test_what_is_to_be_an_object_and_is_not_is_refused_by_its_name(record, field, value):
+def test_a_value_in_place_of_an_object_is_refused_with_its_path(record, field, value):
     with pytest.raises(MalformedError) as refused:
         to_protobuf("logs", logs_of(record(value)))
     assert str(refused.value) == f"{RECORD}.{field} is not a JSON object, which it must be"
 
 
 @pytest.mark.parametrize("value", BARE)
-def test_so_is_what_stands_for_a_resource_in_either_spelling(value):
+def test_a_value_in_place_of_a_resource_is_refused_under_either_name(value):
     for key, signal in (("resourceSpans", "traces"), ("resource_spans", "traces"), ("resourceMetrics", "metrics")):
         for body in ({key: [{"resource": value}]}, {key: [value]}):
             with pytest.raises(MalformedError, match="is not a JSON object"):
                 to_protobuf(signal, json.dumps(body).encode())
 
 
-def test_an_object_or_null_is_taken_where_an_object_is_to_be_and_an_unknown_field_holds_anything():
+def test_objects_null_and_any_unknown_field_are_accepted():
     assert not log(logs_of({"body": None, "future": "text", "futures": [["x"]]})).HasField("body")
     assert log(logs_of({"body": {"future": "text"}})).HasField("body")
     assert log(logs_of({"body": {"stringValue": "text"}})).body.string_value == "text"
 
 
-def test_an_attribute_or_unknown_field_that_is_called_like_an_id_is_left_alone():
+def test_attributes_and_unknown_fields_called_trace_id_are_unchanged():
     attribute = {"key": "traceId", "value": {"stringValue": "not hex"}}
     read = log(logs_of({"attributes": [attribute], "unknown": {"traceId": "not hex"}}))
     assert read.attributes[0].value.string_value == "not hex"
 
 
 @pytest.mark.parametrize("value", ["1790000000000000000", 1790000000000000000, 1.79e18, "1.79e18"])
-def test_64_bit_integers_come_as_strings_or_numbers(value):
+def test_64_bit_integers_may_be_strings_or_numbers(value):
     assert log(logs_of({"timeUnixNano": value})).time_unix_nano == 1790000000000000000
 
 
@@ -139,7 +139,7 @@ def test_unknown_fields_are_ignored_at_every_level():
     assert log(logs_of({"brandNew": {"a": [1]}, "eventName": "x"})).event_name == "x"
 
 
-def test_half_a_surrogate_pair_costs_one_character_and_not_the_request():
+def test_half_a_surrogate_pair_becomes_one_replacement_character():
     # JavaScript's slice() cuts an emoji in two, and JSON.stringify writes the half as an escape.
     body = logs_of({"body": {"stringValue": "?"}}).replace(b"?", rb"a\ud83d \\ud83d \ud83d\ude00")
     assert log(body).body.string_value == "a\ufffd \\ud83d \U0001f600"
@@ -170,25 +170,25 @@ def test_half_a_surrogate_pair_costs_one_character_and_not_the_request():
         b'{"x":' * 200_000 + b"1" + b"}" * 200_000,  # 3.13 reads some thousand levels, 3.14 some ten thousand
     ],
 )
-def test_what_is_not_an_export_request_is_malformed_in_one_line(body):
+def test_an_invalid_json_request_is_malformed_in_one_line(body):
     with pytest.raises(MalformedError) as refused:
         to_protobuf("logs", body)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 500
 
 
-def test_a_body_of_more_objects_than_are_read_is_refused():
+def test_a_json_body_with_too_many_objects_is_refused():
     with pytest.raises(TooLargeError, match="500000 objects"):
         to_protobuf("logs", b"[" + b"{}," * 500_001)
 
 
 @pytest.mark.parametrize("end", [b'"', b"", b'\\"' * 2_000_000])
-def test_a_text_in_the_body_is_read_once_however_long_and_whether_or_not_it_is_closed(end):
+def test_counting_objects_takes_linear_time_for_long_and_unclosed_strings(end):
     with pytest.raises(MalformedError):
         to_protobuf("logs", b'"' + b"{" * 500_001 + end)
 
 
-def test_nested_values_are_read_or_refused_but_never_crash():
+def test_deeply_nested_values_are_decoded_or_refused():
     for depth in (10, 30, 50, 100, 300):
         value = '{"arrayValue":{"values":[' * depth + '{"intValue":1}' + "]}}" * depth
         body = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{value}}}]}}]}}]}}'.encode()
@@ -222,17 +222,17 @@ def test_written_json_is_one_line_with_hex_ids_integer_enums_and_string_integers
     }
 
 
-def test_there_and_back_gives_the_same_message():
+def test_a_message_translated_to_json_and_back_is_the_same():
     body = to_protobuf("logs", logs_of({"traceId": TRACE_HEX, "spanId": SPAN_HEX, "timeUnixNano": "7"}))
     assert to_protobuf("logs", from_protobuf("logs", body).encode()) == body
 
 
-def test_writing_what_is_not_a_message_is_malformed():
+def test_translating_an_invalid_message_to_json_is_malformed():
     with pytest.raises(MalformedError):
         from_protobuf("logs", b"hello")
 
 
-def test_answers_in_json():
+def test_responses_in_json():
     assert response_json(export_response("logs", 0, "")) == b"{}"
     assert json.loads(response_json(export_response("traces", 2, "bad ids"))) == {
         "partialSuccess": {"rejectedSpans": "2", "errorMessage": "bad ids"}
@@ -257,21 +257,21 @@ SECRET = "hunter2, said the prompt: Failed to parse hunter2 field: x"
         ({"attributes": [{"key": "a", "value": {"boolValue": SECRET}}]}, "attributes.value"),
     ],
 )
-def test_what_is_wrong_is_named_and_not_quoted(record, path):
-    """The log says it too."""
+def test_a_wrong_value_is_named_by_its_field_and_not_quoted(record, path):
+    """The error's text is logged too."""
     body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
     with pytest.raises(MalformedError) as raised:
         to_protobuf("logs", body)
-    told = str(raised.value)
-    assert f"resourceLogs.scopeLogs.logRecords.{path}" in told
-    assert "hunter2" not in told
+    text = str(raised.value)
+    assert f"resourceLogs.scopeLogs.logRecords.{path}" in text
+    assert "hunter2" not in text
 
 
 @pytest.mark.parametrize(
     "document",
     [{"resourceLogs": SECRET}, {"resourceLogs": {"a": SECRET}}, SECRET, [SECRET]],
 )
-def test_what_has_another_shape_is_not_quoted_either(document):
+def test_a_value_in_place_of_an_object_is_not_quoted(document):
     with pytest.raises(MalformedError) as raised:
         to_protobuf("logs", json.dumps(document).encode())
     assert "hunter2" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""What a received request must be before anything is done with it."""
+"""Validation of received requests."""
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -57,12 +57,12 @@ def test_an_empty_body_is_an_empty_request(signal):
 
 @pytest.mark.parametrize("signal", SIGNALS)
 @pytest.mark.parametrize("body", [b"hello", b"\x0a\xff", b"\x00", b"{}" * 9, bytes(range(256))])
-def test_what_is_not_protobuf_is_malformed_and_says_for_which_signal(signal, body):
+def test_a_body_that_is_not_protobuf_is_malformed_and_names_the_signal(signal, body):
     with pytest.raises(MalformedError, match=f"not a protobuf Export request for {signal}"):
         validate(signal, body)
 
 
-def test_spans_with_good_ids_pass_untouched():
+def test_spans_with_valid_ids_are_unchanged():
     span = Span(name="a", trace_id=TRACE, span_id=SPAN, parent_span_id=SPAN)
     span.links.add(trace_id=TRACE, span_id=SPAN)
     span.links.add()
@@ -84,7 +84,7 @@ def test_spans_with_good_ids_pass_untouched():
         {"trace_id": TRACE, "span_id": SPAN, "links": [Span.Link(trace_id=b"abc", span_id=SPAN)]},
     ],
 )
-def test_a_span_no_backend_can_read_is_taken_out_and_the_others_stay(bad):
+def test_spans_with_invalid_ids_are_removed_and_the_others_stay(bad):
     good = [Span(name=name, trace_id=TRACE, span_id=SPAN, start_time_unix_nano=7) for name in "abc"]
     body = traces([good[0], Span(name="bad", **bad), good[1]], [good[2]])
     validated = validate("traces", body)
@@ -94,6 +94,6 @@ def test_a_span_no_backend_can_read_is_taken_out_and_the_others_stay(bad):
     assert validate("traces", validated.request.body).rejected == 0
 
 
-def test_a_request_of_nothing_but_bad_spans_keeps_no_span():
+def test_a_request_of_invalid_spans_only_becomes_empty():
     validated = validate("traces", traces([Span(name="bad")]))
     assert (validated.request.items, validated.rejected) == (0, 1)

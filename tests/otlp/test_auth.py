@@ -27,7 +27,7 @@ def basic(pair):
         (BASIC, basic("bob:pwé").lower().replace("basic", "basic", 1)[:6] + basic("bob:pwé")[6:]),
     ],
 )
-def test_valid_credentials_pass(auth, header):
+def test_valid_credentials_are_accepted(auth, header):
     auth.check(header)
 
 
@@ -54,18 +54,18 @@ def test_valid_credentials_pass(auth, header):
         "Bearer \udcff",
     ],
 )
-def test_all_else_is_refused_without_naming_a_secret(auth, header):
+def test_other_credentials_are_refused_without_showing_a_secret(auth, header):
     with pytest.raises(UnauthenticatedError) as refused:
         auth.check(header)
     assert "s3cret" not in str(refused.value)
     assert "pa:ss" not in str(refused.value)
 
 
-def test_secrets_are_not_in_the_representation():
+def test_repr_of_authenticators_shows_no_secret():
     assert "s3cret" not in repr(BEARER)
     assert "pa:ss" not in repr(BASIC)
 
 
-def test_challenges():
+def test_challenge_is_for_the_www_authenticate_header():
     assert BEARER.challenge == "Bearer"
     assert BASIC.challenge.startswith("Basic realm=")

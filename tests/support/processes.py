@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 
 from receiver import config
-from receiver.app.factory import builder_settings
+from receiver.app.builder_settings import builder_settings
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.codec.otlp_json import from_protobuf
 from receiver.model import SIGNALS, Request

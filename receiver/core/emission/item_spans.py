@@ -29,11 +29,11 @@ USAGE_FACTS = (
     "reasoning_tokens",
     "cost",
 )
-NOT_TOLD = -1.0
+UNKNOWN_USAGE = -1.0  # in a record: no number was stated
 
 
 def resource_of(session: Session, item: Item | None = None) -> bytes:
-    """The serialized Resource of who told best of an item, or of the session."""
+    """The serialized Resource of an item's most reliable record, or of the session."""
     key = item.get("resource") if item is not None else None
     if key in session.resources:
         return session.resources[key]
@@ -81,11 +81,11 @@ class ItemPlanner:
         yield ItemEmitted(session, item, span, placement, _record(item, span.end, placement.number, child, guessed))
 
     def place(self, session: Session, time: int) -> Place:
-        """Where an item of a session hangs, by when it began (ns)."""
+        """Where an item of a session belongs, by when it began (ns)."""
         return self.place_in(self.view.placement(session, time), time)
 
     def place_in(self, placement: Placement, time: int) -> Place:
-        """Where a span hangs whose segment is known, by when it began (ns)."""
+        """Where a span belongs whose segment is known, by when it began (ns)."""
         return Place(
             trace=placement.trace,
             parent=session_span_id(placement.session.id, placement.number),
@@ -177,7 +177,7 @@ class ItemPlanner:
         return bool(call) and not item.awaited and not self._has_call(session, str(call))
 
     def _has_call(self, session: Session, call: str) -> bool:
-        """A permission's span follows that of its call, since not every call that is told of gets one."""
+        """A permission's span follows that of its call, since not every known call gets one."""
         return self.forest.is_emitted(session.id, ItemKind.CALL, call)
 
     def _end_of(self, placement: Placement, item: Item) -> int:
@@ -250,7 +250,7 @@ class ItemPlanner:
 
     def infer_calls(self, session: Session) -> dict[task_links.ChildTurn, list[task_links.TaskCall]]:
         """Which calls of a session may have started those of its children that no call names, turn by turn: one where
-        the times decide it. Found once for each look, since who has closed is no rival any more."""
+        the times decide it. Found once for each look, since a child that has closed is no rival any more."""
         if session.id not in self._makers:
             self._makers[session.id] = self._infer_makers(session)
         return self._makers[session.id]
@@ -258,13 +258,13 @@ class ItemPlanner:
     def _infer_makers(self, session: Session) -> dict[task_links.ChildTurn, list[task_links.TaskCall]]:
         calls = task_calls(self.forest, session)
         named = {c.child for c in calls if c.child and not c.guessed}
-        lost: list[task_links.ChildTurn] = []
+        unnamed: list[task_links.ChildTurn] = []
         for child in self.forest.children(session.id):
             if child.id not in named and child.id != self.view.root.id:
-                lost.extend(turns(self.forest, child))
-        if any(child.metrics_only for child in lost):
+                unnamed.extend(turns(self.forest, child))
+        if any(child.metrics_only for child in unnamed):
             calls += placed_tasks(self.forest, session)  # which are no answer here, but may be the right one
-        return task_links.infer_calls(lost, calls) if lost else {}
+        return task_links.infer_calls(unnamed, calls) if unnamed else {}
 
 
 def _order(session: Session, item: Item) -> tuple[int, int, str, str, str]:
@@ -275,7 +275,7 @@ def _order(session: Session, item: Item) -> tuple[int, int, str, str, str]:
 
 def _record(item: Item, end: int, segment: int, child: str, guessed: bool) -> EmittedRecord:
     if item.kind is ItemKind.REQUEST:
-        usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
+        usage = tuple(float(v) if (v := item.get(f)) is not None else UNKNOWN_USAGE for f in USAGE_FACTS)
         error = str(item.get("error_type") or "")
         return EmittedRecord(item.start, end, error, "", bool(error), usage, segment=segment)
     is_task = item.tool in task_links.POSSIBLE_TASKS

@@ -1,5 +1,5 @@
 """OpenInference: the same facts by the names that Phoenix and others read, beside the semantic conventions' (setting
-`conventions`). A pure mapping of the attributes that a span has already; nothing is known here that they do not say.
+`conventions`). A pure mapping of the attributes that a span has already.
 
 Names and values are those of Arize-ai/openinference, spec/semantic_conventions.md (September 2026). Model, tokens and
 cost stand on model requests only: consumers add up a trace's spans, and a session's totals would count them twice.

@@ -1,5 +1,5 @@
-"""Render: facts become spans (contract 5.3). Pure functions of what is known and where it belongs; when a span leaves
-and where it hangs was decided before.
+"""Rendering: facts become spans (docs/contract.md 5.3). Pure functions of what is known and where it belongs. When a
+span is emitted and what its parent is was decided before.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SKILL = "skill"
 
 @dataclass(slots=True)
 class Place:
-    """Where a span hangs and what is said of it for that reason."""
+    """Where a span belongs, and what it says for that reason."""
 
     trace: bytes
     parent: bytes
@@ -45,7 +45,7 @@ class Place:
 
 
 class Attributes:
-    """Collects a span's attributes in the order of writing; None is not told. Cut and counted at the limits."""
+    """Collects a span's attributes in the order of writing, cut and counted at the limits. None is unknown."""
 
     def __init__(self, settings: BuilderSettings) -> None:
         self._settings = settings
@@ -97,7 +97,7 @@ def _marks(attributes: Attributes, place: Place) -> None:
 
 
 def call_kind(item: Item, mcp: McpName | None) -> str:
-    """Which row of contract 5.3 a call is: task, skill, mcp or tool."""
+    """Which row of docs/contract.md 5.3 a call is: task, skill, mcp or tool."""
     tool = item.get("tool")
     if tool in (TASK, SKILL):
         return str(tool)
@@ -202,8 +202,8 @@ def permission_span(settings: BuilderSettings, place: Place, item: Item, end: in
 
 
 def marker_span(settings: BuilderSettings, place: Place, key: str, title: str, time: int, call: str | None) -> Span:
-    """A sign that a session or a task call has begun, for those who watch: it lasts no time. It says only what is known
-    at once and changes no more."""
+    """A live marker: a session or a task call has begun. It has no duration, and says only what does not change any
+    more."""
     put = Attributes(settings)
     put.put(sc.MARKER, sc.STARTED)
     put.put(sc.TOOL_CALL_ID, call)
@@ -266,7 +266,7 @@ def _span(
 
 @dataclass(slots=True)
 class SessionPart:
-    """One segment of a session, ready to be written."""
+    """One segment of a session, ready to be rendered."""
 
     span_id: bytes
     number: int

@@ -11,7 +11,7 @@ from typing import TypedDict
 from receiver import semconv as sc
 from receiver.core.counting import series, usage_totals
 from receiver.core.emission.changes import Change, PinnedPlacement, SegmentEmitted, SegmentRolled, SessionClosed
-from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS, ItemPlanner, resource_of
+from receiver.core.emission.item_spans import UNKNOWN_USAGE, USAGE_FACTS, ItemPlanner, resource_of
 from receiver.core.emission.parenting import Parenting
 from receiver.core.emission.rendering import USAGE, SessionPart, session_span
 from receiver.core.linking.candidates import agent_at
@@ -39,8 +39,8 @@ class _Totals(TypedDict):
     lines: tuple[int, int]
 
 
-class _Known:
-    """What has left of a session whose segments close, by segment: sorted once for all of them."""
+class _EmittedBySegment:
+    """What was emitted of a session whose segments close, by segment: sorted once for all of them."""
 
     def __init__(self, emitted: EmittedItems, segments: Iterable[Segment]) -> None:
         self._in: dict[int, dict[ItemKey, EmittedRecord]] = {}
@@ -57,17 +57,17 @@ class _Known:
         return segment.number == min(self._until)
 
     def until(self, segment: Segment) -> int:
-        """Until when (ns) what cannot be placed for certain is a segment's: until the next one begins."""
+        """Until when (ns) what has no certain place is a segment's: until the next one begins."""
         return self._until[segment.number]
 
-    def left_in(self, segment: Segment, until: int) -> dict[ItemKey, EmittedRecord]:
-        """What left in a segment; where that is not kept, what began in it."""
+    def emitted_in(self, segment: Segment, until: int) -> dict[ItemKey, EmittedRecord]:
+        """What was emitted in a segment; where that is not kept, what began in it."""
         placeless = self._in.get(0, {}).items()
         return self._in.get(segment.number, {}) | {k: r for k, r in placeless if segment.start <= r.start <= until}
 
     def ends_in(self, segment: Segment) -> list[int]:
-        """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
-        return [record.end for record in self.left_in(segment, self.until(segment) - 1).values()]
+        """The ends (ns) of what began in a segment, or after it where no number was free for another one."""
+        return [record.end for record in self.emitted_in(segment, self.until(segment) - 1).values()]
 
 
 class SessionPlanner:
@@ -88,7 +88,7 @@ class SessionPlanner:
     def close(self, session: Session) -> Iterator[Change]:
         """Every open segment of a session, and then the session itself."""
         segments = list(self._view.segments(session))
-        known = _Known(self._forest.emitted_of(session.id), segments)
+        known = _EmittedBySegment(self._forest.emitted_of(session.id), segments)
         for segment in segments:
             yield from self._emit(session, segment, known)
         yield SessionClosed(session, self._series(session), tuple(self._unused(session, segments)))
@@ -108,13 +108,13 @@ class SessionPlanner:
         """The segments that a roll-over or the next turn ended, once nothing that began in them is still to be emitted
         (and, of turns, to come: `is_due` takes an arrival and a wait)."""
         segments = list(self._view.segments(session))
-        known: _Known | None = None
+        known: _EmittedBySegment | None = None
         for segment in segments:
             if not segment.rolled or self._busy_before(session, segment.until):
                 return
             if segment.turned and not is_due(turns.arrival_of(session, segment.until + 1), session.wait):
                 return
-            known = known or _Known(self._forest.emitted_of(session.id), segments)
+            known = known or _EmittedBySegment(self._forest.emitted_of(session.id), segments)
             yield from self._emit(session, segment, known)
             yield SegmentRolled(session, segment, self._series(session, segment.until))
 
@@ -126,7 +126,7 @@ class SessionPlanner:
         return tuple(record for key, held in counted for record in series.records(key, held, emitted, until))
 
     def _busy_before(self, session: Session, time: int) -> bool:
-        """Whether something that began before a moment (ns) is still to leave, in a session or below it."""
+        """Whether something that began before a moment (ns) is still to be emitted, in a session or below it."""
         is_top = session is self._view.top(session)
         below = [session] if is_top and session is not self._view.root else list(self._forest.below(session.id))
         if self._settings.trace_mode == "turn" and not all(turns.is_complete(member, time + 1) for member in below):
@@ -142,12 +142,12 @@ class SessionPlanner:
             for item in items.values()
         )
 
-    def _emit(self, session: Session, segment: Segment, known: _Known) -> Iterator[Change]:
+    def _emit(self, session: Session, segment: Segment, known: _EmittedBySegment) -> Iterator[Change]:
         yield from self._items.session_started(session, segment)
         placement = self._view.placement_in(session, segment, segment.start)
         place = self._items.place_in(placement, segment.start)
         parent = self._parenting.parent(session, segment, placement)
-        emitted = known.left_in(segment, segment.own_end)
+        emitted = known.emitted_in(segment, segment.own_end)
         end = max([segment.end, *known.ends_in(segment), *self._ends_below(session, segment)])
         place.parent = parent.span
         place.remote_parent = session is self._view.root and bool(parent.span)
@@ -241,7 +241,7 @@ class SessionPlanner:
         ended = (told.end or told.start) if told is not None else 0
         return is_history(session, ended) and not is_history(other, ended)
 
-    # what it says
+    # what it states
 
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
         trace = self._view.placement_in(session, segment, segment.start).trace
@@ -293,9 +293,9 @@ class SessionPlanner:
                 facts[name] = held[1]
         return facts
 
-    def _totals(self, session: Session, segment: Segment, known: _Known) -> _Totals:
+    def _totals(self, session: Session, segment: Segment, known: _EmittedBySegment) -> _Totals:
         """What the segment's own requests and calls used, by what was told of them and what metrics counted."""
-        told, lines = _usage(known.left_in(segment, segment.own_end)), self._lines(session, segment)
+        told, lines = _usage(known.emitted_in(segment, segment.own_end)), self._lines(session, segment)
         if not session.series or session.get("copies"):
             return {"usage": told, "lines": lines}
         everything = self._forest.emitted_of(session.id)
@@ -354,7 +354,7 @@ def _usage(emitted: Mapping[ItemKey, EmittedRecord]) -> dict[str, AttributeValue
     requests = [r.usage for key, r in sorted(emitted.items()) if key.kind is ItemKind.REQUEST and r.usage]
     totals: dict[str, AttributeValue] = {}
     for i, name in enumerate(_USAGE_NAMES):
-        told = [u[i] for u in requests if u[i] != NOT_TOLD]
+        told = [u[i] for u in requests if u[i] != UNKNOWN_USAGE]
         if told:
             totals[name] = round(sum(told), 9) if name == sc.COST else int(sum(told))
     return totals

@@ -1,4 +1,4 @@
-"""A span's status says why its call failed: kept by every dialect of spans, and cut where it is too long to be kept."""
+"""Every dialect of spans reads the error text in a span's status, and cuts it if it is long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILED = {
 
 
 def errors(dialect: str, message: str) -> list[str | None]:
-    """The errors that the span of a failed call tells, once it went over the wire."""
+    """The error texts in the events of a failed call's span, encoded and decoded."""
     scope, name, attributes = FAILED[dialect]
     named: dict[str, Any] = {"session.id": "ses_a", **attributes}
     if dialect == "claude_code":
@@ -37,11 +37,11 @@ def errors(dialect: str, message: str) -> list[str | None]:
 
 
 @pytest.mark.parametrize("dialect", FAILED)
-def test_a_status_that_says_why(dialect):
+def test_the_status_message_has_the_error_text(dialect):
     assert errors(dialect, "no such file") == ["no such file"]
     assert errors(dialect, "") == [None]
 
 
 @pytest.mark.parametrize("dialect", FAILED)
-def test_a_long_status_is_cut(dialect):
+def test_a_long_status_message_is_cut(dialect):
     assert errors(dialect, "e" * 1_000_000) == ["e" * 65_536]

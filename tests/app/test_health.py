@@ -10,7 +10,7 @@ import pytest
 
 from receiver.app.health import HealthServer, go_duration
 from receiver.errors import UnavailableError
-from tests.support.operators import free_ports, service, tree
+from tests.support.operator_endpoints import free_ports, service, tree
 
 
 class Clock:

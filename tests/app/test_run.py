@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from receiver.model import Request
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import spans_request
-from tests.support.otlp_splitting import joined, recorded, singles
+from tests.support.otlp_requests import joined, recorded, singles
 from tests.support.processes import Backend, Receiver, renamed, until
 
 

@@ -16,7 +16,7 @@ from receiver.cli.main import run_command
 from receiver.codec.otlp_json import to_protobuf
 from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.offline import build
-from tests.support.otlp_splitting import DATA, recorded, span_ids, spans_in
+from tests.support.otlp_requests import DATA, recorded, span_ids, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
 

@@ -15,7 +15,7 @@ import pytest
 from receiver.codec.export_service import EXPORT_SERVICES
 from tests.support.certificates import Certificates
 from tests.support.factories import logs_request
-from tests.support.operators import relay
+from tests.support.operator_endpoints import relay
 from tests.support.processes import Receiver
 
 MANY = 60  # of each; ten a minute are said of one kind, and there are few kinds

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from receiver import config
 from receiver.codec.export_service import EXPORT_SERVICES
-from tests.support.otlp_splitting import recorded
+from tests.support.otlp_requests import recorded
 from tests.support.paths import DOCS
 from tests.support.processes import Receiver, until
 

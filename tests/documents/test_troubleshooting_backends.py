@@ -18,7 +18,7 @@ import trustme
 
 from receiver.codec.export_service import export_response
 from tests.support.processes import Backend, Receiver, until
-from tests.support.troubled import CAPTURE, address, command, lines, metrics, sending_to, told, website
+from tests.support.troubleshooting_page import CAPTURE, address, command, lines, metrics, sending_to, told, website
 
 GO = "Client sent an HTTP request to an HTTPS server"  # net/http's words, as the Collector 0.155 says them
 

@@ -29,9 +29,9 @@ from receiver import config
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.telemetry.instruments import NAMES
 from tests.support.factories import NOON, logs_request, relay_record, spans_request
-from tests.support.otlp_splitting import DATA, joined
+from tests.support.otlp_requests import DATA, joined
 from tests.support.processes import Backend, Receiver, renamed, until
-from tests.support.troubled import CAPTURE, PAGE, address, command, metrics, sending_to, told
+from tests.support.troubleshooting_page import CAPTURE, PAGE, address, command, metrics, sending_to, told
 
 
 @pytest.fixture

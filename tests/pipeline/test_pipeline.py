@@ -17,7 +17,7 @@ from receiver.pipeline.routing import Routes
 from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, Step
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import NOON, at, logs_request, relay_record, spans_request
-from tests.support.otlp_splitting import joined, recorded, singles, span_ids, spans_in
+from tests.support.otlp_requests import joined, recorded, singles, span_ids, spans_in
 
 SETTINGS = BuilderSettings(idle_timeout=60 * SECOND, inactivity_timeout=600 * SECOND, settle=2 * SECOND)
 OUT = Routes(traces=("out",))

@@ -1,1 +1,9 @@
-"""What tests share: sessions told in words, virtual time, laws, processes, recordings. No tests here."""
+"""Helpers that tests share. No tests here.
+
+sessions    factories (events and OTLP requests), claude_code_records, strategies (Hypothesis), plugin_schedules,
+            metric_producer, random_metric_runs
+the core    virtual_time (offline and streaming), span_laws (well-formedness), trace_scoring (against a known truth),
+            read_counter
+the program processes (a receiver and a backend as processes), operator_endpoints, troubleshooting_page
+files       otlp_requests (recordings), certificates, dockerfile, paths
+"""

@@ -23,7 +23,7 @@ from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.codec.otlp_json import from_protobuf
 from receiver.model import SIGNALS, Request
 from receiver.pipeline.offline import build
-from tests.support.otlp_splitting import span_ids, spans_in
+from tests.support.otlp_requests import span_ids, spans_in
 
 PATIENCE = 30.0  # s: far more than anything here takes
 

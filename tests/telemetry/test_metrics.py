@@ -20,9 +20,9 @@ from receiver.telemetry.exposition import exposition
 from receiver.telemetry.instruments import INSTRUMENTS, NAMES, OWN
 from receiver.telemetry.metrics import Metrics, event_kind, span_kind
 from tests.support.factories import NOON, a_session, at, logs_request, relay_record, spans_request
-from tests.support.operators import export, free_ports, relay, service, tree
+from tests.support.operator_endpoints import export, free_ports, relay, service, tree
 from tests.support.paths import ROOT
-from tests.support.virtual import trees
+from tests.support.virtual_time import trees
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text(encoding="utf-8"))

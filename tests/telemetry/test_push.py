@@ -19,7 +19,7 @@ from receiver.app.service import LAST_PUSH
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.telemetry.instruments import OWN
 from tests.support.factories import logs_request
-from tests.support.operators import export, free_ports, relay, service, tree
+from tests.support.operator_endpoints import export, free_ports, relay, service, tree
 from tests.support.paths import DOCS
 
 

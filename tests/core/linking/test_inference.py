@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from tests.support.schedules import PROFILES, Play, judge, play, told_of
-from tests.support.virtual import Stream, batch
+from tests.support.plugin_schedules import PROFILES, Play, judge, play, told_of
+from tests.support.virtual_time import Stream, batch
 
 SEEDS = range(10)
 

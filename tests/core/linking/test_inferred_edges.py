@@ -6,7 +6,7 @@ import pytest
 
 from receiver.core.state.settings import BuilderSettings
 from tests.support.factories import RELAY, SETTINGS, a_session, arriving
-from tests.support.virtual import Stream, batch
+from tests.support.virtual_time import Stream, batch
 
 PARENT, CALL = "parent_session", "task_call"
 

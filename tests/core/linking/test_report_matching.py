@@ -20,9 +20,9 @@ from receiver.core.state.session import CallReport, EmittedRecord, Item, Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
 from tests.support.factories import NOON, RELAY, a_session, at
-from tests.support.laws import attribute
-from tests.support.reads import Read
-from tests.support.virtual import Stream, trees
+from tests.support.read_counter import ReadCounter
+from tests.support.span_laws import attribute
+from tests.support.virtual_time import Stream, trees
 
 
 def ms(time: int) -> int:
@@ -161,7 +161,7 @@ class TestManyOfThem:
 
     def test_what_has_left_unnamed_is_read_once_for_all_calls_that_leave(self):
         stream = Stream().tell(RELAY, *_reports(300)).until(at(302 + 2))
-        emitted = stream.forest.emitted["ses_a"] = Read(stream.forest.emitted_of("ses_a"))
+        emitted = stream.forest.emitted["ses_a"] = ReadCounter(stream.forest.emitted_of("ses_a"))
         assert sum(key.startswith("call:~") for key in emitted) == 300
         named = a_session()
         for i in range(300):

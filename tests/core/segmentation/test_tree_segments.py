@@ -14,9 +14,9 @@ from receiver.core.state.ids import trace_id
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import GUESSED
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
-from tests.support.laws import attribute, is_session
-from tests.support.reads import Read
-from tests.support.virtual import trees
+from tests.support.read_counter import ReadCounter
+from tests.support.span_laws import attribute, is_session
+from tests.support.virtual_time import trees
 
 IDLE, INACTIVE = SETTINGS.idle_timeout // SECOND, SETTINGS.inactivity_timeout // SECOND
 
@@ -188,7 +188,7 @@ class TestManySegments:
         for day in range(segments):
             told.call("read", day * 86_400, day * 86_400 + 1)
         forest = told_of(told)
-        emitted = forest.emitted["ses_a"] = Read()
+        emitted = forest.emitted["ses_a"] = ReadCounter()
         spans = Builder(SETTINGS).advance(forest, ["ses_a"], None).spans
         assert (len(spans), len(emitted)) == (2 * segments, segments)
         assert emitted.reads < 10

@@ -15,7 +15,7 @@ from receiver.dialects.shared.traceparent import read
 from receiver.events import EXACT, REPORTED, RemoteParentEvent
 from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import at, built, key_values, logs_request, metrics_request, relay_record, spans_request
-from tests.support.otlp_splitting import spans_in
+from tests.support.otlp_requests import spans_in
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN, NAMED = f"00-{TRACE}-{SPAN}-01", f"{TRACE}-{SPAN}"

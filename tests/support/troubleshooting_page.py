@@ -1,4 +1,6 @@
-"""What the tests of docs/troubleshooting.md share: the page, what an operator asks, servers that are no backends."""
+"""Helpers for the tests of docs/troubleshooting.md: the page's text, the commands and metrics that an operator looks
+at, and HTTP servers that stand in for misconfigured backends.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.otlp_splitting import recorded
+from tests.support.otlp_requests import recorded
 from tests.support.paths import DOCS
 from tests.support.processes import Receiver
 

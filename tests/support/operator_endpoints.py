@@ -1,4 +1,6 @@
-"""What the tests of the operators' doors share: a receiver in this process, or one of its own, on free ports."""
+"""Helpers for the tests of the operator endpoints (health, admin, metrics): a receiver on free ports, in this process
+or in its own, the commands that query it, and requests to send it.
+"""
 
 from __future__ import annotations
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from tests.support.paths import ROOT
 
@@ -38,26 +37,37 @@ def test_imports_run_one_way() -> None:
     assert "Imports run one way KEPT" in done.stdout
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_a_file_opens_with_its_rule_and_is_small(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(text)), "the file does not open with a docstring"
-    assert len(text.splitlines()) <= MAX_LINES
+def test_every_file_opens_with_a_docstring() -> None:
+    assert [name(path) for path in SOURCES if not ast.get_docstring(parsed(path))] == []
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if name(path).startswith("core/")], ids=name)
-def test_the_core_knows_no_clock_and_no_chance(path: Path) -> None:
-    assert not imported(path) & IMPURE
+def test_no_file_is_too_long() -> None:
+    assert [name(path) for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > MAX_LINES] == []
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if name(path) not in KNOWS_THE_PROCESS], ids=name)
-def test_only_the_command_line_knows_the_process(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    used = {(node.value.id, node.attr) for node in ast.walk(tree) if is_attribute_of_a_name(node)}
-    taken = {
-        (node.module, alias.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+def test_the_core_imports_no_clock_and_no_randomness() -> None:
+    core = [path for path in SOURCES if name(path).startswith("core/")]
+    assert core
+    assert [(name(path), module) for path in core for module in imported(path) & IMPURE] == []
+
+
+def test_only_the_command_line_uses_the_environment_and_exits() -> None:
+    others = [path for path in SOURCES if name(path) not in KNOWS_THE_PROCESS]
+    assert [(name(path), use) for path in others for use in used_names(path) & PROCESS] == []
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def used_names(path: Path) -> set[tuple[str | None, str]]:
+    """Attributes of modules that a file uses, as (module, attribute)."""
+    nodes = list(ast.walk(parsed(path)))
+    used = {(node.value.id, node.attr) for node in nodes if is_attribute_of_a_name(node)}
+    return used | {
+        (node.module, alias.name) for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    assert not (used | taken) & PROCESS
 
 
 def is_attribute_of_a_name(node: ast.AST) -> bool:
@@ -67,7 +77,7 @@ def is_attribute_of_a_name(node: ast.AST) -> bool:
 def imported(path: Path) -> set[str]:
     """The top-level packages that a file imports."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

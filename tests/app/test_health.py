@@ -132,7 +132,7 @@ async def test_a_store_that_cannot_be_written_is_found_out(tmp_path):
         async with session.get(url) as response:
             assert response.status == 503
         await running.pipeline.ask(lambda _, store: store._db.execute("PRAGMA query_only = OFF"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 async with session.get(url) as response:
                     if response.status == 200:

@@ -234,7 +234,7 @@ def another(receiver):
     """Run what cannot start; its exit code and what it says."""
     file = receiver.configured()
     return subprocess.run(
-        [sys.executable, "-m", "receiver", "run", "--config", file], capture_output=True, text=True, timeout=20
+        [sys.executable, "-m", "receiver", "run", "--config", file], capture_output=True, text=True, timeout=120
     )
 
 

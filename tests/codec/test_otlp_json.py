@@ -70,11 +70,12 @@ def test_ids_under_the_names_of_the_proto_file_are_not_taken_for_base64():
     assert (read.trace_id, read.span_id) == (TRACE, SPAN)
 
 
-@pytest.mark.parametrize("value", ["xyz", "abc", 7, ["00"], "5b 8e", "é"])
-@pytest.mark.parametrize("field", ["traceId", "spanId", "parentSpanId"])
-def test_an_id_that_is_not_hex_is_refused_by_its_name(field, value):
-    with pytest.raises(MalformedError, match=f"{field} is not a string of hex digits"):
-        to_protobuf("traces", spans_of({field: value}))
+def test_an_id_that_is_not_hex_is_refused_by_its_name(subtests):
+    for value in ["xyz", "abc", 7, ["00"], "5b 8e", "é"]:
+        for field in ["traceId", "spanId", "parentSpanId"]:
+            refused = pytest.raises(MalformedError, match=f"{field} is not a string of hex digits")
+            with subtests.test(value=value, field=field), refused:
+                to_protobuf("traces", spans_of({field: value}))
 
 
 # What a Collector 0.155.0 does with each of them too: 400, "expect { or , or } or n".
@@ -82,29 +83,32 @@ BARE = ["text", "", "stringValue", ["stringValue"], [], 5, True]
 RECORD = "resourceLogs.scopeLogs.logRecords"
 
 
-@pytest.mark.parametrize("value", BARE)
-@pytest.mark.parametrize(
-    ("record", "field"),
-    [
-        (lambda value: {"body": value}, "body"),
-        (lambda value: {"body": {"kvlistValue": value}}, "body.kvlistValue"),
-        (lambda value: {"body": {"array_value": {"values": [{}, value]}}}, "body.arrayValue.values"),
-        (lambda value: {"attributes": [{"key": "a", "value": value}]}, "attributes.value"),
-        (lambda value: {"attributes": [value]}, "attributes"),
-    ],
-)
-def test_what_is_to_be_an_object_and_is_not_is_refused_by_its_name(record, field, value):
-    with pytest.raises(MalformedError) as refused:
-        to_protobuf("logs", logs_of(record(value)))
-    assert str(refused.value) == f"{RECORD}.{field} is not a JSON object, which it must be"
+def test_what_is_to_be_an_object_and_is_not_is_refused_by_its_name(subtests):
+    for value in BARE:
+        for record, field in [
+            (lambda value: {"body": value}, "body"),
+            (lambda value: {"body": {"kvlistValue": value}}, "body.kvlistValue"),
+            (lambda value: {"body": {"array_value": {"values": [{}, value]}}}, "body.arrayValue.values"),
+            (lambda value: {"attributes": [{"key": "a", "value": value}]}, "attributes.value"),
+            (lambda value: {"attributes": [value]}, "attributes"),
+        ]:
+            with subtests.test(value=value, record=record, field=field):
+                with pytest.raises(MalformedError) as refused:
+                    to_protobuf("logs", logs_of(record(value)))
+                assert str(refused.value) == f"{RECORD}.{field} is not a JSON object, which it must be"
 
 
-@pytest.mark.parametrize("value", BARE)
-def test_so_is_what_stands_for_a_resource_in_either_spelling(value):
-    for key, signal in (("resourceSpans", "traces"), ("resource_spans", "traces"), ("resourceMetrics", "metrics")):
-        for body in ({key: [{"resource": value}]}, {key: [value]}):
-            with pytest.raises(MalformedError, match="is not a JSON object"):
-                to_protobuf(signal, json.dumps(body).encode())
+def test_so_is_what_stands_for_a_resource_in_either_spelling(subtests):
+    for value in BARE:
+        with subtests.test(value=value):
+            for key, signal in (
+                ("resourceSpans", "traces"),
+                ("resource_spans", "traces"),
+                ("resourceMetrics", "metrics"),
+            ):
+                for body in ({key: [{"resource": value}]}, {key: [value]}):
+                    with pytest.raises(MalformedError, match="is not a JSON object"):
+                        to_protobuf(signal, json.dumps(body).encode())
 
 
 def test_an_object_or_null_is_taken_where_an_object_is_to_be_and_an_unknown_field_holds_anything():
@@ -145,9 +149,8 @@ def test_half_a_surrogate_pair_costs_one_character_and_not_the_request():
     assert log(body).body.string_value == "a\ufffd \\ud83d \U0001f600"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_what_is_not_an_export_request_is_malformed_in_one_line(subtests):
+    for body in [
         b"",
         b"{",
         b"[]",
@@ -168,13 +171,12 @@ def test_half_a_surrogate_pair_costs_one_character_and_not_the_request():
         b'{"resourceLogs":' + b"[" * 200_000,
         b'{"x":' * 200_000,
         b'{"x":' * 3_000 + b"1" + b"}" * 3_000,
-    ],
-)
-def test_what_is_not_an_export_request_is_malformed_in_one_line(body):
-    with pytest.raises(MalformedError) as refused:
-        to_protobuf("logs", body)
-    assert "\n" not in str(refused.value)
-    assert len(str(refused.value)) < 500
+    ]:
+        with subtests.test(body=body):
+            with pytest.raises(MalformedError) as refused:
+                to_protobuf("logs", body)
+            assert "\n" not in str(refused.value)
+            assert len(str(refused.value)) < 500
 
 
 def test_a_body_of_more_objects_than_are_read_is_refused():

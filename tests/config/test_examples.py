@@ -22,31 +22,36 @@ def underlined(tree: Any) -> list[str]:
     return [error.message for error in EDITOR.iter_errors(tree if tree is not None else {})]
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_what_is_good_is_taken(read: Read, name: str) -> None:
-    read(GOOD[name])
+def test_what_is_good_is_taken(read: Read, subtests: pytest.Subtests) -> None:
+    for name in GOOD:
+        with subtests.test(name=name):
+            read(GOOD[name])
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_an_editor_is_content_with_it(name: str) -> None:
-    assert underlined(yaml_text.parse(GOOD[name])) == []
+def test_an_editor_is_content_with_it(subtests: pytest.Subtests) -> None:
+    for name in GOOD:
+        with subtests.test(name=name):
+            assert underlined(yaml_text.parse(GOOD[name])) == []
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_what_is_printed_of_it_means_the_same_and_pleases_an_editor(read: Read, name: str) -> None:
-    printed = effective(read(GOOD[name]))
-    again = load([("again", printed)], [], {})
-    assert effective(again) == printed
-    assert underlined(yaml.safe_load(printed)) == []
+def test_what_is_printed_of_it_means_the_same_and_pleases_an_editor(read: Read, subtests: pytest.Subtests) -> None:
+    for name in GOOD:
+        with subtests.test(name=name):
+            printed = effective(read(GOOD[name]))
+            again = load([("again", printed)], [], {})
+            assert effective(again) == printed
+            assert underlined(yaml.safe_load(printed)) == []
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_what_is_bad_is_refused_in_one_line(refused: Refused, name: str) -> None:
-    text, path, told = BAD[name]
-    (line,) = [one for one in refused(text) if told in one]
-    assert line.startswith((f"{path}: ", f"{path}::"))
+def test_what_is_bad_is_refused_in_one_line(refused: Refused, subtests: pytest.Subtests) -> None:
+    for name in BAD:
+        with subtests.test(name=name):
+            text, path, told = BAD[name]
+            (line,) = [one for one in refused(text) if told in one]
+            assert line.startswith((f"{path}: ", f"{path}::"))
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_an_editor_underlines_what_it_can_see(name: str) -> None:
-    assert bool(underlined(yaml_text.parse(BAD[name][0]))) == (name in SEEN)
+def test_an_editor_underlines_what_it_can_see(subtests: pytest.Subtests) -> None:
+    for name in BAD:
+        with subtests.test(name=name):
+            assert bool(underlined(yaml_text.parse(BAD[name][0]))) == (name in SEEN)

@@ -79,13 +79,13 @@ def test_content_is_out_by_default_except_errors(tmp_path):
 def test_health_and_reflection_answer_without_credentials_and_export_does_not(receiver):
     receiver.start()
     with grpc.insecure_channel(receiver.grpc) as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        (told,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=10)
+        (told,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=60)
         assert EXPORT_SERVICES["logs"].name in {one.name for one in told.list_services_response.service}
         with pytest.raises(grpc.RpcError) as error:
-            channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")(CAPTURE[0].body, timeout=10)
+            channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")(CAPTURE[0].body, timeout=60)
         assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -99,7 +99,7 @@ def test_the_log_holds_no_secret_at_any_level(receiver):
         export = channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")
         for token in ("hunter2", "hunter4"):
             try:
-                export(CAPTURE[0].body, timeout=10, metadata=(("authorization", f"Bearer {token}"),))
+                export(CAPTURE[0].body, timeout=60, metadata=(("authorization", f"Bearer {token}"),))
             except grpc.RpcError as error:
                 refusal = error
         assert refusal.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -77,7 +77,7 @@ def test_grpc_to_the_http_port_works(receiver):
     receiver.start()
     with grpc.insecure_channel(receiver.http) as channel:
         export = channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")
-        assert export(CAPTURE[0].body, timeout=10) == b""
+        assert export(CAPTURE[0].body, timeout=60) == b""
     told("| gRPC | 4318 | works")
 
 
@@ -85,7 +85,7 @@ def test_http_to_the_grpc_port_works(receiver):
     receiver.start()
     body, headers = CAPTURE[0].body, {"Content-Type": "application/x-protobuf"}
     asked = urllib.request.Request(f"http://{receiver.grpc}/v1/logs", body, headers)
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         assert answer.status == 200
     told("| HTTP | 4317 | works")
 
@@ -93,7 +93,7 @@ def test_http_to_the_grpc_port_works(receiver):
 def test_another_path_is_answered_with_the_right_ones(receiver):
     receiver.start()
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(urllib.request.Request(f"http://{receiver.http}/logs", b"x"), timeout=10)
+        urllib.request.urlopen(urllib.request.Request(f"http://{receiver.http}/logs", b"x"), timeout=60)
     assert error.value.code == 404
     phrase = "OTLP/HTTP is at /v1/logs, /v1/metrics, /v1/traces"
     assert phrase in error.value.read().decode()
@@ -105,7 +105,7 @@ def test_tls_to_a_door_without_it_fails_at_the_client(receiver):
     for door in (receiver.grpc, receiver.http):
         host, _, port = door.rpartition(":")
         with (
-            socket.create_connection((host, int(port)), timeout=10) as plain,
+            socket.create_connection((host, int(port)), timeout=60) as plain,
             pytest.raises(ssl.SSLError, match=r"(?i)wrong.version.number"),
         ):
             ssl.create_default_context().wrap_socket(plain, server_hostname=host)
@@ -155,7 +155,7 @@ def test_a_wrong_token_is_seen_on_both_sides(receiver, given, phrase):
     with grpc.insecure_channel(receiver.grpc) as channel:
         export = channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")
         with pytest.raises(grpc.RpcError) as error:
-            export(CAPTURE[0].body, timeout=10, metadata=given)
+            export(CAPTURE[0].body, timeout=60, metadata=given)
     assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, phrase)
     until(lambda: f"refused: {phrase}" in receiver.log, "a line in the log")
     told(phrase, "UNAUTHENTICATED", "grpc request from ipv4:", "opencode_trace_receiver_requests_refused")
@@ -297,7 +297,7 @@ def test_a_full_disk_is_said_and_told_by_the_health_check_and_heals_when_there_i
 def status(url: str) -> int:
     """Of the answer to a GET."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -310,7 +310,7 @@ def refusal(receiver: Receiver, *sets: str) -> str:
     """What a receiver says that does not start: one line."""
     asked = [sys.executable, "-m", "receiver", "run", "--config", receiver.configured()]
     asked += [word for one in sets for word in ("--set", one)]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     (line,) = (line for line in done.stderr.splitlines() if not line.startswith("{"))
     return line

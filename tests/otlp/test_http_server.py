@@ -254,7 +254,7 @@ async def raw(port, *sent):
     for part in sent:
         writer.write(part)
         await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 
@@ -282,9 +282,9 @@ async def test_expect_100_continue(edge, sink, logs):
     body = logs()
     head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}\r\n"
     writer.write(f"{head}Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())
-    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(body)
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200")
+    assert (await asyncio.wait_for(reader.read(), 60)).startswith(b"HTTP/1.1 200")
     writer.close()
     assert len(sink.requests) == 1
 
@@ -294,7 +294,7 @@ async def test_a_body_announced_as_too_large_is_refused_before_it_is_sent(edge):
     head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 1001\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
-    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 413")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 60)).startswith(b"HTTP/1.1 413")
     writer.close()
 
 
@@ -374,7 +374,7 @@ async def test_stopping_lets_a_request_finish_and_takes_no_new_one(edge, sink, p
     call = asyncio.ensure_future(post(receiver, "/v1/logs", logs()))
     await sink.arrived.wait()
     stopping = asyncio.ensure_future(receiver.stop(5))
-    assert await asyncio.wait_for(idle_reader.read(), 5) == b""
+    assert await asyncio.wait_for(idle_reader.read(), 60) == b""
     with pytest.raises(ConnectionError):
         await asyncio.open_connection("127.0.0.1", receiver.port)
     sink.gate.set()
@@ -392,7 +392,7 @@ async def test_the_python_sdk_exports_to_it(edge, sink):
 
 def export_one_span(endpoint):
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=5)))
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=60)))
     with provider.get_tracer("test").start_as_current_span("from the SDK"):
         pass
     provider.shutdown()

@@ -127,7 +127,7 @@ async def test_a_clients_certificate_is_asked_for_on_every_way(edge, sink, logs,
             with pytest.raises(aiohttp.ClientError):
                 await post(receiver.port, logs(), "https", context)
             with pytest.raises(grpc.aio.AioRpcError):
-                await call(logs(), timeout=5)
+                await call(logs(), timeout=60)
     assert len(sink.requests) == 4
 
 
@@ -140,11 +140,11 @@ async def test_stopping_both_lets_requests_of_either_kind_finish(edge, sink, log
     ]
     while sink.waiting < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    stopping = asyncio.gather(ours.stop(5), theirs.stop(5))
+    stopping = asyncio.gather(ours.stop(120), theirs.stop(120))
     await asyncio.sleep(0.1)
     sink.gate.set()
     assert await asyncio.gather(*calls) == [b"", 200]
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 60)
     with pytest.raises(aiohttp.ClientError):
         await post(ours.port, logs())
 

@@ -50,10 +50,12 @@ def metrics():
 # the table
 
 
-@pytest.mark.parametrize("one", INSTRUMENTS, ids=lambda one: one.name)
-def test_every_instrument_is_documented(one):
-    labels = ", ".join(f"`{label}`" for label in one.labels)
-    assert f"| `{one.name}` | {one.kind} | `{one.unit}` | {labels} | {one.help} |\n" in PAGE
+def test_every_instrument_is_documented():
+    rows = {
+        f"| `{one.name}` | {one.kind} | `{one.unit}` | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
+        for one in INSTRUMENTS
+    }
+    assert rows - set(PAGE.splitlines()) == set()
 
 
 def test_the_page_names_no_metric_that_is_not_there():
@@ -65,9 +67,8 @@ def test_the_page_names_no_metric_that_is_not_there():
     assert named <= set(NAMES)
 
 
-@pytest.mark.parametrize("reason", semconv.DISCARDS)
-def test_every_reason_of_a_discard_is_documented(reason):
-    assert f"\n| `{reason}` | " in PAGE
+def test_every_discard_reason_is_documented():
+    assert [reason for reason in semconv.DISCARDS if f"\n| `{reason}` | " not in PAGE] == []
 
 
 def test_the_dashboard_shows_what_there_is():

@@ -37,7 +37,7 @@ class Sink:
 
     async def until(self, done):
         """Wait for a push of which this is true."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := [one for one in self.pushes if done(one[1])]):
                 self.news.clear()
                 await self.news.wait()
@@ -170,14 +170,14 @@ async def test_a_backend_that_is_gone_or_silent_holds_up_nothing(tmp_path, silen
             began = time.monotonic()
             await export(ports["grpc"], logs_request(*relay("read")))
             await running.pipeline.flush()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 4.5
             stopping = time.monotonic()
-        assert time.monotonic() - stopping < LAST_PUSH + 2
+        assert time.monotonic() - stopping < LAST_PUSH + 20
     told = [one["event"] for one in logs if "could not be pushed" in one["event"]]
     given_up = ["the program's own metrics could not be pushed at the end: their backend does not answer"]
     assert told == given_up or (gone and not told)  # one that is gone may refuse before anybody has to give up
     for push in running._pushes:
-        assert await asyncio.to_thread(push.wait, 15), "its thread goes on"
+        assert await asyncio.to_thread(push.wait, 60), "its thread goes on"
 
 
 async def test_pushing_to_itself_is_counted_as_unknown_and_goes_on(tmp_path):
@@ -185,7 +185,7 @@ async def test_pushing_to_itself_is_counted_as_unknown_and_goes_on(tmp_path):
     otlp = {"protocol": "grpc", "endpoint": f"http://127.0.0.1:{ports['grpc']}"}
     written = pushing(tmp_path, ports, otlp, interval=50)
     with structlog.testing.capture_logs() as logs:
-        async with service(written) as running, asyncio.timeout(10):
+        async with service(written) as running, asyncio.timeout(60):
             while not (known := discarded(running)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     assert set(known) == {"unknown_record"}

@@ -231,9 +231,8 @@ def test_details_show_every_attribute_and_event():
     assert "event user_prompt +5ms length=12" in text
 
 
-@pytest.mark.parametrize(
-    ("nanoseconds", "text"),
-    [
+def test_durations(subtests):
+    for nanoseconds, text in [
         (0, "0ms"),
         (400, "1µs"),
         (412_000, "412µs"),
@@ -246,7 +245,6 @@ def test_details_show_every_attribute_and_event():
         (125 * SECOND, "2m 05s"),
         (3840 * SECOND, "1h 04m"),
         (-5 * MS, "-5ms"),
-    ],
-)
-def test_durations(nanoseconds, text):
-    assert duration(nanoseconds) == text
+    ]:
+        with subtests.test(nanoseconds=nanoseconds, text=text):
+            assert duration(nanoseconds) == text

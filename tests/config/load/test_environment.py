@@ -16,9 +16,8 @@ def only(settings: Settings) -> object:
     return exporter
 
 
-@pytest.mark.parametrize(
-    ("variables", "kind", "where"),
-    [
+def test_endpoint_and_protocol_choose_the_exporter(read: Read, subtests: pytest.Subtests) -> None:
+    for variables, kind, where in [
         ({"ENDPOINT": "http://b:4317"}, OTLPGRPCExporter, "b:4317"),
         ({"ENDPOINT": "b:9999"}, OTLPGRPCExporter, "b:9999"),
         ({"ENDPOINT": "http://b:9999", "PROTOCOL": "grpc"}, OTLPGRPCExporter, "b:9999"),
@@ -29,16 +28,13 @@ def only(settings: Settings) -> object:
         ({"TRACES_ENDPOINT": "https://b/x"}, OTLPHTTPExporter, "https://b/x"),
         ({"ENDPOINT": "http://a:4317", "TRACES_ENDPOINT": "http://b:4318/x"}, OTLPHTTPExporter, "http://b:4318/x"),
         ({"ENDPOINT": "http://b:4318", "TRACES_ENDPOINT": ""}, OTLPHTTPExporter, "http://b:4318/v1/traces"),
-    ],
-)
-def test_endpoint_and_protocol_choose_the_exporter(
-    read: Read, variables: dict[str, str], kind: type, where: str
-) -> None:
-    settings = read(**{P + name: value for name, value in variables.items()})
-    exporter = only(settings)
-    assert isinstance(exporter, kind)
-    assert where == (exporter.target if isinstance(exporter, OTLPGRPCExporter) else exporter.url("traces"))  # type: ignore[attr-defined]
-    assert settings.graph.built == tuple(settings.exporters)
+    ]:
+        with subtests.test(variables=variables, kind=kind, where=where):
+            settings = read(**{P + name: value for name, value in variables.items()})
+            exporter = only(settings)
+            assert isinstance(exporter, kind)
+            assert where == (exporter.target if isinstance(exporter, OTLPGRPCExporter) else exporter.url("traces"))  # type: ignore[attr-defined]
+            assert settings.graph.built == tuple(settings.exporters)
 
 
 def test_the_other_variables_fill_its_keys(read: Read) -> None:
@@ -139,35 +135,34 @@ def test_the_same_endpoint_is_used_when_the_doors_are_elsewhere(read: Read) -> N
 NAMED = [("", ("exporters::{}::timeout=9s",)), ("exporters: {{{}: {{timeout: 9s}}}}", ()), ("exporters: {{{}: }}", ())]
 
 
-@pytest.mark.parametrize(("text", "sets"), NAMED)
-@pytest.mark.parametrize(
-    ("name", "variables"),
-    [
-        ("otlp_grpc", {"ENDPOINT": "http://b:4317"}),
-        ("otlp", {"ENDPOINT": "http://b:4317"}),
-        ("otlp_grpc", {"ENDPOINT": "http://b:4318", "PROTOCOL": "grpc"}),
-        ("otlp_grpc", {"ENDPOINT": "http://b:14317"}),  # the port leaves the protocol open: the exporter's name says it
-        ("otlp", {"TRACES_ENDPOINT": "https://b:443"}),
-        ("otlp_http", {"ENDPOINT": "http://b:4318"}),
-        ("otlphttp", {"ENDPOINT": "http://b:14318"}),
-        ("otlp_http", {"ENDPOINT": "http://b:4317", "PROTOCOL": "http/protobuf"}),
-        ("otlp_http", {"TRACES_ENDPOINT": "http://b/x"}),
-    ],
-)
-def test_they_are_below_what_is_said_of_their_exporter(
-    read: Read, text: str, sets: tuple[str, ...], name: str, variables: dict[str, str]
-) -> None:
-    variables = {P + key: value for key, value in variables.items()} | {P + "HEADERS": "a=b"}
-    settings = read(text.format(name), tuple(one.format(name) for one in sets), **variables)
-    exporter = settings.exporters[name]
-    assert isinstance(exporter, OTLPGRPCExporter | OTLPHTTPExporter)
-    assert (variables.get(P + "ENDPOINT") or variables[P + "TRACES_ENDPOINT"]) in (
-        exporter.endpoint,
-        getattr(exporter, "traces_endpoint", None),
-    )
-    assert list(exporter.headers) == ["a"]
-    assert exporter.timeout == 9_000_000_000 or "timeout" not in text + "".join(sets)
-    assert settings.graph.built == (name,)
+def test_they_are_below_what_is_said_of_their_exporter(read: Read, subtests: pytest.Subtests) -> None:
+    for text, sets in NAMED:
+        for name, variables in [
+            ("otlp_grpc", {"ENDPOINT": "http://b:4317"}),
+            ("otlp", {"ENDPOINT": "http://b:4317"}),
+            ("otlp_grpc", {"ENDPOINT": "http://b:4318", "PROTOCOL": "grpc"}),
+            (
+                "otlp_grpc",
+                {"ENDPOINT": "http://b:14317"},
+            ),  # the port leaves the protocol open: the exporter's name says it
+            ("otlp", {"TRACES_ENDPOINT": "https://b:443"}),
+            ("otlp_http", {"ENDPOINT": "http://b:4318"}),
+            ("otlphttp", {"ENDPOINT": "http://b:14318"}),
+            ("otlp_http", {"ENDPOINT": "http://b:4317", "PROTOCOL": "http/protobuf"}),
+            ("otlp_http", {"TRACES_ENDPOINT": "http://b/x"}),
+        ]:
+            with subtests.test(text=text, sets=sets, name=name, variables=variables):
+                variables = {P + key: value for key, value in variables.items()} | {P + "HEADERS": "a=b"}
+                settings = read(text.format(name), tuple(one.format(name) for one in sets), **variables)
+                exporter = settings.exporters[name]
+                assert isinstance(exporter, OTLPGRPCExporter | OTLPHTTPExporter)
+                assert (variables.get(P + "ENDPOINT") or variables[P + "TRACES_ENDPOINT"]) in (
+                    exporter.endpoint,
+                    getattr(exporter, "traces_endpoint", None),
+                )
+                assert list(exporter.headers) == ["a"]
+                assert exporter.timeout == 9_000_000_000 or "timeout" not in text + "".join(sets)
+                assert settings.graph.built == (name,)
 
 
 def test_set_wins_over_them_key_by_key_and_adds_other_exporters(read: Read) -> None:

@@ -31,9 +31,8 @@ def expanded(value: object, **environment: str) -> object:
     return result.value if isinstance(result, Expanded) else result
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
+def test_references(subtests: pytest.Subtests) -> None:
+    for text, value in [
         ("${env:N}", 5),
         ("${N}", 5),
         ("x${env:N}y", "x5y"),
@@ -64,10 +63,9 @@ def expanded(value: object, **environment: str) -> object:
         ("Bearer ${file:/token}", "Bearer hunter2"),
         ("${yaml:[1, true]}", [1, True]),
         ("${yaml:7}s", "7s"),
-    ],
-)
-def test_references(text: str, value: object) -> None:
-    assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [", NAME="N") == value
+    ]:
+        with subtests.test(text=text, value=value):
+            assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [", NAME="N") == value
 
 
 def test_references_work_deep_down_and_leave_the_rest_alone() -> None:
@@ -104,9 +102,8 @@ def test_a_variable_that_a_default_would_have_needed_is_not_missed(read: Read) -
     assert settings.notices == ()
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
+def test_where_an_empty_value_cannot_be_used_the_variable_is_named(refused: Refused, subtests: pytest.Subtests) -> None:
+    for key, value in [
         ("connectors::agenttrace::mcp_servers", "['${env:NO}']"),
         ("connectors::agenttrace::trace_mode", "${env:NO}"),
         ("exporters::otlp_grpc::endpoint", "${env:NO}"),
@@ -117,12 +114,13 @@ def test_a_variable_that_a_default_would_have_needed_is_not_missed(read: Read) -
         ("receivers::otlp::protocols::grpc::auth", "${env:NO}"),
         ("receivers::otlp::protocols::grpc::tls", "{cert_file: c, key_file: k, client_ca_file: '${env:NO}'}"),
         ("receivers::otlp::protocols::grpc::tls", "${env:NO}"),
-    ],
-)
-def test_where_an_empty_value_cannot_be_used_the_variable_is_named(refused: Refused, key: str, value: str) -> None:
-    lines = refused("", (f"{key}={value}",))
-    assert any("the environment variable NO is not set; set it, or write ${env:NO:-default}" in line for line in lines)
-    assert all(line.startswith(key) for line in lines)
+    ]:
+        with subtests.test(key=key, value=value):
+            lines = refused("", (f"{key}={value}",))
+            assert any(
+                "the environment variable NO is not set; set it, or write ${env:NO:-default}" in line for line in lines
+            )
+            assert all(line.startswith(key) for line in lines)
 
 
 def test_a_variable_that_is_not_set_hides_no_other_problem_and_causes_none(refused: Refused) -> None:

@@ -45,9 +45,8 @@ PULL = "{exporter: {prometheus: {host: localhost, port: %d}}}"
 PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "told"),
-    [
+def test_a_wrong_value_is_named_by_its_key_path(refused: Refused, subtests: pytest.Subtests) -> None:
+    for key, value, told in [
         (f"{GRPC}::endpoint", "4317", "must be text"),
         (f"{GRPC}::endpoint", "localhost", "is not host:port"),
         (f"{GRPC}::endpoint", "http://localhost:4317", "is not host:port"),
@@ -137,16 +136,15 @@ PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
         (READERS, f"[{PUSH_TO_B % 'timeout: 10s'}]", "must be a whole number"),
         (READERS, f"[{PUSH % 'protocol: http/protobuf, endpoint: http://b, insecure: true'}]", "is for grpc"),
         ("exporter::debug", "{}", "did you mean exporters?"),
-    ],
-)
-def test_a_wrong_value_is_named_by_its_key_path(refused: Refused, key: str, value: str, told: str) -> None:
-    files = "extensions: {file_storage: }" if key.startswith("extensions::file") else ""
-    if key.startswith(f"{OTLP}::") and key != f"{OTLP}::endpoint":
-        files = "exporters: {otlp_grpc: {endpoint: 'b:4317'}}"
-    (line,) = refused(files, (f"{key}={value}",))
-    place, _, text = line.partition(": ")
-    assert key.startswith(place) or place.startswith(key)
-    assert told in text
+    ]:
+        with subtests.test(key=key, value=value, told=told):
+            files = "extensions: {file_storage: }" if key.startswith("extensions::file") else ""
+            if key.startswith(f"{OTLP}::") and key != f"{OTLP}::endpoint":
+                files = "exporters: {otlp_grpc: {endpoint: 'b:4317'}}"
+            (line,) = refused(files, (f"{key}={value}",))
+            place, _, text = line.partition(": ")
+            assert key.startswith(place) or place.startswith(key)
+            assert told in text
 
 
 def test_a_receiver_without_a_door_is_refused(refused: Refused) -> None:

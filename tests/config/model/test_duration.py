@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from receiver.config.model import duration
 
 
-@pytest.mark.parametrize(
-    ("text", "nanoseconds"),
-    [
+def test_is_read_exactly(subtests: pytest.Subtests) -> None:
+    for text, nanoseconds in [
         ("60s", 60 * 10**9),
         ("10m", 600 * 10**9),
         ("1h30m", 5400 * 10**9),
@@ -26,16 +25,16 @@ from receiver.config.model import duration
         ("0", 0),
         (0, 0),
         ("0s", 0),
-    ],
-)
-def test_is_read_exactly(text: object, nanoseconds: int) -> None:
-    assert duration.parse(text) == nanoseconds
+    ]:
+        with subtests.test(text=text, nanoseconds=nanoseconds):
+            assert duration.parse(text) == nanoseconds
 
 
-@pytest.mark.parametrize("wrong", ["", "s", "10", "10 s", "1d", "1h30", "-1s", "1e3s", ".s", "1,5s", "٣s", "9999999h"])
-def test_anything_else_is_refused_with_a_remedy(wrong: str) -> None:
-    with pytest.raises(ValueError, match=r"write a number with a unit|0 or longer|292 years"):
-        duration.parse(wrong)
+def test_anything_else_is_refused_with_a_remedy(subtests: pytest.Subtests) -> None:
+    for wrong in ["", "s", "10", "10 s", "1d", "1h30", "-1s", "1e3s", ".s", "1,5s", "٣s", "9999999h"]:
+        refused = pytest.raises(ValueError, match=r"write a number with a unit|0 or longer|292 years")
+        with subtests.test(wrong=wrong), refused:
+            duration.parse(wrong)
 
 
 def test_a_bare_number_is_refused_with_the_unit_that_was_probably_meant() -> None:

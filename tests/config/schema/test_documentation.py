@@ -48,12 +48,13 @@ def test_a_page_without_a_place_for_the_reference_is_refused() -> None:
         page("# nothing")
 
 
-@pytest.mark.parametrize("section", {one for kind in KINDS for one in sections(kind)}, ids=lambda one: one.__name__)
-def test_every_block_and_every_key_is_described(section: type[Section]) -> None:
-    assert section.__doc__
-    for name, field in section.model_fields.items():
-        assert field.description, name
-        assert "|" not in field.description, name
+def test_every_block_and_every_key_is_described(subtests: pytest.Subtests) -> None:
+    for section in {one for kind in KINDS for one in sections(kind)}:
+        with subtests.test(section=section):
+            assert section.__doc__
+            for name, field in section.model_fields.items():
+                assert field.description, name
+                assert "|" not in field.description, name
 
 
 def test_the_reference_holds_every_default_of_the_contract() -> None:

@@ -40,9 +40,8 @@ def test_valid(value):
     assert read(value) == NAMED
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_not_valid(subtests):
+    for value in [
         None,
         7,
         "",
@@ -57,10 +56,9 @@ def test_valid(value):
         f"00-{TRACE[:-1]}-{SPAN}-01",
         f"0g-{TRACE}-{SPAN}-01",
         GIVEN + "-" + "x" * 600,
-    ],
-)
-def test_not_valid(value):
-    assert read(value) is None
+    ]:
+        with subtests.test(value=value):
+            assert read(value) is None
 
 
 class TestWhere:

@@ -25,8 +25,8 @@ from workload import requests
 from receiver.core.state.settings import BuilderSettings
 from receiver.otlp.grpc_server import GrpcReceiver
 from receiver.otlp.listen import bind
-from receiver.otlp.protocol_mux import Door
-from receiver.otlp.socket_proxy import Splice
+from receiver.otlp.protocol_mux import ProtocolMux
+from receiver.otlp.socket_proxy import SocketProxy
 from receiver.pipeline.pipeline import Pipeline
 from receiver.pipeline.routing import Routes
 from receiver.storage.sqlite_store import SQLiteStore
@@ -50,7 +50,7 @@ async def _serve(pipe, stored: bool) -> None:
         port = await direct.start()
         await behind.start()
         sockets = bind("127.0.0.1:0")
-        door = Door(Splice(behind.address), Splice(behind.address))
+        door = ProtocolMux(SocketProxy(behind.address), SocketProxy(behind.address))
         await door.open(sockets)
         pipe.send((port, sockets[0].getsockname()[1]))
         while await asyncio.to_thread(pipe.recv) != "stop":

@@ -1,11 +1,11 @@
-// Event relay: each tool hook call and each session, message, permission, command and MCP event of OpenCode becomes
-// one OTLP log record, as docs/events.md defines it. Here: which events, which of their fields, and when they are sent.
-// The settings are variables of its own: OTEL_EXPORTER_OTLP_ENDPOINT would switch on OpenCode's native export too.
+// Event relay: sends one OTLP log record for each tool hook call and each session, message, permission, command and MCP
+// event of OpenCode. docs/events.md defines the records. This file decides which events and fields are sent, and when.
+// It has variables of its own, since OTEL_EXPORTER_OTLP_ENDPOINT would switch on OpenCode's own export too.
 //   RELAY_OTLP_ENDPOINT  http://127.0.0.1:4317 (http/protobuf: http://127.0.0.1:4318)
 //   RELAY_OTLP_PROTOCOL  grpc | http/protobuf
 //   RELAY_OTLP_HEADERS   name=value,name=value
 //   RELAY_CONTENT        0: no arguments, results, titles and paths
-//   RELAY_DELAY_MS       1000: the longest that a record waits for company
+//   RELAY_DELAY_MS       1000: the longest time that a record waits until it is sent with others
 import { Metadata } from "@grpc/grpc-js"
 import { SeverityNumber } from "@opentelemetry/api-logs"
 import { OTLPLogExporter as GrpcExporter } from "@opentelemetry/exporter-logs-otlp-grpc"
@@ -17,11 +17,11 @@ import { hostname } from "node:os"
 
 const VERSION = "0.1.0"
 const MAX_TEXT = 2000 // characters: outputs reach 50 KB, and an attribute of a span keeps 2,048 bytes
-const FLUSH_MS = 3000 // the longest that an ending process waits for its last batch
+const FLUSH_MS = 3000 // the longest time that an ending process waits for its last batch
 const CONTENT = process.env.RELAY_CONTENT !== "0"
 const EVENTS =
   /^(session\.(created|updated|deleted|status|idle|error|compacted)|message\.(part\.)?updated|permission\.(asked|updated|replied)|command\.executed|mcp\.tools\.changed)$/
-// the arguments that identify what a call is about; all others are content
+// the argument that says what a call is about; all other arguments are content
 const NAMING = {
   task: "subagent_type",
   skill: "name",
@@ -29,7 +29,7 @@ const NAMING = {
   list_mcp_resources: "server",
 }
 
-// the fields of these names, in one text
+// the fields with these names, which are separated by blanks
 const pick = (from, keys) => Object.fromEntries(keys.split(" ").map((key) => [key, from?.[key]]))
 const content = (value) => (CONTENT ? value : undefined)
 const args = (tool, given) => (CONTENT ? given : pick(given, NAMING[tool] ?? ""))
@@ -39,7 +39,7 @@ const metadata = (of) => ({
 })
 const failure = (error) => error && { name: error.name, data: pick(error.data, "message statusCode") }
 
-/** What OTLP can carry of a value: nothing undefined, null or callable, and no endless text. */
+/** The part of a value that OTLP can carry: nothing undefined, null or callable, and texts up to MAX_TEXT. */
 function plain(value, depth = 0) {
   if (typeof value === "string") return value.length > MAX_TEXT ? value.slice(0, MAX_TEXT) + "…" : value
   if (typeof value === "number" || typeof value === "boolean") return value
@@ -52,7 +52,7 @@ function plain(value, depth = 0) {
   )
 }
 
-/** The body: of an event's properties what a receiver reads, never a prompt, an answer or a file's text. */
+/** The body: those properties of an event that a receiver reads. Never a prompt, an answer or a file's text. */
 function body(type, { info, part, ...p }) {
   if (type.startsWith("session.")) {
     const known = info && {
@@ -131,7 +131,7 @@ function exporter() {
   return new HttpExporter({ url, headers: Object.fromEntries(headers) })
 }
 
-// OpenCode sets a plugin up once for each project folder of its process: before that ends, all of them send what they have
+// OpenCode starts a plugin once for each project folder of its process. All instances flush before the process ends
 const flushes = new Set()
 const flushAll = () =>
   Promise.race([Promise.all([...flushes].map((flush) => flush())), new Promise((done) => setTimeout(done, FLUSH_MS))])
@@ -139,7 +139,7 @@ function flushOnSignals() {
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP"])
     process.once(name, async () => {
       await flushAll()
-      if (!process.listenerCount(name)) process.kill(process.pid, name) // nobody else ends the process: as if we had not listened
+      if (!process.listenerCount(name)) process.kill(process.pid, name) // no other listener ends the process, so end it as the signal would have
     })
 }
 
@@ -149,7 +149,7 @@ export const EventRelay = async () => {
     "service.instance.id": randomUUID(),
     "opencode.plugin": "event-relay",
     "process.pid": process.pid,
-    "host.name": hostname(), // without one Jaeger says that it adjusts no clock skew
+    "host.name": hostname(), // without it Jaeger warns of clock skew
   })
   const batches = new BatchLogRecordProcessor(exporter(), {
     scheduledDelayMillis: Number(process.env.RELAY_DELAY_MS ?? 1000),
@@ -159,18 +159,18 @@ export const EventRelay = async () => {
   const emit = (type, attributes, properties, failed) =>
     logger.emit({
       eventName: type,
-      timestamp: new Date(), // a Date: the SDK takes a number that is smaller than the process's age for an offset
+      timestamp: new Date(), // a Date: the SDK takes a small number for an offset from the start of the process
       severityNumber: failed ? SeverityNumber.ERROR : SeverityNumber.INFO,
       severityText: failed ? "ERROR" : "INFO",
       attributes: plain({ "event.name": type, ...attributes }),
       body: plain(properties),
     })
-  const flush = () => batches.forceFlush().catch(() => {}) // telemetry never fails the agent
+  const flush = () => batches.forceFlush().catch(() => {}) // telemetry must not make the agent fail
   if (!flushes.size) flushOnSignals()
   flushes.add(flush)
 
   const children = new Set() // ids of the sessions that have a parent
-  const sent = new Map() // part id -> state sent last: a running tool is told of with each piece of its output
+  const sent = new Map() // part id -> state sent last; OpenCode repeats a running tool with each piece of its output
   const isNews = ({ id, type, state }) => {
     if (type !== "tool") return false
     const now = `${state.status} ${state.metadata?.sessionId ?? ""}`
@@ -185,7 +185,7 @@ export const EventRelay = async () => {
   return {
     dispose: flush,
     config: async ({ mcp }) => {
-      // the servers' names, without which `my_db_query` may be of a server `my` or of a server `my_db`
+      // the servers' names; without them `my_db_query` may be a tool of server `my` or of server `my_db`
       for (const server of Object.keys(mcp ?? {})) emit("mcp.tools.changed", { "mcp.server": server }, { server })
     },
     "tool.execute.before": async (input, output) =>

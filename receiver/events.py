@@ -24,6 +24,7 @@ COUNTED = 5  # read out of a metric point
 GUESSED = 6  # read out of an id or a name
 INFERRED = 7  # reconstructed from the times of other things
 
+TASK = "task"  # the tool that starts a child session
 HIDDEN = "redacted"  # the tool of a call whose producer does not say which it was: it may have been any
 COUNTED_NOTE = "counted:"  # begins the key of a note that a metric told: it gives way to the event of the same thing
 

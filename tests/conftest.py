@@ -32,10 +32,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 @pytest.fixture(autouse=True)
 def log_of_the_process():
     """`run` and `build --endpoint` set up the log of their process, which here is the tests'."""
-    loggers = [logging.getLogger(name) for name in (None, "receiver")]
-    before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     yield
     structlog.reset_defaults()
-    for logger, handlers, level in before:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
+    root.handlers[:] = handlers
+    root.setLevel(level)

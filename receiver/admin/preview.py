@@ -14,6 +14,7 @@ import msgspec
 from receiver import semconv as sc
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS
+from receiver.core.state.emitted import EmittedItems, ItemKind
 from receiver.core.state.forest import Forest
 from receiver.core.state.ids import item_span_id
 from receiver.core.state.session import Activity, EmittedRecord, Item, Registers, Session, merge_activity
@@ -74,7 +75,7 @@ def _without_reason(span: Span) -> Span:
 def _copy(forest: Forest, root: str) -> Forest:
     copy = Forest()
     for session in _needed(forest, root):
-        copy.put(_decode(_encode(session)), dict(forest.emitted_of(session.id)))
+        copy.put(_decode(_encode(session)), forest.emitted_of(session.id).copy())
     copy.servers = {producer: set(names) for producer, names in forest.servers.items()}
     return copy
 
@@ -114,15 +115,18 @@ def _reopen(session: Session, at: int, settings: BuilderSettings) -> None:
     session.closed = session.closed[:at]
 
 
-def _put_items_back(session: Session, emitted: dict[str, EmittedRecord]) -> Iterable[bytes]:
-    items = {"call": session.calls, "request": session.requests, "permission": session.permissions}
-    for key, record in list(emitted.items()):
-        kind, _, name = key.partition(":")
+def _put_items_back(session: Session, emitted: EmittedItems) -> Iterable[bytes]:
+    items = {
+        ItemKind.CALL: session.calls,
+        ItemKind.REQUEST: session.requests,
+        ItemKind.PERMISSION: session.permissions,
+    }
+    for key, record in list(emitted.spans()):
         closed = any(c.start <= record.start <= c.end for c in session.closed)
-        if kind in items and not closed:
-            items[kind][name] = Item(name, _facts(kind, record))
-            del emitted[key]
-            yield item_span_id(kind, session.id, name)
+        if key.kind in items and not closed:
+            items[key.kind][key.id] = Item(key.id, _facts(key.kind, record))
+            emitted.remove(key)
+            yield item_span_id(key.kind, session.id, key.id)
     for item in session.permissions.values():
         _hang(item, session.calls.values())
 
@@ -134,11 +138,11 @@ def _hang(permission: Item, calls: Iterable[Item]) -> None:
         permission.facts["call"] = (EXACT, around[0])
 
 
-def _facts(kind: str, record: EmittedRecord) -> Registers:
+def _facts(kind: ItemKind, record: EmittedRecord) -> Registers:
     told: dict[str, object] = {"start": record.start, "end": record.end}
-    if kind == "call":
+    if kind is ItemKind.CALL:
         told |= {"tool": record.label, "child": record.child, "status": "error" if record.failed else "completed"}
-    if kind == "request":
+    if kind is ItemKind.REQUEST:
         told["error_type"] = record.label
         told |= {f: v for f, v in zip(USAGE_FACTS, record.usage, strict=False) if v != NOT_TOLD}
     facts: Registers = {field: (EXACT, value) for field, value in told.items() if value != ""}

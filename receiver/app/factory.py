@@ -20,7 +20,7 @@ from receiver.exporters.sender import Exporter, RetryOnFailure
 from receiver.model import Request, Signal
 from receiver.net.tls import TLSSettings
 from receiver.otlp.auth import BasicAuth, BearerAuth
-from receiver.otlp.cors import Cors
+from receiver.otlp.cors import CORSPolicy
 from receiver.otlp.grpc_server import GrpcReceiver, Keepalive
 from receiver.otlp.http_server import GrpcBackend, HttpReceiver
 from receiver.otlp.request_handler import OnRefused
@@ -174,10 +174,10 @@ def grpc_receiver(
     section: config.GRPCServer,
     accept: Accept,
     observe: Observe,
-    folder: str = "",
+    socket_dir: str = "",
     on_refused: OnRefused | None = None,
 ) -> GrpcReceiver:
-    """The gRPC door. With a private `folder`, its port is to be shared with HTTP."""
+    """The gRPC door. With a private `socket_dir`, its port is to be shared with HTTP."""
     keepalive = section.keepalive
     return GrpcReceiver(
         accept,
@@ -196,7 +196,7 @@ def grpc_receiver(
         ),
         auth=_auth(section.auth),
         tls=_server_tls(section.tls),
-        folder=folder,
+        socket_dir=socket_dir,
         on_refused=on_refused,
     )
 
@@ -211,7 +211,7 @@ def http_receiver(
     accept: Accept,
     observe: Observe,
     grpc: GrpcReceiver | None = None,
-    folder: str = "",
+    socket_dir: str = "",
     on_refused: OnRefused | None = None,
 ) -> HttpReceiver:
     """The HTTP door. gRPC that comes to it is handed to `grpc`, which asks for the same auth and TLS as it."""
@@ -232,15 +232,15 @@ def http_receiver(
         },
         cors=_cors(section.cors),
         grpc=backend,
-        inner=f"unix:{folder}/http" if folder else "",
+        unix_endpoint=f"unix:{socket_dir}/http" if socket_dir else "",
         on_refused=on_refused,
     )
 
 
-def _cors(section: config.CORS | None) -> Cors | None:
+def _cors(section: config.CORS | None) -> CORSPolicy | None:
     if section is None:
         return None
-    return Cors(section.allowed_origins, section.allowed_headers, section.exposed_headers, section.max_age)
+    return CORSPolicy(section.allowed_origins, section.allowed_headers, section.exposed_headers, section.max_age)
 
 
 def push(reader: config.Periodic, refresh: Callable[[], None]) -> Push:

@@ -15,13 +15,12 @@ from rich.console import Console
 from receiver import __version__, config
 from receiver.app import factory
 from receiver.app.operator_endpoints import OperatorEndpoints
-from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import ReceiverError
 from receiver.exporters.sender import Sender
 from receiver.model import Signal
 from receiver.otlp.grpc_server import GrpcReceiver
 from receiver.otlp.http_server import HttpReceiver
-from receiver.otlp.socket_dir import private_folder, sweep
+from receiver.otlp.socket_dir import private_socket_dir, remove_stale_socket_dirs
 from receiver.pipeline.observer import NoObserver, Observer
 from receiver.pipeline.pipeline import Pipeline
 from receiver.telemetry.metrics import Metrics
@@ -60,7 +59,6 @@ class Service:
         failures = {name: sender.failure for name, sender in self._senders.items()}
         self._side_doors = OperatorEndpoints(settings, builder, self.pipeline, self._metrics, limits.queue, failures)
         self._pushes: list[Push] = []
-        self._remarks = LogRateLimiter()
         self._doors: list[GrpcReceiver | HttpReceiver] = []
         self._stack = AsyncExitStack()
 
@@ -129,7 +127,7 @@ class Service:
                 port = await http.start()
             _log.info("listening", protocol="http", endpoint=_with_port(protocols.http.endpoint, port))
         if folder and grpc is not None and http is not None:
-            await grpc.share(http.backend())
+            await grpc.serve_shared_port(http.connection_handler())
 
     def _folder(self, name: str, protocols: config.Protocols) -> str:
         """A private folder for the sockets behind ports that take either protocol; empty where each takes its own."""
@@ -138,9 +136,9 @@ class Service:
             _log.warning(f"receivers::{name}: each port takes its own protocol only, since their {apart} differs")
         if apart:
             return ""
-        sweep()
+        remove_stale_socket_dirs()
         try:
-            return self._stack.enter_context(private_folder())
+            return self._stack.enter_context(private_socket_dir())
         except ReceiverError as error:
             _log.warning(f"receivers::{name}: each port takes its own protocol only, since {error}")
             return ""
@@ -149,10 +147,7 @@ class Service:
         if self._metrics is not None:
             self._metrics.rejected(exporter, signal, count)
         what = "the backend took a batch only in part" if count else "the backend took a batch with a remark"
-        unsaid = self._remarks.unsaid((exporter, what))
-        if unsaid is not None:
-            more = {"left_out": unsaid} if unsaid else {}
-            _log.warning(what, exporter=exporter, signal=signal, rejected=count, message=message, **more)
+        _log.warning(what, exporter=exporter, signal=signal, rejected=count, message=message, limit_key=exporter)
 
     def _push_metrics(self) -> None:
         loop = asyncio.get_running_loop()

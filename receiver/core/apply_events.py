@@ -17,6 +17,7 @@ from typing import Any
 from receiver.core.counting import series
 from receiver.core.counting.call_counts import MOST_POINTS
 from receiver.core.segmentation.turns import learn_rest
+from receiver.core.state.emitted import ItemKind, reported_call
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_older
 from receiver.core.state.ids import creation_time
@@ -251,7 +252,7 @@ class EventApplier:
         session = self._touch(forest, source, event.session)
         if event.child:
             self._child(forest, source, event, event.child)
-        if forest.is_emitted(event.session, f"call:{event.call}"):
+        if forest.is_emitted(event.session, ItemKind.CALL, event.call):
             return "already_left"
         item = self._item(source, session.calls, event.call, event, CallEvent)
         if event.start:
@@ -266,7 +267,7 @@ class EventApplier:
             self._child(forest, source, event, event.child)
         key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
         self._span_of_activity(session, event.start, event.end)
-        if forest.is_emitted(event.session, f"call:~{key}"):
+        if forest.is_emitted(event.session, ItemKind.CALL, reported_call(key)):
             return "already_told"
         told = session.unnamed.get(key)
         if told is None:
@@ -315,7 +316,7 @@ class EventApplier:
 
     def _counted(self, forest: Forest, source: Source, event: CallCountEvent) -> str | None:
         session = self._touch(forest, source, event.session)
-        if forest.is_emitted(event.session, f"counted:{event.key}"):
+        if forest.is_emitted(event.session, ItemKind.SERIES, event.key):
             return "already_left"
         session.counted[event.key] = CountedPoint(
             source=event.source,
@@ -338,7 +339,7 @@ class EventApplier:
     def _point(self, forest: Forest, source: Source, event: PointEvent) -> str | None:
         """A cumulative series is sent again as long as its process lives: what is no news is no sign of life either."""
         key = series.key_of(event, source.key)
-        emitted = forest.emitted_of(event.session).get(f"{series.LEFT}{key}")
+        emitted = forest.emitted_of(event.session).series.get(key)
         if emitted is not None and series.is_told(event, emitted):
             return self._still_there(forest, source, event.session)
         session = forest.open(event.session)
@@ -360,7 +361,7 @@ class EventApplier:
         session = self._touch(forest, source, event.session)
         call = session.calls.get(event.call) if event.call else None
         session.lines[event.key] = (event.time, event.added, event.removed)
-        if event.call and not forest.is_emitted(event.session, f"call:{event.call}"):
+        if event.call and not forest.is_emitted(event.session, ItemKind.CALL, event.call):
             if call is None:
                 call = session.calls[event.call] = Item(key=event.call, facts={})
             call.lines[event.key] = (event.added, event.removed)
@@ -369,7 +370,7 @@ class EventApplier:
 
     def _request(self, forest: Forest, source: Source, event: RequestEvent) -> str | None:
         session = self._touch(forest, source, event.session)
-        if forest.is_emitted(event.session, f"request:{event.request}"):
+        if forest.is_emitted(event.session, ItemKind.REQUEST, event.request):
             return "already_left"
         self._item(source, session.requests, event.request, event, RequestEvent)
         self._span_of_activity(session, event.start, event.end)
@@ -377,7 +378,7 @@ class EventApplier:
 
     def _permission(self, forest: Forest, source: Source, event: PermissionEvent) -> str | None:
         session = self._touch(forest, source, event.session)
-        if forest.is_emitted(event.session, f"permission:{event.permission}"):
+        if forest.is_emitted(event.session, ItemKind.PERMISSION, event.permission):
             return "already_left"
         item = self._item(source, session.permissions, event.permission, event, PermissionEvent)
         if event.call is not None:
@@ -420,7 +421,7 @@ def take_started(forest: Forest, _: object, event: ChildEvent) -> str | None:
         forest.adopt(event.child, event.session, SPAN)
     session = forest.open(event.session)
     forest.dirty.update((event.session, event.child))
-    if forest.is_emitted(event.session, f"call:{event.call}"):
+    if forest.is_emitted(event.session, ItemKind.CALL, event.call):
         return "already_left"
     call = session.calls.setdefault(event.call, Item(key=event.call, facts={}))
     learn(call.facts, "child", SPAN, event.child)

@@ -22,6 +22,7 @@ from receiver.core.linking.deadlines import Waiting, rests
 from receiver.core.linking.unplaced_sessions import UnplacedByProducer
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
+from receiver.core.state.emitted import ItemKind
 from receiver.core.state.forest import Forest
 from receiver.core.state.session import Activity, EmittedRecord, Item, Session, learn, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
@@ -288,7 +289,7 @@ class _Tree:
                     self._add_call(session, item)
         if only is None:
             for key in session.counted:
-                self.forest.leave(session.id, f"counted:{key}", EmittedRecord(start=0, end=0))
+                self.forest.add_emitted(session.id, ItemKind.SERIES, key, EmittedRecord(start=0, end=0))
             session.counted.clear()
 
     def _add_call(self, session: Session, item: Item) -> None:
@@ -302,14 +303,18 @@ class _Tree:
     def _is_due(self, arrival: int, wait: int) -> bool:
         return self.final or (self.now is not None and self.now >= arrival + wait + self.settings.settle)
 
-    def _due(self) -> list[tuple[Session, str, Item]]:
-        due: list[tuple[Session, str, Item]] = []
+    def _due(self) -> list[tuple[Session, ItemKind, Item]]:
+        due: list[tuple[Session, ItemKind, Item]] = []
         for session in self.members:
-            kinds = (("call", session.calls), ("request", session.requests), ("permission", session.permissions))
+            kinds = (
+                (ItemKind.CALL, session.calls),
+                (ItemKind.REQUEST, session.requests),
+                (ItemKind.PERMISSION, session.permissions),
+            )
             for kind, items in kinds:
                 for item in items.values():
                     finished = item.end and self._is_due(item.arrival, item.wait)
-                    if finished and kind == "call" and self.settings.infer:
+                    if finished and kind is ItemKind.CALL and self.settings.infer:
                         finished = not self._awaits_child(session, item)
                     if finished or session.id in self.closing:
                         due.append((session, kind, item))

@@ -1,1 +1,1 @@
-"""The program's own log: its set-up, rate limits, escaping of control characters, filters."""
+"""The program's own log: set-up, rate limits, escaping of control characters, filters."""

@@ -1,5 +1,5 @@
-"""What aiohttp logs of strangers: of what is not HTTP, and of whoever hangs up, an error with a traceback. They could
-fill a disk with it.
+"""Drops what aiohttp logs about clients that send no HTTP or hang up: an error with a traceback for each of them, with
+which any client could fill the disk. Importing this module puts the filter on the log of aiohttp's servers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import logging
 from aiohttp.http import HttpProcessingError
 
 
-def not_a_clients_doing(record: logging.LogRecord) -> bool:
-    """A filter of the standard library's: whether the record tells of something else."""
+def is_not_caused_by_client(record: logging.LogRecord) -> bool:
+    """A filter for the standard library's logging: False where a client's bytes or hang-up caused the record."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | ConnectionError)
+
+
+logging.getLogger("aiohttp.server").addFilter(is_not_caused_by_client)

@@ -1,12 +1,12 @@
-"""Text that others wrote, made fit for a terminal and for one line: nothing in it can move the cursor, change colours,
-turn the writing around or begin a line of its own. Pure.
+"""Escapes text from outside for a terminal and a one-line log: it can neither move the cursor, change colours, reverse
+the direction of writing nor start a new line. Pure.
 """
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """The text with everything that is no visible character or space written out, as Python does: `\\x1b`, `\\n`."""
+    """The text with every character that is not printable escaped as Python does it: `\\x1b`, `\\n`."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

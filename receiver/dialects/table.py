@@ -1,4 +1,4 @@
-"""The table of dialects, in order of asking: the first that knows a record reads it."""
+"""The table of dialects. They are asked in this order; the first that recognizes a record reads it."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ from receiver.dialects.opencode import (
     plugin_otel_spans,
     telemetry_plugin,
 )
-from receiver.dialects.shared.fields import Wanted
+from receiver.dialects.shared.fields import MS, Captured
 from receiver.events import AnyEvent
 from receiver.model import LogRecord, MetricPoint, SpanRecord
+
+MAX_SIGNAL_DELAY = 6_000 * MS  # logs, metrics and spans are exported every 5 s by default, each by its own clock
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One producer's way to tell. Each reader gives events, or None for a record that is not of this dialect. `wait`
-    (ns) is how much later another signal of the same producer may tell of the same thing. `agent` is set where it is
-    another agent that tells, whose sessions have nothing to do with OpenCode's though the resource be the same."""
+    """One producer's records. Each reader returns events, or None for a record that is not of this dialect.
+
+    `wait` (ns) is how much later another signal of the producer may describe the same thing. `agent` names an agent
+    other than OpenCode, so that its sessions stay apart from OpenCode's even if the resource is the same.
+    """
 
     name: str
     wait: int = 0
     agent: str = ""
-    logs: Callable[[LogRecord, Wanted], Sequence[AnyEvent] | None] | None = None
-    metrics: Callable[[MetricPoint, Wanted], Sequence[AnyEvent] | None] | None = None
-    spans: Callable[[SpanRecord, Wanted], Sequence[AnyEvent] | None] | None = None
+    logs: Callable[[LogRecord, Captured], Sequence[AnyEvent] | None] | None = None
+    metrics: Callable[[MetricPoint, Captured], Sequence[AnyEvent] | None] | None = None
+    spans: Callable[[SpanRecord, Captured], Sequence[AnyEvent] | None] | None = None
 
 
 DIALECTS: tuple[Dialect, ...] = (
     Dialect("event_relay", logs=event_relay.logs),
-    Dialect("telemetry_plugin", telemetry_plugin.FLUSH, logs=telemetry_plugin.logs, metrics=telemetry_plugin.metrics),
+    Dialect("telemetry_plugin", MAX_SIGNAL_DELAY, logs=telemetry_plugin.logs, metrics=telemetry_plugin.metrics),
     Dialect(
         "claude_code",
-        log_events.FLUSH,
+        MAX_SIGNAL_DELAY,
         agent="claude-code",
         logs=log_events.logs,
         metrics=log_events.metrics,
@@ -47,11 +51,11 @@ DIALECTS: tuple[Dialect, ...] = (
     ),
     Dialect(
         "plugin_otel",
-        plugin_otel.FLUSH,
+        MAX_SIGNAL_DELAY,
         logs=plugin_otel.logs,
         metrics=plugin_otel_metrics.metrics,
         spans=plugin_otel_spans.spans,
     ),
-    Dialect("native", native.FLUSH, logs=native.logs, spans=native.spans),
-    Dialect("ai_sdk", telemetry_plugin.FLUSH, spans=ai_sdk.spans),
+    Dialect("native", MAX_SIGNAL_DELAY, logs=native.logs, spans=native.spans),
+    Dialect("ai_sdk", MAX_SIGNAL_DELAY, spans=ai_sdk.spans),
 )

@@ -22,7 +22,6 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import structlog
 
-from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import PermanentExportError, RetryableExportError, UnavailableError, described
 from receiver.model import Signal
 
@@ -32,6 +31,8 @@ WHEN_MENDED = "opencode-trace-receiver resend"  # what an operator does about wh
 
 Event: TypeAlias = Literal["sent", "retried", "send_failed"]
 Observe: TypeAlias = Callable[[Event, Signal, str, int], None]  # event, signal, exporter, items
+
+_QUEUE_UNAVAILABLE = "the sending queue is not available; will retry"
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
@@ -153,7 +154,6 @@ class Sender:
         self._settling: set[asyncio.Task[None]] = set()
         self._failing: dict[tuple[int, ...], Failure] = {}  # by the rows that are tried again
         self._log = _log.bind(exporter=exporter.name)
-        self._refusals, self._troubles = LogRateLimiter(clock), LogRateLimiter(clock)
 
     async def start(self) -> None:
         """Start the exporter and the consumers. Raises ConfigError when the exporter cannot be started."""
@@ -206,12 +206,14 @@ class Sender:
             await self._deliver(row)
 
     async def _set_aside(self, chunk: Chunk, reason: str) -> None:
-        unsaid = self._refusals.unsaid(reason)
-        if unsaid is not None:
-            more = {"left_out": unsaid} if unsaid else {}
-            self._log.error(
-                "batch set aside", signal=chunk.signal, items=chunk.items, reason=reason, then=WHEN_MENDED, **more
-            )
+        self._log.error(
+            "batch set aside",
+            signal=chunk.signal,
+            items=chunk.items,
+            reason=reason,
+            then=WHEN_MENDED,
+            limit_key=reason,
+        )
         await self._settle("send_failed", chunk, lambda: self._queue.set_aside(chunk, reason))
 
     async def _settle(self, event: Event, chunk: Chunk, step: Callable[[], Awaitable[None]]) -> None:
@@ -281,8 +283,7 @@ class Sender:
             try:
                 return await step()
             except UnavailableError as error:
-                if self._troubles.unsaid(str(error)) is not None:
-                    self._log.error("the sending queue is not available; will retry", error=str(error))
+                self._log.error(_QUEUE_UNAVAILABLE, error=str(error), limit_key=str(error))
             except Exception:
-                self._log.exception("the sending queue is not available; will retry")
+                self._log.exception(_QUEUE_UNAVAILABLE)
             await self._sleep(next(intervals))

@@ -1,1 +1,1 @@
-"""What both sides of the wire need: addresses and TLS."""
+"""What servers, clients and the configuration share: addresses as text, and TLS."""

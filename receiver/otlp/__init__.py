@@ -1,1 +1,1 @@
-"""The OTLP wire: what listens, what answers, what sends. Decides nothing about records."""
+"""The OTLP receivers: what listens, checks and answers. Decides nothing about records."""

@@ -1,7 +1,7 @@
-"""Who may send: the Collector's bearertokenauth and basicauth checks on the `authorization` header.
+"""Checks the `authorization` header as the Collector's bearertokenauth and basicauth extensions do.
 
-Pure: an authenticator is given the header's value and refuses by raising. Every credential is compared, each
-in constant time, so that the time an answer takes tells nothing. Secrets stay out of `repr` and of messages.
+Pure: an authenticator takes the header's value and refuses by raising. Every credential is compared, each in constant
+time, so that the response time reveals nothing. Secrets stay out of `repr` and of messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from receiver.errors import UnauthenticatedError
 
 @dataclass(frozen=True, slots=True)
 class BearerAuth:
-    """Any of `tokens` behind `scheme` (case-insensitive); an empty scheme means the token alone."""
+    """Accepts any of `tokens` after `scheme` (case-insensitive); with an empty scheme, the token alone."""
 
     tokens: tuple[str, ...] = field(repr=False)
     scheme: str = "Bearer"
@@ -29,33 +29,33 @@ class BearerAuth:
         return self.scheme or "Bearer"
 
     def check(self, authorization: str | None) -> None:
-        """Raises UnauthenticatedError unless the header's value carries one of the tokens."""
+        """Raises UnauthenticatedError unless the header's value is one of the tokens."""
         if authorization is None:
             raise UnauthenticatedError("no credentials: send them in the authorization header")
-        if not _any_equal(_after(self.scheme, authorization), self.tokens):
+        if not _any_equal(_credentials(self.scheme, authorization), self.tokens):
             raise UnauthenticatedError("the bearer token is not valid")
 
 
 @dataclass(frozen=True, slots=True)
 class BasicAuth:
-    """`users` are (name, password) pairs."""
+    """Accepts any of `users`, which are (name, password) pairs."""
 
     users: tuple[tuple[str, str], ...] = field(repr=False)
     challenge = 'Basic realm="opencode-trace-receiver", charset="UTF-8"'
 
     def check(self, authorization: str | None) -> None:
-        """Raises UnauthenticatedError unless the header's value carries one of the pairs."""
+        """Raises UnauthenticatedError unless the header's value is one of the pairs."""
         if authorization is None:
             raise UnauthenticatedError("no credentials: send them in the authorization header")
         pairs = (f"{name}:{password}" for name, password in self.users)
-        if not _any_equal(_decode(_after("Basic", authorization)), pairs):
+        if not _any_equal(_decode(_credentials("Basic", authorization)), pairs):
             raise UnauthenticatedError("the user name or the password is not valid")
 
 
 Auth: TypeAlias = BearerAuth | BasicAuth
 
 
-def _after(scheme: str, authorization: str) -> str:
+def _credentials(scheme: str, authorization: str) -> str:
     if not scheme:
         return authorization.strip()
     given, _, credentials = authorization.strip().partition(" ")
@@ -69,9 +69,9 @@ def _decode(credentials: str) -> str:
         return ""
 
 
-def _any_equal(given: str, known: Iterable[str]) -> bool:
+def _any_equal(given: str, allowed: Iterable[str]) -> bool:
     given_bytes = given.encode("utf-8", "surrogateescape")
-    found = False
-    for one in known:
-        found |= hmac.compare_digest(given_bytes, one.encode())
-    return found and bool(given)
+    equal = False
+    for credential in allowed:
+        equal |= hmac.compare_digest(given_bytes, credential.encode())
+    return equal and bool(given)

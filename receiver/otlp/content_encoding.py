@@ -1,7 +1,7 @@
-"""HTTP's Content-Encoding, undone: what the Collector's confighttp undoes, and with the same names.
+"""Decodes HTTP's Content-Encoding: the algorithms that the Collector's confighttp supports, by the same names.
 
-Pure functions over bytes. Inflating stops at the limit, so that a small body cannot take a large memory. The
-libraries: zlib, zstd and lz4 stop by themselves when they are asked for no more; snappy's blocks say their size first.
+Pure functions over bytes. Decompression stops at the limit, so that a small body cannot take much memory: zlib, zstd
+and lz4 decompress piece by piece, and snappy's blocks state their size first.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ else:
 
 _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15  # zlib.decompressobj's wbits
 _ZSTD: Mapping[int, int] = {DecompressionParameter.window_log_max: 23}  # 8 MiB, the most that HTTP allows (RFC 9659, 3)
-_PIECE = 1 << 18
+_PIECE_BYTES = 1 << 18
 
-# As confighttp calls them; the empty one is none.
+# confighttp's names; the empty one is no compression.
 ALGORITHMS = ("", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed")
-_OTHER_NAMES = {"identity": "", "x-gzip": "gzip"}  # RFC 9110, 8.4.1 and 8.4.1.3
+_ALIASES = {"identity": "", "x-gzip": "gzip"}  # RFC 9110, 8.4.1 and 8.4.1.3
 
-# The framing format of snappy (framing_format.txt): four bytes before each chunk, of which some hold data.
+# Snappy's framing format (framing_format.txt): each chunk has a header of four bytes; only some chunks contain data.
 _SNAPPY_STREAM = b"\xff\x06\x00\x00sNaPpY"
 _COMPRESSED_CHUNK, _PLAIN_CHUNK, _CHECKSUM = 0, 1, 4
 
@@ -37,7 +37,7 @@ _ERRORS = (zlib.error, ZstdError, RuntimeError, EOFError, ValueError, cramjam.De
 
 
 class _Stream(Protocol):
-    """How zstd's and lz4's decompressors work."""
+    """What zstd's and lz4's decompressors have in common."""
 
     @property
     def eof(self) -> bool: ...
@@ -47,14 +47,14 @@ class _Stream(Protocol):
 
 
 def algorithm(encoding: str) -> str:
-    """The algorithm that a Content-Encoding names; what is not known comes back as it is."""
-    return _OTHER_NAMES.get(encoding, encoding)
+    """The algorithm that a Content-Encoding names; an unknown name is returned unchanged."""
+    return _ALIASES.get(encoding, encoding)
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """`body` without `encoding`, whose algorithm is one of ALGORITHMS.
+    """`body` decompressed from `encoding`, whose algorithm is one of ALGORITHMS.
 
-    Raises TooLargeError when it would exceed `limit` bytes, MalformedError when it is broken or cut short.
+    Raises TooLargeError when the result would exceed `limit` bytes, MalformedError for a broken or truncated body.
     """
     name = algorithm(encoding)
     if not name:
@@ -68,7 +68,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def too_large(limit: int) -> TooLargeError:
-    """The error for a body over `limit` bytes, wherever that is found out."""
+    """The error for a body over `limit` bytes."""
     return TooLargeError(f"the request body is larger than {limit} bytes after decompression")
 
 
@@ -85,7 +85,7 @@ def _gzip(body: bytes) -> Iterator[bytes]:
     rest = body
     while True:
         member = zlib.decompressobj(_GZIP_WINDOW)
-        yield from _inflated(member, rest)
+        yield from _inflate(member, rest)
         rest = member.unused_data.lstrip(b"\0")  # padding between members is allowed (RFC 1952, gzip's manual)
         if not rest:
             return
@@ -94,16 +94,16 @@ def _gzip(body: bytes) -> Iterator[bytes]:
 def _deflate(body: bytes) -> Iterator[bytes]:
     """HTTP's deflate is zlib's format, but some clients send the bare stream (RFC 9110, 8.4.1.2)."""
     is_zlib = len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
-    return _inflated(zlib.decompressobj(_ZLIB_WINDOW if is_zlib else _RAW_WINDOW), body)
+    return _inflate(zlib.decompressobj(_ZLIB_WINDOW if is_zlib else _RAW_WINDOW), body)
 
 
-def _inflated(stream: zlib._Decompress, body: bytes) -> Iterator[bytes]:
+def _inflate(stream: zlib._Decompress, body: bytes) -> Iterator[bytes]:
     rest = body
     while not stream.eof:
-        piece = stream.decompress(rest, _PIECE)
+        piece = stream.decompress(rest, _PIECE_BYTES)
         rest = stream.unconsumed_tail
         if not piece and not rest and not stream.eof:
-            raise _cut_short()
+            raise _truncated()
         yield piece
 
 
@@ -114,12 +114,12 @@ def _frames(make: Callable[[], _Stream]) -> Callable[[bytes], Iterator[bytes]]:
         rest: bytes | None = body
         while rest or rest is body:
             stream = make()
-            piece = stream.decompress(rest or b"", _PIECE)
+            piece = stream.decompress(rest or b"", _PIECE_BYTES)
             while not stream.eof:
                 yield piece
-                piece = stream.decompress(b"", _PIECE)
+                piece = stream.decompress(b"", _PIECE_BYTES)
                 if not piece and not stream.eof:
-                    raise _cut_short()
+                    raise _truncated()
             yield piece
             rest = stream.unused_data
 
@@ -136,8 +136,8 @@ _PIECES: dict[str, Callable[[bytes], Iterator[bytes]]] = {
 
 
 def _snappy(body: bytes, limit: int) -> bytes:
-    """A block, or framed. The Collector's exporter frames what it calls snappy unless it is told otherwise, and its
-    receiver takes one or the other; the stream's identifier, which no block of use begins with, tells them apart.
+    """A block, or framed. The Collector's exporter frames what it calls snappy by default, and its receiver accepts
+    both; the stream identifier, with which no useful block begins, tells them apart.
     """
     if not body.startswith(_SNAPPY_STREAM):
         if _block_size(body) > limit:
@@ -149,13 +149,13 @@ def _snappy(body: bytes, limit: int) -> bytes:
 
 
 def _chunk_sizes(body: bytes) -> Iterator[int]:
-    """What each chunk says of its size without compression."""
+    """The decompressed size that each chunk states."""
     at = 0
     while at < len(body):
         kind, size = body[at], int.from_bytes(body[at + 1 : at + 4], "little")
         data, at = body[at + 4 : at + 4 + size], at + 4 + size
         if at > len(body) or len(data) < size:
-            raise _cut_short()
+            raise _truncated()
         if kind == _COMPRESSED_CHUNK:
             yield _block_size(data[_CHECKSUM:])
         elif kind == _PLAIN_CHUNK:
@@ -163,14 +163,14 @@ def _chunk_sizes(body: bytes) -> Iterator[int]:
 
 
 def _block_size(block: bytes) -> int:
-    """The number, in seven-bit groups, that a block begins with."""
+    """The decompressed size that a block begins with, a number in seven-bit groups."""
     size = 0
     for position, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << (7 * position)
         if byte < 0x80:
             return size
-    raise _cut_short()
+    raise _truncated()
 
 
-def _cut_short() -> MalformedError:
-    return MalformedError("the compressed body is cut short")
+def _truncated() -> MalformedError:
+    return MalformedError("the compressed body is truncated")

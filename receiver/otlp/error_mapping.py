@@ -1,8 +1,8 @@
-"""Errors become answers here, and nowhere else: a gRPC status, or an HTTP status with a google.rpc.Status.
+"""Maps errors to responses, here and nowhere else: a gRPC status, or an HTTP status with a google.rpc.Status.
 
-OTLP lets a client send again what was answered UNAVAILABLE, or 503 with Retry-After; RESOURCE_EXHAUSTED
-without RetryInfo tells it not to (specification, "Failures"). What is not in the error tree is INTERNAL, with
-a fixed message: a client is never shown what went wrong inside.
+OTLP lets a client retry after UNAVAILABLE, or 503 with Retry-After; RESOURCE_EXHAUSTED without RetryInfo tells it not
+to (specification, "Failures"). An error outside the tree of receiver.errors is INTERNAL with a fixed message: clients
+never see what went wrong inside.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _MESSAGE_LIMIT = 1024  # a trailer must fit in the client's header limit, 8 KiB 
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    code: grpc.StatusCode
+class _Codes:
+    grpc: grpc.StatusCode
     http: int
 
 
 # The first class that matches wins, so subclasses come before their bases.
-_ANSWERS: tuple[tuple[type[BaseException], _Answer], ...] = (
-    (MalformedError, _Answer(grpc.StatusCode.INVALID_ARGUMENT, 400)),
-    (TooLargeError, _Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, 413)),
-    (UnauthenticatedError, _Answer(grpc.StatusCode.UNAUTHENTICATED, 401)),
-    (RefusedError, _Answer(grpc.StatusCode.INVALID_ARGUMENT, 400)),
-    (UnavailableError, _Answer(grpc.StatusCode.UNAVAILABLE, 503)),
+_CODES: tuple[tuple[type[BaseException], _Codes], ...] = (
+    (MalformedError, _Codes(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (TooLargeError, _Codes(grpc.StatusCode.RESOURCE_EXHAUSTED, 413)),
+    (UnauthenticatedError, _Codes(grpc.StatusCode.UNAUTHENTICATED, 401)),
+    (RefusedError, _Codes(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (UnavailableError, _Codes(grpc.StatusCode.UNAVAILABLE, 503)),
 )
-_INTERNAL = _Answer(grpc.StatusCode.INTERNAL, 500)
+_INTERNAL = _Codes(grpc.StatusCode.INTERNAL, 500)
 
-# Requests that no Export service stands behind: a wrong method, path or content type.
+# For requests that are not for an Export service: a wrong method, path or content type.
 _HTTP_REFUSALS = {
     404: grpc.StatusCode.NOT_FOUND,
     405: grpc.StatusCode.UNIMPLEMENTED,
@@ -58,32 +58,32 @@ _HTTP_REFUSALS = {
 
 
 def expected(error: BaseException) -> bool:
-    """Whether the error is in the tree, so that its message is meant for the client."""
-    return _answer(error) is not _INTERNAL
+    """Whether the error is in the tree of receiver.errors, so that its message is meant for the client."""
+    return _codes(error) is not _INTERNAL
 
 
 def grpc_status(error: BaseException) -> tuple[grpc.StatusCode, str, Metadata]:
-    """The status code, message and trailing metadata for an error; details where the client may retry."""
-    answer, message = _answer(error), _message(error)
+    """The status code, message and trailing metadata for an error; with RetryInfo where the client may retry."""
+    codes, message = _codes(error), _message(error)
     if not isinstance(error, UnavailableError):
-        return answer.code, message, ()
-    details = _status(answer.code, message, error).SerializeToString()
-    return answer.code, message, (("grpc-status-details-bin", details),)
+        return codes.grpc, message, ()
+    details = _status(codes.grpc, message, error).SerializeToString()
+    return codes.grpc, message, (("grpc-status-details-bin", details),)
 
 
 def http_status(error: BaseException) -> tuple[int, dict[str, str], Status]:
     """The HTTP status, headers and body for an error. Retry-After is in whole seconds, at least one."""
-    answer = _answer(error)
+    codes = _codes(error)
     headers: dict[str, str] = {}
     if isinstance(error, UnavailableError):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    return answer.http, headers, _status(answer.code, _message(error), error)
+    return codes.http, headers, _status(codes.grpc, _message(error), error)
 
 
 def reason(transport: str, error: BaseException) -> str:
-    """How an error is answered, as a label: `401` over HTTP, `unauthenticated` over gRPC."""
-    answer = _answer(error)
-    return str(answer.http) if transport == "http" else answer.code.name.lower()
+    """The code of an error's response, as a label: `401` over HTTP, `unauthenticated` over gRPC."""
+    codes = _codes(error)
+    return str(codes.http) if transport == "http" else codes.grpc.name.lower()
 
 
 def http_refusal(http: int, message: str) -> Status:
@@ -91,8 +91,8 @@ def http_refusal(http: int, message: str) -> Status:
     return Status(code=_number(_HTTP_REFUSALS[http]), message=message)
 
 
-def _answer(error: BaseException) -> _Answer:
-    return next((answer for kind, answer in _ANSWERS if isinstance(error, kind)), _INTERNAL)
+def _codes(error: BaseException) -> _Codes:
+    return next((codes for kind, codes in _CODES if isinstance(error, kind)), _INTERNAL)
 
 
 def _message(error: BaseException) -> str:

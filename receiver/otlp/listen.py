@@ -1,7 +1,7 @@
-"""Where a server listens: the Collector's `endpoint` strings, resolved and bound.
+"""Binds the sockets of a server from an `endpoint` as the Collector writes it.
 
-Both servers bind by the rules of this file: a port that is taken is an error with a remedy, even when it is
-taken on only one of a name's addresses. gRPC's own library is content with the other one, and says nothing.
+A taken port is an error with a remedy, even when it is taken on only one of a name's addresses. gRPC's own library
+would use the other address and report nothing.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import socket
 from contextlib import ExitStack
 
 from receiver.errors import ReceiverError
+from receiver.net.address import split_host_port
 
 _BACKLOG = 1024
-# A name may resolve to ::1 where the kernel has no IPv6 (containers): such an address is passed over.
+# A name may resolve to ::1 where the kernel has no IPv6 (containers): such an address is skipped.
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _REMEDIES = {
     errno.EADDRINUSE: "the port is taken; stop the program that listens there, or set another endpoint",
@@ -22,22 +23,15 @@ _REMEDIES = {
 }
 
 
-def split_endpoint(endpoint: str) -> tuple[str, int]:
-    """`host:port`, `[::1]:port` or `:port` (every address) as host and port. Raises ReceiverError."""
-    host, colon, port = endpoint.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ReceiverError(f"endpoint {endpoint!r} is not host:port")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    return host, int(port)
-
-
 def bind(endpoint: str) -> list[socket.socket]:
-    """Listening sockets, non-blocking, one for each address of the endpoint, all with the same port.
+    """Non-blocking listening sockets, one for each address of `host:port`, all with the same port.
 
-    Port 0 draws a free one. Raises ReceiverError, which names the endpoint and the remedy.
+    `:port` means every address; port 0 a free one. Raises ReceiverError, which names the endpoint and the remedy.
     """
-    host, port = split_endpoint(endpoint)
+    try:
+        host, port = split_host_port(endpoint)
+    except ValueError as error:
+        raise ReceiverError(f"endpoint: {error}") from None
     with ExitStack() as undo:
         sockets: list[socket.socket] = []
         failure: OSError | None = None
@@ -46,13 +40,13 @@ def bind(endpoint: str) -> list[socket.socket]:
                 bound = undo.enter_context(_listen(family, address, port))
             except OSError as error:
                 if error.errno not in _NO_SUCH_ADDRESS:
-                    raise _cannot(endpoint, error) from None
+                    raise _cannot_listen(endpoint, error) from None
                 failure = error
                 continue
             port = bound.getsockname()[1]
             sockets.append(bound)
         if not sockets:
-            raise _cannot(endpoint, failure or OSError(errno.EADDRNOTAVAIL, "no address"))
+            raise _cannot_listen(endpoint, failure or OSError(errno.EADDRNOTAVAIL, "no address"))
         undo.pop_all()
         return sockets
 
@@ -66,7 +60,7 @@ def bind_unix(endpoint: str) -> socket.socket:
         listening.setblocking(False)
     except OSError as error:
         listening.close()
-        raise _cannot(endpoint, error) from None
+        raise _cannot_listen(endpoint, error) from None
     return listening
 
 
@@ -93,6 +87,6 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
     return listening
 
 
-def _cannot(endpoint: str, error: OSError) -> ReceiverError:
+def _cannot_listen(endpoint: str, error: OSError) -> ReceiverError:
     remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
     return ReceiverError(f"cannot listen on {endpoint}: {remedy}")

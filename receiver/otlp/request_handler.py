@@ -1,82 +1,79 @@
-"""What both receivers do with a checked request: hand it on, count it, then make the answer.
+"""Handles a validated Export request for both receivers: pass it to the pipeline, count it, make the response.
 
-The answer exists only after `accept` has returned, that is, after the records are committed. Nothing here
-knows gRPC or HTTP.
+The response is made only after `accept` has returned, that is, after the records are committed. Nothing here knows gRPC
+or HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+import structlog
 from google.protobuf.message import Message
 
 from receiver.codec.export_service import export_response
 from receiver.codec.validate import Validated
-from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import RefusedError
 from receiver.model import Request, Signal
 from receiver.otlp.error_mapping import expected, reason
 
 Accept: TypeAlias = Callable[[Request], Awaitable[None]]
-# observe(event, signal, transport, count): event is accepted, refused (by the rules) or failed (within).
+# observe(event, signal, transport, count): records are `accepted`, `refused` (by validation) or `failed` (a defect).
 Observe: TypeAlias = Callable[[str, str, str, int], None]
 # on_refused(transport, reason): a request was refused before its records were known.
 OnRefused: TypeAlias = Callable[[str, str], None]
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
-def ignore(event: str, signal: str, transport: str, count: int) -> None:
-    """An `Observe` for those who count nothing."""
+def _ignore(event: str, signal: str, transport: str, count: int) -> None:
+    """An `Observe` that counts nothing."""
 
 
-def ignore_refused(transport: str, reason: str) -> None:
-    """An `OnRefused` for those who count nothing."""
+def _ignore_refused(transport: str, reason: str) -> None:
+    """An `OnRefused` that counts nothing."""
 
 
-def _looked_at(taking: asyncio.Future[None]) -> None:
-    """The error of a request whose client has gone is counted, and no news for asyncio's log."""
-    if not taking.cancelled():
-        taking.exception()
+def _retrieve_error(accepting: asyncio.Future[None]) -> None:
+    """asyncio would log an error that nobody awaits any more; it is counted already."""
+    if not accepting.cancelled():
+        accepting.exception()
 
 
-class Admission:
-    """Where the requests of one transport (`grpc` or `http`) are handed to `accept`."""
+class RequestHandler:
+    """Passes the requests of one transport (`grpc` or `http`) to `accept`, counts them and logs the refused ones.
+
+    A client with wrong settings repeats its mistake with every batch: one line a minute is logged for each error class
+    or code.
+    """
 
     def __init__(
-        self,
-        transport: str,
-        accept: Accept,
-        observe: Observe | None,
-        clock: Callable[[], float] = time.monotonic,
-        on_refused: OnRefused | None = None,
+        self, transport: str, accept: Accept, observe: Observe | None, on_refused: OnRefused | None = None
     ) -> None:
         self._transport = transport
         self._accept = accept
-        self._observe = observe or ignore
-        self._on_refused = on_refused or ignore_refused
-        self._seldom = LogRateLimiter(clock)  # a client that is set up wrongly repeats itself with every batch
+        self._observe = observe or _ignore
+        self._on_refused = on_refused or _ignore_refused
+        self._log = _log.bind(transport=transport)
 
-    async def take(self, signal: Signal, validated: Validated) -> Message:
-        """Returns the Export response when the records are committed; raises what `accept` raises.
+    async def handle(self, signal: Signal, validated: Validated) -> Message:
+        """The Export response, when the records are committed. Raises what `accept` raises.
 
-        A request without records succeeds and reaches nobody.
+        A request without records succeeds and is not passed on.
         """
         request = validated.request
         if validated.rejected:
             self._observe("refused", signal, self._transport, validated.rejected)
         if request.items:
-            # A client that hangs up takes nothing back: what it sent is committed all the same, and counted.
-            taking = asyncio.ensure_future(self._take(signal, request))
-            taking.add_done_callback(_looked_at)
-            await asyncio.shield(taking)
+            # A client that hangs up cancels nothing: what it sent is committed and counted all the same.
+            accepting = asyncio.ensure_future(self._accept_and_count(signal, request))
+            accepting.add_done_callback(_retrieve_error)
+            await asyncio.shield(accepting)
         return export_response(signal, validated.rejected, validated.message)
 
-    async def _take(self, signal: Signal, request: Request) -> None:
+    async def _accept_and_count(self, signal: Signal, request: Request) -> None:
         try:
             await self._accept(request)
         except Exception as error:
@@ -84,25 +81,19 @@ class Admission:
             raise
         self._observe("accepted", signal, self._transport, request.items)
 
-    def refuse_unread(self, reason: str) -> None:
-        """Count a request that was refused before its records were known, by its answer's code."""
-        self._on_refused(self._transport, reason)
-
-    def refuse_foreign(self, reason: str, message: str, peer: str) -> None:
-        """Count and note a request that is none of OTLP's: of each code one a minute."""
-        self.refuse_unread(reason)
-        _log.log(self._level(reason), "%s request from %s refused: %s", self._transport, peer, message)
+    def refuse_non_otlp(self, code: str, message: str, peer: str) -> None:
+        """Count and log a request that is not for an Export service: a wrong method, path or content type."""
+        self._on_refused(self._transport, code)
+        self._log.warning("request refused", peer=peer, reason=message, limit_key=(self._transport, code))
 
     def refuse(self, signal: Signal | None, error: BaseException, peer: str) -> None:
-        """Note a request that ends in an error: a defect with its traceback, of the rest one of a kind a minute."""
-        what = f"{self._transport} request for {signal}" if signal else f"{self._transport} request"
+        """Count and log a request that ends in an error; a defect with its traceback, each time."""
+        log = self._log.bind(signal=signal) if signal else self._log
         if not expected(error):
-            _log.error("%s failed", what, exc_info=error)
+            log.error("request failed", peer=peer, exc_info=error)
             return
-        verdict = "refused" if isinstance(error, RefusedError) else "turned away"
-        if isinstance(error, RefusedError):  # `accept` raises none of these: nobody has counted the records
-            self.refuse_unread(reason(self._transport, error))
-        _log.log(self._level(type(error).__name__), "%s from %s %s: %s", what, peer, verdict, error)
-
-    def _level(self, kind: str) -> int:
-        return logging.DEBUG if self._seldom.unsaid(kind) is None else logging.WARNING
+        event = "request not accepted; the client may retry"
+        if isinstance(error, RefusedError):  # `accept` raises none of these, so nobody has counted the request
+            event = "request refused"
+            self._on_refused(self._transport, reason(self._transport, error))
+        log.warning(event, peer=peer, reason=str(error), limit_key=(self._transport, type(error).__name__))

@@ -1,6 +1,6 @@
-"""A folder that only this user can look into, for the sockets behind shared ports; and what killed receivers left.
+"""Makes the private directory for the Unix sockets behind shared ports, and removes those of killed receivers.
 
-In the temporary folder and not beside the store, since not every volume that holds a store can hold a socket.
+It is in the system's temporary directory and not next to the store: not every volume for a store supports sockets.
 """
 
 from __future__ import annotations
@@ -16,40 +16,44 @@ from pathlib import Path
 from receiver.errors import ReceiverError
 
 _PREFIX = "otr-"
-_LONGEST = 96  # bytes; a socket's path has 103 on macOS, and seven are for its name
-_STARTING = 60.0  # s in which a folder may have no socket yet
+_MAX_PATH_BYTES = 96  # a socket's path may have 103 on macOS, of which seven are for its name
+_STARTUP_SECONDS = 60.0  # a starting receiver's directory may have no socket yet
 
 
-def private_folder() -> tempfile.TemporaryDirectory[str]:
-    """A new folder, gone when it is closed. Raises ReceiverError."""
+def private_socket_dir() -> tempfile.TemporaryDirectory[str]:
+    """A new directory that only this user can read; closing it removes it. Raises ReceiverError."""
     try:
         made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
     except OSError as error:
-        raise ReceiverError(f"there is no temporary folder: {error.strerror}") from None
-    if len(os.fsencode(made.name)) > _LONGEST:
+        raise ReceiverError(f"there is no temporary directory: {error.strerror}") from None
+    if len(os.fsencode(made.name)) > _MAX_PATH_BYTES:
         made.cleanup()
-        raise ReceiverError("the path of the temporary folder (TMPDIR) is too long for a socket's")
+        raise ReceiverError("the temporary directory's path (TMPDIR) is too long for a socket")
     return made
 
 
-def sweep() -> None:
-    """Remove the folders of receivers that were killed: ours, not new, and nobody listens in them."""
+def remove_stale_socket_dirs() -> None:
+    """Remove the directories of killed receivers: this user's, not new, and without a listening socket."""
     try:
         temporary = Path(tempfile.gettempdir())
-    except OSError:  # a root that nobody may write, as in a container, and nothing mounted for it
+    except OSError:  # a container with a read-only root and no volume for it
         return
-    for folder in temporary.glob(f"{_PREFIX}*"):
+    for directory in temporary.glob(f"{_PREFIX}*"):
         try:
-            status = folder.lstat()
+            status = directory.lstat()
             ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-            if ours and time.time() - status.st_mtime > _STARTING and not any(map(_listens, folder.iterdir())):
-                shutil.rmtree(folder, ignore_errors=True)
+            if (
+                ours
+                and time.time() - status.st_mtime > _STARTUP_SECONDS
+                and not any(map(_is_in_use, directory.iterdir()))
+            ):
+                shutil.rmtree(directory, ignore_errors=True)
         except OSError:
-            continue  # somebody else was faster
+            continue  # another receiver removed it
 
 
-def _listens(path: Path) -> bool:
-    """Whether somebody does; true of whatever is no socket, for that is not ours to judge."""
+def _is_in_use(path: Path) -> bool:
+    """Whether a receiver listens at the socket; True also for any other file, which is not this program's to remove."""
     if not path.is_socket():
         return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:

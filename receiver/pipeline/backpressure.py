@@ -38,7 +38,7 @@ class Backpressure:
         return bool(full)
 
     def _tell(self, exporter: str) -> None:
-        if self._seldom.unsaid(exporter) is None:
+        if self._seldom.suppressed(exporter) is None:
             return
         self._told = exporter
         _log.warning(

@@ -26,7 +26,6 @@ import structlog
 from receiver.core.apply_events import mentioned
 from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND, BuilderSettings
-from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.errors import UnavailableError, described
 from receiver.exporters.queue import Outbox
 from receiver.model import Request
@@ -104,8 +103,6 @@ class Pipeline:
         self._purged = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._backpressure = Backpressure(store, routes.exporters, self._limits.queue)
-        self._seldom = LogRateLimiter()
-        self._strangers = LogRateLimiter(pause=_HOUR)
         self._stuck = ""  # why the last step could not be committed
         self._refusing = False
         self._stopping = False
@@ -167,8 +164,12 @@ class Pipeline:
         try:
             await self._own(self._store.append, self._clock(), requests)
         except Exception as failed:
-            if self._seldom.unsaid("append") is not None:
-                _log.error("requests could not be persisted", requests=len(requests), error=described(failed))
+            _log.error(
+                "requests could not be persisted",
+                requests=len(requests),
+                error=described(failed),
+                limit_key="append",
+            )
             return failed if isinstance(failed, UnavailableError) else UnavailableError(described(failed))
         finally:
             self._arriving -= sum(request.items for request in requests)
@@ -201,8 +202,7 @@ class Pipeline:
             return pause
         except UnavailableError as error:
             self._stuck = str(error)
-            if self._seldom.unsaid("step") is not None:
-                _log.error("nothing can be built; trying again", error=str(error))
+            _log.error("nothing can be built; trying again", error=str(error), limit_key="step")
         except Exception:
             _log.exception("a step failed; it is undone and tried again")
         self._undo()
@@ -325,8 +325,14 @@ class Pipeline:
             for evidence in seen:
                 self._observer.read(evidence)
                 unknown = evidence.unknown
-                if unknown is not None and not evidence.used and self._strangers.unsaid(unknown) is not None:
-                    _log.info("no dialect knows these records", signal=evidence.signal, scope=ascii(unknown))
+                if unknown is not None and not evidence.used:
+                    _log.info(
+                        "no dialect knows these records",
+                        signal=evidence.signal,
+                        scope=ascii(unknown),
+                        limit_key=unknown,
+                        limit_seconds=_HOUR,
+                    )
             if step.outgoing:
                 self._observer.queued(step.outgoing)
 

@@ -144,7 +144,7 @@ class RecordReader:
         if raw not in self._of_resources:
             self._of_resources[raw] = traceparent.of_resource(record.resource)
         session = next((s for event in events if (s := getattr(event, "session", ""))), "")
-        return traceparent.told_by(record, session, self._of_resources[raw]) if session else None
+        return traceparent.remote_parent_event(record, session, self._of_resources[raw]) if session else None
 
 
 def _is_only_lineage(told: Sequence[tuple[Source, AnyEvent]]) -> bool:

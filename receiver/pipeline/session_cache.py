@@ -11,6 +11,7 @@ import msgspec
 from receiver.core.apply_events import Source
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.linking.unplaced_sessions import has_free_task, undecided
+from receiver.core.state.emitted import EmittedItems, ItemKey, ItemKind
 from receiver.core.state.forest import Forest
 from receiver.core.state.session import EmittedRecord, Session
 from receiver.core.state.span_lineage import MOST, Kin, Lineage
@@ -23,7 +24,7 @@ SAME_PRODUCER = 500  # open sessions of one producer that are looked at for an u
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_session = msgspec.msgpack.Decoder(Session).decode  # a session as the store keeps it
-_decode_left = msgspec.msgpack.Decoder(EmittedRecord).decode
+_decode_record = msgspec.msgpack.Decoder(EmittedRecord).decode
 
 
 class SessionCache:
@@ -138,14 +139,14 @@ class SessionCache:
         """The session that a fork says it was copied from, or those that its copied calls are known from; each with
         its tree, which decides its segments."""
         stated = session.get("origin")
-        origins = [str(stated)] if stated else self._store.holders(f"call:{min(session.history)}", 8)
+        origins = [str(stated)] if stated else self._store.holders(ItemKey(ItemKind.CALL, min(session.history)).text, 8)
         self.load(origins)
         for origin in origins:
             if origin in self.forest.sessions:
                 self._descend(self._climb(origin).id)
 
     def _put(self, row: SessionRow) -> None:
-        emitted = {key: _decode_left(record) for key, record in self._store.emitted(row.id)}
+        emitted = EmittedItems.of((key, _decode_record(record)) for key, record in self._store.emitted(row.id))
         self.forest.put(decode_session(row.state), emitted)
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None
@@ -164,7 +165,7 @@ class SessionCache:
             row = self._row(session, now, deadlines)
             self._deadlines[session_id] = row.deadline
             step.sessions.append(row)
-        step.emitted = [(s, key, _encode(record)) for s, key, record in forest.new_emitted]
+        step.emitted = [(s, key.text, _encode(record)) for s, key, record in forest.new_emitted]
         fresh = {(p, n) for p, names in forest.servers.items() for n in names} - self._servers
         step.servers = sorted(fresh)
         step.spans = [_span_row(span, forest.lineage.spans[span]) for span in sorted(forest.lineage.new)]

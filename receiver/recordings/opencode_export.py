@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from receiver.codec.otlp_json import loads
-from receiver.dialects.opencode.event_relay import SCOPE
+from receiver.dialects.opencode.event_relay import RELAY_SCOPE
 from receiver.errors import MalformedError
 
 KEYS = frozenset({"info", "messages"})
@@ -41,7 +41,7 @@ def logs_request(body: bytes) -> bytes:
     told = request.resource_logs.add()
     told.resource.attributes.add(key="service.name").value.string_value = "opencode"
     records = told.scope_logs.add()
-    records.scope.name = SCOPE
+    records.scope.name = RELAY_SCOPE
     for name, time, properties in _events(_map(info), [_map(m) for m in messages]):
         nanoseconds = time * _MS
         record = records.log_records.add(

@@ -1,6 +1,7 @@
 """What is said is tested: names in the code are in the documentation, and the commands that it lists exist."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -73,7 +74,26 @@ def test_how_often_a_failing_export_is_told_is_as_documented() -> None:
     assert f"every {low:g} to {high:g} s" in page
 
 
-def test_the_places_that_the_documents_link_to_exist() -> None:
-    for page in (ROOT / "docs").glob("*.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), (page.name, target)
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def test_every_link_of_a_document_leads_to_a_file_and_a_heading() -> None:
+    for page in PAGES:
+        for target, _, anchor in re.findall(r"\]\(([^)#:]*)(#([\w-]+))?\)", page.read_text(encoding="utf-8")):
+            other = page.parent / target if target else page
+            assert other.exists(), (page.name, target)
+            assert not anchor or anchor in anchors(other), (page.name, target, anchor)
+
+
+def test_every_path_that_a_document_names_exists() -> None:
+    named = re.compile(r"`((?:receiver|tests|docs|deploy|plugin|proto|benchmarks)/[\w./-]*\w/?)`")
+    for page in PAGES:
+        for path in named.findall(page.read_text(encoding="utf-8")):
+            assert (ROOT / path).exists(), (page.name, path)

@@ -91,5 +91,5 @@ def test_the_rows_without_a_number_name_a_key_of_the_configuration() -> None:
 
 def test_what_the_table_says_in_words_is_the_codes() -> None:
     assert "two large bodies are decoded at a time" in table()["JSON in a request"]
-    assert http_server._DECODING == 2
+    assert http_server._DECODING_THREADS == 2
     assert protocol_mux.FIRST_BYTES_TIMEOUT == http_server.DEFAULT_TIMEOUT

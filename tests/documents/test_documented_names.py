@@ -21,7 +21,6 @@ CONTENT = frozenset({"prompts", "arguments", "results", "paths", "titles", "erro
 ALL = BuilderSettings(live_markers=True, openinference=True, capture_content=CONTENT)
 OWN = ("opencode.", "gen_ai.", "mcp.")  # the namespaces of which the page names nothing that is not written
 
-UNDOCUMENTED = {"opencode.prompt.length"}  # of the event `user_prompt`: the page does not name it yet
 NEVER_GIVEN = {"shutdown"}  # of semconv.END_REASONS: no session ends by it, it stays open in the store
 NEVER_WRITTEN = {"session.forked"}  # of semconv.NOTES
 FACTS = {"mcp.server"}  # values of `opencode.inferred`
@@ -67,7 +66,7 @@ def test_every_span_event_and_its_attributes_are_documented() -> None:
     events = {event.name for span in recorded_spans() for event in span.events}
     assert events | set(semconv.NOTES) - NEVER_WRITTEN == set(semconv.NOTES) - NEVER_WRITTEN
     assert set(semconv.NOTES) - documented() == NEVER_WRITTEN
-    assert event_attributes() - documented() == UNDOCUMENTED
+    assert event_attributes() - documented() == set()
 
 
 def test_every_documented_name_is_written() -> None:

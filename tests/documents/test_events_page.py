@@ -32,7 +32,7 @@ def test_the_page_defines_exactly_the_events_that_are_read() -> None:
 
 
 def test_the_page_names_the_scope_that_is_read() -> None:
-    assert f"`{event_relay.SCOPE}`" in section("The record")
+    assert f"`{event_relay.RELAY_SCOPE}`" in section("The record")
 
 
 def test_there_are_examples() -> None:

@@ -139,7 +139,7 @@ def test_what_is_sent_to_an_operators_door_writes_nothing(receiver, door):
     for endpoint in (address(receiver, door), f"http://{address(receiver, door)}/v1/logs"):
         assert subprocess.run([*asked, endpoint], capture_output=True).returncode == 1
     assert receiver.log == before
-    told("| gRPC or HTTP | 8888, 13133, 13134: the doors for operators |")
+    told("| gRPC or HTTP | 8888, 13133, 13134: the operator endpoints |")
 
 
 @pytest.mark.parametrize(

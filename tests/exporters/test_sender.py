@@ -6,6 +6,7 @@ import itertools
 import pytest
 from structlog.testing import capture_logs
 
+from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
 from receiver.exporters.sender import Chunk, Failure, RetryOnFailure, Sender
 
@@ -257,7 +258,7 @@ async def test_a_backend_that_refuses_everything_does_not_fill_the_log(run):
     bodies = [b"%d" % number for number in range(50)]
     queue = MemoryQueue(*bodies)
 
-    with capture_logs() as logs:
+    with capture_logs(processors=[RateLimitProcessor(lambda: 0.0)]) as logs:
         await run(queue, Backend(*[PermanentExportError("no such tenant")] * 100))
 
     assert queue.aside.keys() == set(bodies)

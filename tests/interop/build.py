@@ -1,8 +1,11 @@
 """Builds the backends of the interop tests into .interop/, which git ignores: `python -m tests.interop.build [NAME…]`.
 
-The Collector by its own builder, Jaeger and Tempo inside their own modules, from the Go module proxy; the parsers of
-what lies in deploy/ in a module of ours; Phoenix from PyPI into an environment of its own. What is there already stays.
-What cannot be had is written down with the reason, which the tests that want it then give for not running.
+The Collector's sources come from its own builder and are compiled with collector/go.mod and go.sum. Jaeger and Tempo
+are compiled inside their own modules, from the Go module proxy. The parsers of the files in deploy/ are a module of
+ours. Phoenix comes from PyPI and gets an environment of its own. A backend that is already there in the wanted version
+is not built again. A backend that cannot be built is written down with the reason; its tests are then skipped.
+
+After a change of collector/builder.yaml, `python -m tests.interop.build --lock` writes collector/go.mod and go.sum.
 """
 
 from __future__ import annotations
@@ -22,8 +25,20 @@ HERE = Path(__file__).parent
 PLACE = HERE.parent.parent / ".interop"
 BIN = PLACE / "bin"
 PHOENIX = PLACE / "phoenix"
-MANIFEST = HERE / "collector" / "builder.yaml"
+COLLECTOR = HERE / "collector"
+MANIFEST = COLLECTOR / "builder.yaml"
 PARSERS = HERE / "deploy"
+
+MODULE_FILES = ("go.mod", "go.sum")
+MODULE_HEADER = """\
+// The modules that the interop tests' Collector is compiled from; go.sum says what their sources hash to. Written from
+// builder.yaml by `make interop-lock`; change builder.yaml, not this file.
+module github.com/opencode-trace-receiver/interop/collector
+
+go 1.25
+
+"""
+PLATFORMS = (("linux", "amd64"), ("linux", "arm64"), ("darwin", "amd64"), ("darwin", "arm64"))
 
 BUILDER = "go.opentelemetry.io/collector/cmd/builder"
 JAEGER = "github.com/jaegertracing/jaeger"
@@ -66,12 +81,41 @@ VERSIONS = {
 
 
 def _collector() -> None:
+    sources = _collector_sources()
+    for name in MODULE_FILES:
+        shutil.copyfile(COLLECTOR / name, sources / name)
+    _go(["go", "build", "-mod=readonly", "-p", JOBS, "-o", str(BIN / "collector"), "."], sources)
+
+
+def _collector_sources() -> Path:
+    """The folder with the Go files that the Collector's builder writes. It has no go.mod yet.
+
+    The builder would write one and run `go mod tidy`, which also wants the modules that only the components' own tests
+    import; not every module proxy has all of these. With `--skip-get-modules` it does neither."""
     _inside_its_module(BUILDER, ".", BIN / "builder")
     sources = PLACE / "collector"
-    # `go mod tidy`, which the builder runs by itself, also wants what the components' own tests import
-    alone = ["--skip-get-modules", "--skip-compilation"]
-    _go([str(BIN / "builder"), f"--config={MANIFEST}", f"--output-path={sources}", *alone])
-    _go(["go", "build", "-mod=mod", "-p", JOBS, "-o", str(BIN / "collector"), "."], sources)
+    shutil.rmtree(sources, ignore_errors=True)  # no file of an older build
+    only_sources = ["--skip-get-modules", "--skip-compilation"]
+    _go([str(BIN / "builder"), f"--config={MANIFEST}", f"--output-path={sources}", *only_sources])
+    return sources
+
+
+def required_modules() -> dict[str, str]:
+    """Module to version: the components that builder.yaml names, and the Collector's own core."""
+    components = re.findall(r"^  - gomod: (\S+) (\S+)$", MANIFEST.read_text(), re.MULTILINE)
+    return {**dict(components), "go.opentelemetry.io/collector/otelcol": f"v{collector_version()}"}
+
+
+def lock_collector() -> None:
+    """Write collector/go.mod and go.sum from builder.yaml: what the Collector imports on each platform."""
+    BIN.mkdir(parents=True, exist_ok=True)
+    sources = _collector_sources()
+    requirements = "".join(f"\t{module} {version}\n" for module, version in sorted(required_modules().items()))
+    (sources / "go.mod").write_text(f"{MODULE_HEADER}require (\n{requirements})\n")
+    for system, processor in PLATFORMS:
+        _go(["env", f"GOOS={system}", f"GOARCH={processor}", "go", "list", "-mod=mod", "-deps", "."], sources)
+    for name in MODULE_FILES:
+        shutil.copyfile(sources / name, COLLECTOR / name)
 
 
 def _jaeger() -> None:
@@ -112,8 +156,8 @@ def _inside_its_module(module: str, package: str, target: Path) -> None:
     """Compile a package as its authors do, with the replacements and checksums of its own go.mod and go.sum.
     `go install module@version` refuses modules that replace others."""
     wanted = f"{module}@{pinned(module)}"
-    told = _go(["go", "mod", "download", "-json", wanted], HERE)
-    folder = Path(json.loads(told)["Dir"])
+    answer = _go(["go", "mod", "download", "-json", wanted], HERE)
+    folder = Path(json.loads(answer)["Dir"])
     _go(["go", "build", "-mod=readonly", "-p", JOBS, "-o", str(target), package], folder)
 
 
@@ -132,16 +176,16 @@ def _run(command: list[str], folder: Path = PLACE, environment: dict[str, str] |
         text=True,
     )
     if done.returncode:
-        said = f"{done.stdout}\n{done.stderr}".strip().splitlines()[-8:]
-        raise Unavailable(f"{' '.join(command[:4])} … failed: " + " | ".join(line.strip() for line in said))
+        output = f"{done.stdout}\n{done.stderr}".strip().splitlines()[-8:]
+        raise Unavailable(f"{' '.join(command[:4])} … failed: " + " | ".join(line.strip() for line in output))
     return done.stdout
 
 
 def reasons() -> dict[str, str]:
     """What could not be built, and why, as the last build found."""
     file = PLACE / "unavailable.json"
-    told: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    return told
+    found: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return found
 
 
 def built(name: str) -> bool:
@@ -163,11 +207,14 @@ def main(names: list[str]) -> None:
             BACKENDS[name]()
         except Unavailable as error:
             why[name] = str(error)
-            print(f"  not to be had: {error}", flush=True)
+            print(f"  cannot be built: {error}", flush=True)
         else:
             (PLACE / f"{name}.version").write_text(VERSIONS[name])
         (PLACE / "unavailable.json").write_text(json.dumps(why, indent=1))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:] == ["--lock"]:
+        lock_collector()
+    else:
+        main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What the tests of the receiving edges share: someone to accept requests, running servers, and their certificates."""
+"""Shared by the receivers' tests: a sink that accepts requests, running servers, certificates and the log."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -8,14 +8,16 @@ from grpc import aio
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from structlog.testing import capture_logs
 
+from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.otlp.grpc_server import GrpcReceiver
 from receiver.otlp.http_server import GrpcBackend, HttpReceiver
 from tests.support.certificates import certificates  # noqa: F401
 
 
 class Sink:
-    """Stands where the pipeline stands. `error` is raised instead; while `gate` is closed nothing returns."""
+    """Takes the pipeline's place. `error` is raised where it is set; while `gate` is closed nothing returns."""
 
     def __init__(self):
         self.requests = []
@@ -40,7 +42,7 @@ class Sink:
 
 
 class Edge:
-    """Starts receivers, with the sink behind them, and stops them when the test ends."""
+    """Starts receivers that pass requests to the sink, and stops them when the test ends."""
 
     def __init__(self, sink, stack):
         self._sink = sink
@@ -60,12 +62,14 @@ class Edge:
         self._stack.push_async_callback(receiver.stop, 0.5)
         return receiver
 
-    async def both(self, folder, auth=None, tls=None, **http):
+    async def both(self, socket_dir, auth=None, tls=None, **http):
         """A gRPC and an HTTP receiver, each of whose ports takes either protocol."""
-        grpc = await self.grpc(endpoint="localhost:0", auth=auth, tls=tls, folder=str(folder))
-        backend, inner = GrpcBackend(grpc.address, auth, tls), f"unix:{folder}/http"
-        other = await self.http(endpoint="localhost:0", auth=auth, tls=tls, grpc=backend, inner=inner, **http)
-        await grpc.share(other.backend(), http.get("timeout", 60))
+        grpc = await self.grpc(endpoint="localhost:0", auth=auth, tls=tls, socket_dir=str(socket_dir))
+        backend, unix_endpoint = GrpcBackend(grpc.address, auth, tls), f"unix:{socket_dir}/http"
+        other = await self.http(
+            endpoint="localhost:0", auth=auth, tls=tls, grpc=backend, unix_endpoint=unix_endpoint, **http
+        )
+        await grpc.serve_shared_port(other.connection_handler(), http.get("timeout", 60))
         return grpc, other
 
     def channel(self, port, credentials=None, options=()):
@@ -77,6 +81,13 @@ class Edge:
         )
         self._stack.push_async_callback(made.close)
         return made
+
+
+@pytest.fixture
+def logged():
+    """The events that the program logs, after the rate limit."""
+    with capture_logs(processors=[RateLimitProcessor()]) as events:
+        yield events
 
 
 @pytest.fixture
@@ -92,7 +103,7 @@ async def edge(sink):
 
 @pytest.fixture
 def logs():
-    """Makes a serialized logs request of so many records, each with a body of so many bytes."""
+    """Makes a serialized logs request of `records` records, each with a body of `size` bytes."""
 
     def make(records=1, size=0):
         request = ExportLogsServiceRequest()

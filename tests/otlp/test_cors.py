@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.otlp.cors import Cors
+from receiver.otlp.cors import CORSPolicy
 
 ORIGIN = "https://app.example.com"
 
@@ -13,47 +13,50 @@ def preflight(cors, origin=ORIGIN, method="POST", headers="content-type"):
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": headers,
     }
-    return cors.preflight(asked)
+    return cors.preflight_headers(asked)
 
 
 @pytest.mark.parametrize("pattern", [ORIGIN, "https://*.example.com", "*", "HTTPS://APP.example.com"])
 def test_an_allowed_origin_is_named_back(pattern):
-    answer = Cors(allowed_origins=(pattern,)).answer({"Origin": ORIGIN})
+    answer = CORSPolicy(allowed_origins=(pattern,)).response_headers({"Origin": ORIGIN})
     assert answer["Access-Control-Allow-Origin"] == ORIGIN
     assert answer["Vary"] == "Origin"
 
 
 @pytest.mark.parametrize("pattern", ["https://example.com", "http://*.example.com", "https://[a]pp.example.com"])
 def test_other_origins_get_nothing(pattern):
-    cors = Cors(allowed_origins=(pattern,))
-    assert set(cors.answer({"Origin": ORIGIN})) == {"Vary"}
+    cors = CORSPolicy(allowed_origins=(pattern,))
+    assert set(cors.response_headers({"Origin": ORIGIN})) == {"Vary"}
     assert set(preflight(cors)) == {"Vary"}
-    assert set(cors.answer({})) == {"Vary"}
+    assert set(cors.response_headers({})) == {"Vary"}
 
 
 def test_a_preflight_names_the_method_the_headers_and_the_age():
-    answer = preflight(Cors(allowed_origins=("*",), allowed_headers=("X-Key",), max_age=7200), headers="X-Key")
+    answer = preflight(CORSPolicy(allowed_origins=("*",), allowed_headers=("X-Key",), max_age=7200), headers="X-Key")
     assert answer["Access-Control-Allow-Methods"] == "POST"
     assert answer["Access-Control-Allow-Headers"] == "x-key"
     assert answer["Access-Control-Max-Age"] == "7200"
 
 
 def test_a_preflight_for_another_header_or_method_is_refused():
-    cors = Cors(allowed_origins=("*",), allowed_headers=("X-Key",))
+    cors = CORSPolicy(allowed_origins=("*",), allowed_headers=("X-Key",))
     assert set(preflight(cors, headers="X-Other")) == {"Vary"}
     assert set(preflight(cors, method="DELETE")) == {"Vary"}
     assert "Access-Control-Allow-Origin" in preflight(
-        Cors(allowed_origins=("*",), allowed_headers=("*",)), headers="X-Any"
+        CORSPolicy(allowed_origins=("*",), allowed_headers=("*",)), headers="X-Any"
     )
 
 
 def test_without_allowed_headers_the_usual_ones_are():
-    cors = Cors(allowed_origins=("*",))
+    cors = CORSPolicy(allowed_origins=("*",))
     assert "Access-Control-Allow-Origin" in preflight(cors, headers="content-type, x-requested-with")
     assert set(preflight(cors, headers="authorization")) == {"Vary"}
 
 
 def test_exposed_headers():
     assert (
-        Cors(("*",), exposed_headers=("A", "B")).answer({"Origin": ORIGIN})["Access-Control-Expose-Headers"] == "A, B"
+        CORSPolicy(("*",), exposed_headers=("A", "B")).response_headers({"Origin": ORIGIN})[
+            "Access-Control-Expose-Headers"
+        ]
+        == "A, B"
     )

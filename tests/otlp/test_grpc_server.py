@@ -1,7 +1,6 @@
 """OTLP/gRPC as a client sees it."""
 
 import asyncio
-import logging
 import socket
 
 import grpc
@@ -93,14 +92,16 @@ async def test_what_cannot_be_persisted_is_unavailable_with_a_time_to_retry(edge
     assert sink.counts == [("refused", "logs", "grpc", 4)]
 
 
-async def test_a_failure_within_is_internal_and_shows_nothing(edge, sink, logs, caplog):
+async def test_a_failure_within_is_internal_and_shows_nothing(edge, sink, logs, logged):
     receiver = await edge.grpc()
     sink.error = ValueError("/secret")
     error = await refused(exporting(edge.channel(receiver.port), "logs")(logs()))
     assert error.code() == Code.INTERNAL
     assert "secret" not in error.details()
     assert sink.counts == [("failed", "logs", "grpc", 1)]
-    assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
+    assert [(event["event"], event["log_level"], event["exc_info"]) for event in logged] == [
+        ("request failed", "error", sink.error)
+    ]
 
 
 async def test_poison_is_refused_and_the_server_goes_on(edge, sink, logs):

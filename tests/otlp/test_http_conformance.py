@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from receiver.errors import UnavailableError
 from receiver.otlp.auth import BearerAuth
-from receiver.otlp.cors import Cors
+from receiver.otlp.cors import CORSPolicy
 from tests.otlp.http_conformance import JSON, LIMIT, ORIGIN, PROTOBUF, TABLE, as_markdown
 from tests.support.paths import DOCS
 
@@ -21,7 +21,7 @@ SETUPS = {
     "": {},
     "auth": {"auth": BearerAuth(tokens=("s3cret",))},
     "full": {},
-    "cors": {"cors": Cors(allowed_origins=(ORIGIN,))},
+    "cors": {"cors": CORSPolicy(allowed_origins=(ORIGIN,))},
 }
 
 

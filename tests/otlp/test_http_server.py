@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import io
 import json
-import logging
 import socket
 import ssl
 import zlib
@@ -25,7 +24,7 @@ from receiver.errors import ReceiverError, UnavailableError
 from receiver.model import SIGNALS, Request
 from receiver.net.tls import TLSSettings
 from receiver.otlp.auth import BasicAuth, BearerAuth
-from receiver.otlp.cors import Cors
+from receiver.otlp.cors import CORSPolicy
 from receiver.otlp.http_server import HttpReceiver
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -171,14 +170,16 @@ async def test_what_cannot_be_persisted_is_503_with_retry_after(edge, sink, post
     assert sink.counts == [("refused", "logs", "http", 2)]
 
 
-async def test_a_failure_within_is_500_and_shows_nothing(edge, sink, post, logs, caplog):
+async def test_a_failure_within_is_500_and_shows_nothing(edge, sink, post, logs, logged):
     receiver = await edge.http()
     sink.error = ValueError("/secret")
     answer = await post(receiver, "/v1/logs", logs())
     assert (answer.status, answer.error.code) == (500, 13)
     assert b"secret" not in answer.body
     assert sink.counts == [("failed", "logs", "http", 1)]
-    assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
+    assert [(event["event"], event["log_level"], event["exc_info"]) for event in logged] == [
+        ("request failed", "error", sink.error)
+    ]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
@@ -259,7 +260,7 @@ async def raw(port, *sent):
     return answer
 
 
-async def test_poison_on_the_wire_does_not_end_the_server_nor_fill_its_log(edge, sink, post, logs, caplog):
+async def test_poison_on_the_wire_does_not_end_the_server_nor_fill_its_log(edge, sink, post, logs, logged, caplog):
     receiver = await edge.http()
     head = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
     tls = b"\x16\x03\x01\x02\x00\x01"
@@ -271,8 +272,9 @@ async def test_poison_on_the_wire_does_not_end_the_server_nor_fill_its_log(edge,
     await writer.drain()
     writer.transport.abort()
     assert (await post(receiver, "/v1/logs", logs())).status == 200
-    (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert "speaks TLS to" in said  # once: the only thing that an operator can mend
+    (event,) = logged  # once: the only one with a remedy
+    assert event["event"] == "client speaks TLS to an endpoint without it"
+    assert caplog.records == []
     assert len(sink.requests) == 1
 
 
@@ -321,7 +323,7 @@ async def test_credentials(edge, sink, post, logs, auth, good, challenge):
 
 
 async def test_cors(edge, post, logs):
-    receiver = await edge.http(cors=Cors(allowed_origins=("https://*.example.com",), max_age=60))
+    receiver = await edge.http(cors=CORSPolicy(allowed_origins=("https://*.example.com",), max_age=60))
     origin = "https://app.example.com"
     asked = await post(
         receiver, "/v1/logs", None, kind="", method="OPTIONS", Origin=origin, Access_Control_Request_Method="POST"

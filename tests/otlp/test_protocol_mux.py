@@ -1,4 +1,4 @@
-"""gRPC over the HTTP port, and what a door does with every beginning of a connection."""
+"""gRPC on the HTTP port, and where a ProtocolMux passes a connection by its first bytes."""
 
 import asyncio
 import socket
@@ -11,8 +11,8 @@ from receiver.errors import UnavailableError
 from receiver.otlp.auth import BearerAuth
 from receiver.otlp.http_server import GrpcBackend
 from receiver.otlp.listen import bind
-from receiver.otlp.protocol_mux import HTTP2_PREFACE, Door, InProcess
-from receiver.otlp.socket_proxy import Splice
+from receiver.otlp.protocol_mux import HTTP2_PREFACE, InProcessHandler, ProtocolMux
+from receiver.otlp.socket_proxy import SocketProxy
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -37,7 +37,7 @@ async def test_one_port_takes_both_grpc_and_http(edge, sink, logs, address, tmp_
     assert [request.items for request in sink.requests] == [2, 1, 3]
 
 
-async def test_errors_come_through_with_their_details(edge, sink, logs):
+async def test_grpc_errors_on_the_http_port_keep_their_details(edge, sink, logs):
     behind = await edge.grpc()
     front = await edge.http(grpc=GrpcBackend(behind.address))
     sink.error = UnavailableError("the disk is full")
@@ -47,7 +47,7 @@ async def test_errors_come_through_with_their_details(edge, sink, logs):
     assert "grpc-status-details-bin" in dict(error.value.trailing_metadata())
 
 
-async def test_many_at_once(edge, sink, logs):
+async def test_many_grpc_and_http_requests_at_once_on_one_port(edge, sink, logs):
     behind = await edge.grpc()
     front = await edge.http(grpc=GrpcBackend(behind.address))
     channels = [edge.channel(front.port, options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(5)]
@@ -57,7 +57,7 @@ async def test_many_at_once(edge, sink, logs):
     assert len(sink.requests) == 60
 
 
-async def test_stopping_both_lets_a_spliced_request_finish(edge, sink, logs):
+async def test_stopping_both_servers_lets_a_proxied_request_finish(edge, sink, logs):
     behind = await edge.grpc()
     front = await edge.http(grpc=GrpcBackend(behind.address))
     sink.gate.clear()
@@ -75,7 +75,7 @@ async def refuses_grpc(edge, front, logs):
     return error.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_door_is_no_way_around_the_credentials_of_its_own_server(edge, sink, logs):
+async def test_grpc_on_the_http_port_needs_the_http_servers_credentials(edge, sink, logs):
     auth = BearerAuth(tokens=("s3cret",))
     behind = await edge.grpc()
     front = await edge.http(auth=auth, grpc=GrpcBackend(behind.address))
@@ -88,13 +88,13 @@ async def test_a_door_is_no_way_around_the_credentials_of_its_own_server(edge, s
     assert len(sink.requests) == 1
 
 
-async def test_without_a_grpc_server_the_preface_is_a_bad_request(edge, sink, logs):
+async def test_the_http2_preface_is_a_bad_request_without_a_grpc_server(edge, sink, logs):
     front = await edge.http()
     assert await refuses_grpc(edge, front, logs)
     assert await post(front.port, logs()) == 200
 
 
-async def test_a_grpc_server_that_is_gone_ends_the_connection_and_nothing_else(edge, logs):
+async def test_an_absent_grpc_server_ends_only_the_proxied_connection(edge, logs):
     with socket.create_server(("127.0.0.1", 0)) as other:
         closed = other.getsockname()[1]
     front = await edge.http(grpc=GrpcBackend(f"127.0.0.1:{closed}"))
@@ -103,7 +103,7 @@ async def test_a_grpc_server_that_is_gone_ends_the_connection_and_nothing_else(e
 
 
 class Echo(asyncio.Protocol):
-    """A backend in this process: says what it is and repeats what it is sent."""
+    """A protocol in this process: sends a prefix, then repeats what it receives."""
 
     def connection_made(self, transport):
         self.transport = transport
@@ -135,24 +135,24 @@ async def backend():
 
 
 @pytest.fixture
-async def door(backend):
-    splice = Splice(backend.address)
-    made = Door(InProcess(Echo), splice)
+async def mux(backend):
+    proxy = SocketProxy(backend.address)
+    made = ProtocolMux(InProcessHandler(Echo), proxy)
     sockets = bind("127.0.0.1:0")
     made.port = sockets[0].getsockname()[1]
     await made.open(sockets)
     yield made
     made.close()
-    await splice.close(0)
+    await proxy.close(0)
 
 
-async def connect(door):
-    return await asyncio.open_connection("127.0.0.1", door.port)
+async def connect(mux):
+    return await asyncio.open_connection("127.0.0.1", mux.port)
 
 
 @pytest.mark.parametrize("first", [b"P", b"POST / HTTP/1.1\r\n", b"PRI", b"PRI * HTTP/2.0\r\n", b"G", b"\0"])
-async def test_whatever_is_not_the_preface_is_for_http1_and_nothing_of_it_is_lost(door, first):
-    reader, writer = await connect(door)
+async def test_bytes_other_than_the_preface_go_to_http1_without_loss(mux, first):
+    reader, writer = await connect(mux)
     for byte in first:
         writer.write(bytes([byte]))
         await writer.drain()
@@ -161,12 +161,12 @@ async def test_whatever_is_not_the_preface_is_for_http1_and_nothing_of_it_is_los
     writer.close()
 
 
-async def test_the_preface_may_come_in_pieces_and_half_a_connection_may_end(door, backend):
+async def test_a_preface_in_pieces_goes_to_http2_and_the_client_may_half_close(mux, backend):
     async def whole(reader, writer):
         writer.write(b"two:" + await reader.read())
 
     backend.handler = whole
-    reader, writer = await connect(door)
+    reader, writer = await connect(mux)
     sent = HTTP2_PREFACE + b"x" * 300_000
     for start in (slice(0, 5), slice(5, 20), slice(20, None)):
         writer.write(sent[start])
@@ -184,7 +184,7 @@ async def blocks(waiting, seconds=1):
     return False
 
 
-async def test_a_side_that_does_not_read_holds_the_other_back(door, backend):
+async def test_a_side_that_does_not_read_makes_the_other_wait(mux, backend):
     release = asyncio.Event()
     total = 0
 
@@ -195,14 +195,14 @@ async def test_a_side_that_does_not_read_holds_the_other_back(door, backend):
             total += len(data)
 
     backend.handler = slow
-    _, writer = await connect(door)
+    _, writer = await connect(mux)
     writer.write(HTTP2_PREFACE)
-    sent, held_back = len(HTTP2_PREFACE), False
-    while not held_back and sent < 64 << 20:  # far more than the kernel's buffers hold
+    sent, waits = len(HTTP2_PREFACE), False
+    while not waits and sent < 64 << 20:  # far more than the kernel's buffers hold
         writer.write(bytes(1 << 20))
         sent += 1 << 20
-        held_back = await blocks(writer.drain())
-    assert held_back
+        waits = await blocks(writer.drain())
+    assert waits
     release.set()
     await writer.drain()
     writer.close()
@@ -214,20 +214,20 @@ async def test_a_side_that_does_not_read_holds_the_other_back(door, backend):
     assert total == sent
 
 
-async def test_a_connection_that_ends_before_it_is_decided_ends_quietly(door):
-    reader, writer = await connect(door)
+async def test_a_connection_that_ends_within_the_preface_is_closed(mux):
+    reader, writer = await connect(mux)
     writer.write(b"PRI ")
     writer.write_eof()
     assert await asyncio.wait_for(reader.read(), 60) == b""
     writer.close()
 
 
-async def test_closing_a_door_closes_what_is_undecided_and_leaves_what_was_handed_on(door):
-    undecided_reader, undecided_writer = await connect(door)
-    reader, writer = await connect(door)
+async def test_closing_a_mux_closes_undecided_connections_and_keeps_the_others(mux):
+    undecided_reader, undecided_writer = await connect(mux)
+    reader, writer = await connect(mux)
     writer.write(b"GET")
     assert await reader.readexactly(7) == b"one:GET"
-    door.close()
+    mux.close()
     assert await asyncio.wait_for(undecided_reader.read(), 60) == b""
     writer.write(b"more")
     assert await asyncio.wait_for(reader.readexactly(4), 60) == b"more"

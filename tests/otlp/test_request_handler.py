@@ -1,11 +1,11 @@
-"""What is said of requests that end in an error: enough for an operator to see it, and never a flood."""
-
-import logging
+"""Requests that end in an error: enough is logged for an operator to see why, and no client can fill the log."""
 
 import pytest
+from structlog.testing import capture_logs
 
+from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import MalformedError, UnauthenticatedError, UnavailableError
-from receiver.otlp.request_handler import Admission
+from receiver.otlp.request_handler import RequestHandler
 
 
 @pytest.fixture
@@ -15,48 +15,58 @@ def clock():
 
 
 @pytest.fixture
-def admission(clock, caplog):
+def logged(clock):
+    """The events that pass the rate limit."""
+    with capture_logs(processors=[RateLimitProcessor(lambda: clock[0])]) as events:
+        yield events
+
+
+@pytest.fixture
+def requests():
     async def accept(_):
         raise AssertionError
 
-    caplog.set_level(logging.DEBUG, "receiver.otlp.request_handler")
-    return Admission("grpc", accept, None, clock=lambda: clock[0])
+    return RequestHandler("grpc", accept, None)
 
 
-def said(caplog):
-    return [(record.levelname, record.getMessage()) for record in caplog.records]
-
-
-def test_a_wrong_token_is_said_with_who_sent_it(admission, caplog):
-    admission.refuse(None, UnauthenticatedError("the bearer token is not valid"), "ipv4:10.0.0.7:5")
-    assert said(caplog) == [
-        ("WARNING", "grpc request from ipv4:10.0.0.7:5 refused: the bearer token is not valid"),
+def test_a_refused_request_is_logged_with_client_and_reason(requests, logged):
+    requests.refuse(None, UnauthenticatedError("the bearer token is not valid"), "ipv4:10.0.0.7:5")
+    assert logged == [
+        {
+            "event": "request refused",
+            "log_level": "warning",
+            "transport": "grpc",
+            "peer": "ipv4:10.0.0.7:5",
+            "reason": "the bearer token is not valid",
+        }
     ]
 
 
-def test_a_client_that_repeats_itself_is_said_once_a_minute(admission, caplog, clock):
+def test_the_same_error_is_logged_once_a_minute_with_the_number_suppressed(requests, logged, clock):
     for clock[0] in range(150):
-        admission.refuse("logs", MalformedError("not OTLP"), "peer")
-    assert [level for level, _ in said(caplog)].count("WARNING") == 3
-    assert len(said(caplog)) == 150
+        requests.refuse("logs", MalformedError("not OTLP"), "peer")
+    assert [event.get("left_out", 0) for event in logged] == [0, 59, 59]
 
 
-def test_one_kind_does_not_hide_another(admission, caplog):
-    admission.refuse("logs", MalformedError("not OTLP"), "peer")
-    admission.refuse("logs", UnavailableError("the store is full"), "peer")
-    assert [level for level, _ in said(caplog)] == ["WARNING", "WARNING"]
-    assert said(caplog)[1][1] == "grpc request for logs from peer turned away: the store is full"
+def test_a_refused_request_does_not_suppress_one_that_the_client_may_retry(requests, logged):
+    requests.refuse("logs", MalformedError("not OTLP"), "peer")
+    requests.refuse("logs", UnavailableError("the store is full"), "peer")
+    assert [(event["event"], event["signal"], event["reason"]) for event in logged] == [
+        ("request refused", "logs", "not OTLP"),
+        ("request not accepted; the client may retry", "logs", "the store is full"),
+    ]
 
 
-def test_what_is_none_of_otlps_is_said_too(admission, caplog, clock):
+def test_requests_that_are_not_otlp_are_logged_once_a_minute_for_each_code(requests, logged, clock):
     for clock[0] in range(90):
-        admission.refuse_foreign("404", "nothing is served at /v1/log", "10.0.0.7")
-        admission.refuse_foreign("415", "content type must be", "10.0.0.7")
-    assert [level for level, _ in said(caplog)].count("WARNING") == 4
-    assert said(caplog)[0][1] == "grpc request from 10.0.0.7 refused: nothing is served at /v1/log"
+        requests.refuse_non_otlp("404", "nothing is served at /v1/log", "10.0.0.7")
+        requests.refuse_non_otlp("415", "content type must be", "10.0.0.7")
+    reasons = ["nothing is served at /v1/log", "content type must be"]
+    assert [event["reason"] for event in logged] == reasons * 2
 
 
-def test_a_defect_is_said_each_time_with_its_traceback(admission, caplog):
+def test_a_defect_is_logged_each_time_with_its_traceback(requests, logged):
+    error = KeyError("x")
     for _ in range(2):
-        admission.refuse("logs", KeyError("x"), "peer")
-    assert [(record.levelname, bool(record.exc_info)) for record in caplog.records] == [("ERROR", True)] * 2
+        requests.refuse("logs", error, "peer")
+    assert [(event["log_level"], event["exc_info"]) for event in logged] == [("error", error)] * 2

@@ -1,4 +1,4 @@
-"""Either protocol on either port: gRPC on HTTP's and HTTP on gRPC's, with and without TLS."""
+"""gRPC and HTTP on either port, with and without TLS."""
 
 import asyncio
 import gzip
@@ -18,7 +18,7 @@ PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
 @pytest.fixture
-def folder(tmp_path_factory):
+def socket_dir(tmp_path_factory):
     """A short path: a unix socket's name has at most 107 bytes."""
     return tmp_path_factory.mktemp("s")
 
@@ -32,8 +32,8 @@ async def post(port, body, scheme="http", context=None, **headers):
         return response.status
 
 
-async def test_both_ports_take_both(edge, sink, logs, folder):
-    ports = [receiver.port for receiver in await edge.both(folder)]
+async def test_each_port_serves_grpc_and_http(edge, sink, logs, socket_dir):
+    ports = [receiver.port for receiver in await edge.both(socket_dir)]
     for number, port in enumerate(ports, 1):
         assert await post(port, gzip.compress(logs(number)), **{"Content-Encoding": "gzip"}) == 200
         assert await edge.channel(port).unary_unary(EXPORT)(logs(number + 10, 2 << 20)) == b""
@@ -42,15 +42,15 @@ async def test_both_ports_take_both(edge, sink, logs, folder):
     assert transports == ["http", "grpc"] * 2
 
 
-async def test_the_limits_and_refusals_of_http_hold_on_the_grpc_port(edge, sink, logs, folder):
-    ours, _ = await edge.both(folder, max_request_body_size=1000)
+async def test_http_on_the_grpc_port_has_the_http_servers_limits(edge, sink, logs, socket_dir):
+    ours, _ = await edge.both(socket_dir, max_request_body_size=1000)
     assert await post(ours.port, logs(1, 2000)) == 413
     assert await post(ours.port, b"\xff") == 400
     assert not sink.requests
 
 
-async def test_credentials_are_asked_for_on_every_way(edge, sink, logs, folder):
-    for receiver in await edge.both(folder, auth=BearerAuth(tokens=("s3cret",))):
+async def test_each_protocol_on_each_port_requires_the_credentials(edge, sink, logs, socket_dir):
+    for receiver in await edge.both(socket_dir, auth=BearerAuth(tokens=("s3cret",))):
         assert await post(receiver.port, logs()) == 401
         assert await post(receiver.port, logs(), Authorization="Bearer s3cret") == 200
         call = edge.channel(receiver.port).unary_unary(EXPORT)
@@ -63,36 +63,39 @@ async def test_credentials_are_asked_for_on_every_way(edge, sink, logs, folder):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a Unix socket's name is a file's elsewhere")
 @pytest.mark.parametrize("tls", [False, True])
-async def test_who_was_refused_is_said_behind_any_door(edge, logs, folder, certificates, caplog, tls):
+async def test_a_refused_client_is_logged_with_its_address_on_each_port(
+    edge, logs, socket_dir, certificates, logged, tls
+):
     context = ssl.create_default_context(cafile=certificates.ca_file) if tls else None
     ours = certificates.tls if tls else None
-    for receiver in await edge.both(folder, auth=BearerAuth(tokens=("s3cret",)), tls=ours):
+    for receiver in await edge.both(socket_dir, auth=BearerAuth(tokens=("s3cret",)), tls=ours):
         await post(receiver.port, logs(), "https" if tls else "http", context)
         with pytest.raises(grpc.aio.AioRpcError):
             await edge.channel(receiver.port, credentials(certificates) if tls else None).unary_unary(EXPORT)(logs())
-    said = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
-    assert said
-    assert [one for one in said if "127.0.0.1" not in one and "::1" not in one] == []
+    peers = [event["peer"] for event in logged if event["event"] == "request refused"]
+    assert peers
+    assert [peer for peer in peers if "127.0.0.1" not in peer and "::1" not in peer] == []
 
 
-async def test_tls_where_there_is_none_is_said_once(edge, logs, folder, certificates, caplog):
+async def test_a_client_with_tls_is_logged_once_for_each_port_without_it(edge, logs, socket_dir, certificates, logged):
     context = ssl.create_default_context(cafile=certificates.ca_file)
-    ports = [receiver.port for receiver in await edge.both(folder)]
+    ports = [receiver.port for receiver in await edge.both(socket_dir)]
     for port in (*ports, *ports):
         with pytest.raises(aiohttp.ClientError):
             await post(port, logs(), "https", context)
-    said = sorted(record.getMessage() for record in caplog.records)
-    assert len(said) == 2
-    for port in ports:
-        assert any(f":{port}, which has none: its endpoint must begin with http://" in line for line in said)
+    assert [event["event"] for event in logged] == ["client speaks TLS to an endpoint without it"] * 2
+    assert {event["endpoint"].rpartition(":")[2] for event in logged} == {str(port) for port in ports}
+    assert all("http://" in event["then"] for event in logged)
 
 
-async def test_no_tls_where_it_is_wanted_is_said(edge, logs, folder, certificates, caplog):
-    ours, _ = await edge.both(folder, tls=certificates.tls)
+async def test_a_client_without_tls_is_logged_where_tls_is_required(edge, logs, socket_dir, certificates, logged):
+    ours, _ = await edge.both(socket_dir, tls=certificates.tls)
     with pytest.raises(aiohttp.ClientError):
         await post(ours.port, logs())
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "receiver.otlp.protocol_mux"]
-    assert f":{ours.port}, which wants it: its endpoint must begin with https://" in said
+    (event,) = logged
+    assert event["event"] == "client speaks no TLS to an endpoint that requires it"
+    assert event["endpoint"].endswith(f":{ours.port}")
+    assert "https://" in event["then"]
 
 
 def credentials(certificates, client=None):
@@ -103,8 +106,8 @@ def credentials(certificates, client=None):
 
 
 @pytest.mark.parametrize("names", [None, ["http/1.1"], ["h2", "http/1.1"]])
-async def test_over_tls_the_offered_names_tell(edge, sink, logs, certificates, folder, names):
-    for receiver in await edge.both(folder, tls=certificates.tls):
+async def test_over_tls_the_offered_protocol_names_decide(edge, sink, logs, certificates, socket_dir, names):
+    for receiver in await edge.both(socket_dir, tls=certificates.tls):
         context = ssl.create_default_context(cafile=certificates.ca_file)
         if names:
             context.set_alpn_protocols(names)
@@ -113,8 +116,8 @@ async def test_over_tls_the_offered_names_tell(edge, sink, logs, certificates, f
     assert [request.items for request in sink.requests] == [1, 2, 1, 2]
 
 
-async def test_a_clients_certificate_is_asked_for_on_every_way(edge, sink, logs, certificates, folder):
-    for receiver in await edge.both(folder, tls=certificates.mutual):
+async def test_each_protocol_on_each_port_requires_the_client_certificate(edge, sink, logs, certificates, socket_dir):
+    for receiver in await edge.both(socket_dir, tls=certificates.mutual):
         for shown, good in ((certificates.client, True), (certificates.stranger, False), (None, False)):
             context = ssl.create_default_context(cafile=certificates.ca_file)
             if shown:
@@ -131,8 +134,8 @@ async def test_a_clients_certificate_is_asked_for_on_every_way(edge, sink, logs,
     assert len(sink.requests) == 4
 
 
-async def test_stopping_both_lets_requests_of_either_kind_finish(edge, sink, logs, folder):
-    ours, theirs = await edge.both(folder)
+async def test_stopping_both_servers_lets_grpc_and_http_requests_finish(edge, sink, logs, socket_dir):
+    ours, theirs = await edge.both(socket_dir)
     sink.gate.clear()
     calls = [
         asyncio.ensure_future(edge.channel(ours.port).unary_unary(EXPORT)(logs())),
@@ -149,7 +152,7 @@ async def test_stopping_both_lets_requests_of_either_kind_finish(edge, sink, log
         await post(ours.port, logs())
 
 
-async def test_a_taken_port_is_an_error_before_anything_is_accepted(edge, sink, folder):
-    first, _ = await edge.both(folder)
+async def test_a_taken_port_is_an_error_before_anything_is_accepted(edge, sink, socket_dir):
+    first, _ = await edge.both(socket_dir)
     with pytest.raises(ReceiverError, match="the port is taken"):
-        await GrpcReceiver(sink.accept, endpoint=f"localhost:{first.port}", folder=str(folder / "b")).start()
+        await GrpcReceiver(sink.accept, endpoint=f"localhost:{first.port}", socket_dir=str(socket_dir / "b")).start()

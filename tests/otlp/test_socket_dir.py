@@ -1,4 +1,4 @@
-"""The folder of the sockets behind shared ports, and what is swept away of killed receivers' ones."""
+"""The private directory for the sockets behind shared ports, and the removal of those of killed receivers."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import ReceiverError
-from receiver.otlp.socket_dir import private_folder, sweep
+from receiver.otlp.socket_dir import private_socket_dir, remove_stale_socket_dirs
 
 
 @pytest.fixture
@@ -38,41 +38,41 @@ def with_socket(folder, listening):
     return made
 
 
-def test_it_is_private_and_goes_when_it_is_closed(temporary):
-    with private_folder() as made:
+def test_a_socket_dir_is_private_and_removed_when_it_is_closed(temporary):
+    with private_socket_dir() as made:
         assert Path(made).stat().st_mode & 0o777 == 0o700
     assert not list(temporary.iterdir())
 
 
-def test_a_path_too_long_for_a_socket_is_told(temporary, monkeypatch):
+def test_a_path_too_long_for_a_socket_is_an_error(temporary, monkeypatch):
     long = temporary / ("x" * 80)
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     with pytest.raises(ReceiverError, match="TMPDIR"):
-        private_folder()
+        private_socket_dir()
     assert not list(long.iterdir())
 
 
-def test_no_temporary_folder_is_told(temporary, monkeypatch):
+def test_a_missing_temporary_directory_is_an_error(temporary, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / "none"))
-    with pytest.raises(ReceiverError, match="no temporary folder"):
-        private_folder()
+    with pytest.raises(ReceiverError, match="no temporary directory"):
+        private_socket_dir()
 
 
-def test_without_any_temporary_folder_nothing_is_swept_and_the_reason_is_told(monkeypatch):
-    """As in a container with a read-only root: Python then finds none to offer."""
+def test_without_a_temporary_directory_nothing_is_removed_and_the_error_has_the_reason(monkeypatch):
+    """As in a container with a read-only root, where Python finds none."""
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_get_default_tempdir", nowhere)
-    sweep()
-    with pytest.raises(ReceiverError, match="no temporary folder: No usable"):
-        private_folder()
+    remove_stale_socket_dirs()
+    with pytest.raises(ReceiverError, match="no temporary directory: No usable"):
+        private_socket_dir()
 
 
 def nowhere(*_: object) -> str:
     raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
 
-def test_only_what_nobody_listens_in_is_swept_away(temporary):
+def test_only_directories_without_a_listening_receiver_are_removed(temporary):
     with_socket(temporary / "otr-dead", listening=False)
     with closing(with_socket(temporary / "otr-alive", listening=True)):
         (temporary / "otr-new").mkdir()
@@ -83,6 +83,6 @@ def test_only_what_nobody_listens_in_is_swept_away(temporary):
         (temporary / "otr-mine" / "notes").touch()
         old(temporary / "otr-mine")
         (temporary / "otr-link").symlink_to(temporary / "other")
-        sweep()
-        left = {one.name for one in temporary.iterdir()}
-    assert left == {"otr-alive", "otr-starting", "other", "otr-mine", "otr-link"}
+        remove_stale_socket_dirs()
+        remaining = {one.name for one in temporary.iterdir()}
+    assert remaining == {"otr-alive", "otr-starting", "other", "otr-mine", "otr-link"}

@@ -10,6 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from structlog.testing import capture_logs
 
 from receiver.core.state.settings import SECOND, BuilderSettings
+from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import UnavailableError
 from receiver.pipeline.offline import build
 from receiver.pipeline.pipeline import ATTEMPTS, DAY, Limits, Pipeline
@@ -414,7 +415,7 @@ async def test_it_is_not_well_while_nothing_can_be_built(start):
     """Although the store may still take the little that a check writes."""
     running = await start(store=Failing)
     running.store.failures = [UnavailableError("disk full")] * 1_000_000
-    with capture_logs() as logs:
+    with capture_logs(processors=[RateLimitProcessor()]) as logs:
         await running.send(a_request("ses_a"))
         async with asyncio.timeout(60):
             while not running.pipeline._stuck:  # noqa: ASYNC110

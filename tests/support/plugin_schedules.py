@@ -16,6 +16,7 @@ from random import Random
 from receiver.core.apply_events import Source
 from receiver.core.state.settings import MILLISECOND, BuilderSettings
 from receiver.dialects.opencode import plugin_otel
+from receiver.dialects.table import MAX_SIGNAL_DELAY
 from receiver.events import AnyEvent, Discarded
 from receiver.model import LogRecord, Resource, Scope, Span
 from tests.support.factories import NOON, session_id
@@ -28,7 +29,7 @@ PROFILES = (
     "gcornut, names redacted",
     "gcornut, claude-code profile",
 )
-_PLUGIN = Source(producer="plugin", key="k1", resource=b"", wait=plugin_otel.FLUSH, arrival=0)
+_PLUGIN = Source(producer="plugin", key="k1", resource=b"", wait=MAX_SIGNAL_DELAY, arrival=0)
 _AGENTS = ("general", "explore")
 _SCOPES = {
     "devtheops": "com.opencode",

@@ -102,16 +102,6 @@ def pushed_to_itself(settings: Settings) -> Iterator[str]:
             yield f"{path}: {host}:{port} is this program's own receiver, to which its own metrics are unknown records"
 
 
-def leads_elsewhere(settings: Settings, endpoint: str) -> bool:
-    """Whether an endpoint is neither one of this program's own doors nor where an exporter in use sends to."""
-    try:
-        host, port = _host_and_port(endpoint if "://" in endpoint else f"//{endpoint}")
-    except ValueError:
-        return True  # it is no address at all
-    used = [to[1:] for name in settings.graph.exporters for to in _destinations(settings, name)]
-    return (host, port) not in used and not any(_reaches(host, port, door) for door in receiving(settings))
-
-
 def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, str]]:
     exporter = settings.exporters[name]
     if isinstance(exporter, OTLPGRPCExporter):

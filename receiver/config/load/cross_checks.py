@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from receiver.config.model.exporters import OTLPGRPCExporter, OTLPHTTPExporter
 from receiver.config.model.extensions import FileStorage
 from receiver.config.model.graph import SIGNALS
-from receiver.config.model.problem import Problem, nearest
+from receiver.config.model.problem import Problem, suggestion
 from receiver.config.model.settings import Settings
 
 _VERSIONS = "gRPC's library decides the version itself (1.2 or later); use 1.2"
@@ -36,7 +36,7 @@ def _storages(settings: Settings) -> Iterator[Problem]:
         if isinstance(exporter, OTLPGRPCExporter | OTLPHTTPExporter):
             named = exporter.sending_queue.storage
             if named is not None and named not in stores:
-                text = f'references extension "{named}" which is no store here; {nearest(named, stores)}'
+                text = f'references extension "{named}" which is no store here; {suggestion(named, stores)}'
                 yield Problem(("exporters", name, "sending_queue", "storage"), text)
 
 

@@ -1,25 +1,24 @@
-"""What holds where the files are silent: the components, the pipelines between them, and where the store lies. Pure.
+"""Fills in what the configuration leaves out: components, the pipelines between them, the store's directory. Pure.
 
-A file's `receivers`, `exporters` and `pipelines` stand in for the default ones; but the default exporter lies below
-one of its type that says no endpoint. To the extensions a file adds.
+The `receivers`, `exporters` and `pipelines` of files replace the default ones; their `extensions` are added to the
+default ones. `--set` is merged over both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from receiver.config.load.environment import DefaultExporter
 from receiver.config.load.merging import Tree, mapping, merge
-from receiver.config.model.components import SECTIONS, canonical, type_of
+from receiver.config.model.components import SECTIONS, type_of
 
 _DIRECTORY = "opencode-trace-receiver"
 
 
-def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, str]) -> Tree:
-    """The tree to validate: files over the defaults, and `--set` over both. `exporter` is the default one."""
-    files, sets = _told(files), _told(sets)
-    tree = merge(_components(files, sets, exporter), files, sets)
-    if uses_default_exporter(files, sets, exporter):
-        _fill(mapping(tree["exporters"]) or {}, exporter)
+def with_defaults(files: Tree, sets: Tree, default: DefaultExporter, environment: Mapping[str, str]) -> Tree:
+    """The tree to validate: files over the defaults, and `--set` over both."""
+    files, sets = _without_empty_sections(files), _without_empty_sections(sets)
+    tree = merge(_default_components(files, sets, default), files, sets)
     service = mapping(files.get("service")) or {}
     wiring: Tree = {}
     if service.get("extensions") is None:
@@ -31,53 +30,30 @@ def complete(files: Tree, sets: Tree, exporter: Tree, environment: Mapping[str, 
     return tree
 
 
-def uses_default_exporter(files: Tree, sets: Tree, exporter: Tree) -> bool:
-    """Whether the default exporter is wanted: nobody names another, or, where it has an endpoint, somebody names it."""
-    named = mapping(merge(files, sets).get("exporters"))
-    if "debug" in exporter:
-        return not mapping(files.get("exporters")) and set(named or {}) <= {"debug"}
-    return named == {} or any(name in exporter for name in may_be_default(files, sets))
+def uses_default_exporter(files: Tree, sets: Tree, default: DefaultExporter) -> bool:
+    """Whether the default exporter is there: files name no exporter, and `--set` none or the default one."""
+    of_files, of_sets = mapping(files.get("exporters")), mapping(sets.get("exporters"))
+    return of_files == {} and (of_sets == {} or default.id in (of_sets or ()))
 
 
-def may_be_default(files: Tree, sets: Tree) -> list[str]:
-    """The exporters that the default one can lie below: those of `--set`, and of a file what says no endpoint."""
-    named = mapping(merge(files, sets).get("exporters")) or {}
-    of_files = mapping(files.get("exporters"))
-    return [name for name, body in named.items() if of_files == {} or lacks_endpoint(name, body)]
-
-
-def lacks_endpoint(name: str, body: object) -> bool:
-    """Whether an exporter speaks OTLP and nothing says where to."""
-    said = mapping(body)
-    speaks = type_of(canonical("exporters", name)) in ("otlp_grpc", "otlp_http")
-    return speaks and said is not None and all(said[key] is None for key in said if key.endswith("endpoint"))
-
-
-def _fill(exporters: Tree, exporter: Tree) -> None:
-    """A block without a value has its defaults: of the default exporter's, all that it is."""
-    for name, body in exporter.items():
-        if exporters.get(name, body) is None:
-            exporters[name] = body
-
-
-def _told(tree: Tree) -> Tree:
-    """Without the sections that have no value: they say nothing. What is no section is left for validation to tell."""
+def _without_empty_sections(tree: Tree) -> Tree:
+    """A section without a value changes nothing. Validation reports what is no section."""
     return {section: body for section, body in tree.items() if mapping(body) != {} or section not in SECTIONS}
 
 
-def _components(files: Tree, sets: Tree, exporter: Tree) -> Tree:
+def _default_components(files: Tree, sets: Tree, default: DefaultExporter) -> Tree:
     given = merge(files, sets)
-    base: Tree = {"connectors": {"agenttrace": None}, "extensions": _extensions(given)}
+    base: Tree = {"connectors": {"agenttrace": None}, "extensions": _default_extensions(given)}
     if mapping(given.get("connectors")):
         base["connectors"] = {}
     if not mapping(files.get("receivers")):
         base["receivers"] = {"otlp": {"protocols": {"grpc": None, "http": None}}}
-    if uses_default_exporter(files, sets, exporter):
-        base["exporters"] = exporter
+    if uses_default_exporter(files, sets, default):
+        base["exporters"] = {default.id: default.settings}
     return base
 
 
-def _extensions(given: Tree) -> Tree:
+def _default_extensions(given: Tree) -> Tree:
     named = {type_of(str(name)) for name in mapping(given.get("extensions")) or {}}
     return {kind: None for kind in ("file_storage", "health_check", "admin") if kind not in named}
 
@@ -87,21 +63,22 @@ def _ids(tree: Tree, section: str) -> list[object]:
 
 
 def _pipelines(tree: Tree) -> Tree:
+    """Every receiver into the connector, and the connector's traces to every exporter."""
     receivers, connectors, exporters = (_ids(tree, key) for key in ("receivers", "connectors", "exporters"))
-    taking = {"receivers": receivers, "exporters": connectors}
+    into_connector = {"receivers": receivers, "exporters": connectors}
     return {
-        "logs": dict(taking),
-        "metrics": dict(taking),
-        "traces/in": dict(taking),
+        "logs": dict(into_connector),
+        "metrics": dict(into_connector),
+        "traces/in": dict(into_connector),
         "traces": {"receivers": connectors, "exporters": exporters},
     }
 
 
 def _over_wiring(wiring: Tree, files: Tree, sets: Tree | None, given: object) -> object:
     if mapping(given) is None:
-        return given  # not a block at all, which validation tells
-    told = {key: value for key, value in files.items() if key not in wiring}
-    return merge(wiring, told, sets or {})
+        return given  # not a block, which validation reports
+    stated = {key: value for key, value in files.items() if key not in wiring}
+    return merge(wiring, stated, sets or {})
 
 
 def _place_store(tree: Tree, environment: Mapping[str, str]) -> None:
@@ -114,7 +91,7 @@ def _place_store(tree: Tree, environment: Mapping[str, str]) -> None:
             continue
         directory = store.get("directory")
         if directory is None:
-            directory = _state(environment)
+            directory = _state_directory(environment)
         elif isinstance(directory, str) and directory.startswith("~/"):
             directory = _in_home(directory[2:], environment)
         placed[name] = {**store, "directory": directory}
@@ -122,9 +99,9 @@ def _place_store(tree: Tree, environment: Mapping[str, str]) -> None:
         tree["extensions"] = {**extensions, **placed}
 
 
-def _state(environment: Mapping[str, str]) -> str | None:
+def _state_directory(environment: Mapping[str, str]) -> str | None:
     state = environment.get("XDG_STATE_HOME", "")
-    if state.startswith("/"):  # the XDG specification: relative paths are to be ignored
+    if state.startswith("/"):  # the XDG base directory specification: relative paths are to be ignored
         return f"{state.rstrip('/')}/{_DIRECTORY}"
     return _in_home(f".local/state/{_DIRECTORY}", environment)
 

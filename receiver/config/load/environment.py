@@ -1,14 +1,15 @@
-"""The standard OTEL_EXPORTER_OTLP_* variables as the default exporter's settings. Pure: the environment is given.
+"""The standard OTEL_EXPORTER_OTLP_* variables as the default exporter's settings. Pure: the environment is passed in.
 
-OTel's own rules: an empty variable is not set; the traces variable beats the general one; the general endpoint is a
-base to which HTTP adds /v1/traces, the traces endpoint is used as it is; a gRPC endpoint's scheme says whether TLS is
-spoken. Where no protocol is stated, port 4317 means gRPC, 4318 HTTP, and of any other port the exporter that is named
-says it, or HTTP is meant, since a wrong guess loses everything.
+The rules are those of the OTLP exporter specification. An empty variable is not set. A TRACES variable wins over the
+general one. The general endpoint is a base URL to which HTTP adds /v1/traces; the traces endpoint is used as it is. The
+scheme of a gRPC endpoint decides about TLS. Without a PROTOCOL, port 4317 and an endpoint without a scheme mean gRPC,
+and anything else means HTTP.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from receiver.config.load.merging import Tree
@@ -16,98 +17,100 @@ from receiver.config.model.components import canonical
 from receiver.config.model.problem import Problem
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
-_PARTS = {"headers": ("HEADERS",), "tls": ("CLIENT_KEY", "CLIENT_CERTIFICATE"), "timeout": ("TIMEOUT",)}
 _PROTOCOLS = ("grpc", "http/protobuf", "http/json")
+_CERTIFICATES = {"ca_file": "CERTIFICATE", "cert_file": "CLIENT_CERTIFICATE", "key_file": "CLIENT_KEY"}
+_PARTS = ("ENDPOINT", "PROTOCOL", "HEADERS", "COMPRESSION", "TIMEOUT", *_CERTIFICATES.values(), "INSECURE")
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultExporter:
+    """The exporter that is there when the configuration names none.
+
+    `sources` has the variable behind each key of `settings`; it is empty for the debug exporter, which is the default
+    without an endpoint.
+    """
+
+    id: str
+    settings: Tree
+    sources: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def default_exporter(environment: Mapping[str, str], ids: Collection[str] = ()) -> DefaultExporter:
+    """The default exporter of this environment. Where one of `ids` names it by an old name, it gets that id."""
+    variables = _Variables(environment)
+    if not variables.get("ENDPOINT"):
+        return DefaultExporter("debug", {"verbosity": "normal"})
+    protocol = _protocol(variables)
+    settings: Tree = {}
+    if protocol == "grpc":
+        settings["endpoint"] = variables.get("ENDPOINT", "endpoint")
+    else:
+        of_traces = variables.name("ENDPOINT") == f"{PREFIX}TRACES_ENDPOINT"
+        key = "traces_endpoint" if of_traces else "endpoint"
+        settings[key] = variables.get("ENDPOINT", key)
+        settings["encoding"] = "json" if protocol == "http/json" else "proto"
+    settings |= _shared(variables)
+    kind = "otlp_grpc" if protocol == "grpc" else "otlp_http"
+    written = next((one for one in ids if canonical("exporters", one) == kind), kind)
+    return DefaultExporter(written, settings, variables.sources, tuple(variables.problems))
+
+
+def set_variables(environment: Mapping[str, str]) -> list[str]:
+    """The names of all variables that are set and could configure the default exporter."""
+    names = (f"{PREFIX}{signal}{part}" for part in _PARTS for signal in ("", "TRACES_"))
+    return [name for name in names if environment.get(name, "").strip()]
 
 
 class _Variables:
     """The variables of the traces exporter, by the last part of their names."""
 
-    def __init__(self, environment: Mapping[str, str], problems: list[Problem]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._problems = problems
+        self.sources: dict[str, str] = {}  # variables by the key that they set
+        self.problems: list[Problem] = []
 
     def name(self, part: str) -> str:
         """The variable that counts, or an empty text."""
         names = (f"{PREFIX}TRACES_{part}", f"{PREFIX}{part}")
         return next((name for name in names if self._environment.get(name, "").strip()), "")
 
-    def get(self, part: str) -> str:
-        """Its value, or an empty text."""
-        return self._environment.get(self.name(part), "").strip()
+    def get(self, part: str, key: str = "") -> str:
+        """The variable's value, or an empty text. `key` is the setting that it is for."""
+        name = self.name(part)
+        if key and name:
+            self.sources[key] = name
+        return self._environment.get(name, "").strip()
 
     def refuse(self, part: str, text: str) -> None:
-        """Name what is wrong with its value."""
-        self._problems.append(Problem((self.name(part),), text))
+        """Record what is wrong with the value."""
+        self.problems.append(Problem((self.name(part),), text))
 
 
-def default_exporter(environment: Mapping[str, str], problems: list[Problem], named: Collection[str] = ()) -> Tree:
-    """One exporter by its id: OTLP where an endpoint is set, otherwise `debug`. It may be one of the `named` ids, and
-    then is spelled as there."""
-    variables = _Variables(environment, problems)
-    if not variables.get("ENDPOINT"):
-        return {"debug": {"verbosity": "normal"}}
-    ids = {canonical("exporters", name): name for name in named}
-    protocol = _protocol(variables, ids)
-    shared = _shared(variables)
-    if protocol == "grpc":
-        return {ids.get("otlp_grpc", "otlp_grpc"): {"endpoint": variables.get("ENDPOINT"), **shared}}
-    encoding = "json" if protocol == "http/json" else "proto"
-    return {ids.get("otlp_http", "otlp_http"): {**_http_endpoint(variables), "encoding": encoding, **shared}}
-
-
-def endpoint_variable(environment: Mapping[str, str]) -> str:
-    """The variable that the default exporter's endpoint came from, or an empty text."""
-    return _Variables(environment, []).name("ENDPOINT")
-
-
-def variable_of(key: str, environment: Mapping[str, str]) -> str:
-    """The variable that a key of the default exporter came from, or an empty text."""
-    variables = _Variables(environment, [])
-    parts = _PARTS.get(key, ("ENDPOINT",) if key.endswith("endpoint") else ())
-    return next((name for name in map(variables.name, parts) if name), "")
-
-
-def _protocol(variables: _Variables, named: Collection[str]) -> str:
+def _protocol(variables: _Variables) -> str:
     stated = variables.get("PROTOCOL")
     if stated and stated not in _PROTOCOLS:
         variables.refuse("PROTOCOL", f"{stated!r} is not one of {', '.join(_PROTOCOLS)}")
     if stated:
         return stated
     endpoint = variables.get("ENDPOINT")
-    if not _splits(endpoint):
-        return "http/protobuf"  # whose exporter says what is wrong with it
-    # Without a scheme it cannot be a URL, so it is not for HTTP.
-    if "://" not in endpoint or urlsplit(endpoint).netloc.endswith(":4317"):
-        return "grpc"
-    if urlsplit(endpoint).netloc.endswith(":4318") or "otlp_http" in named or "otlp_grpc" not in named:
-        return "http/protobuf"
-    return "grpc"
-
-
-def _splits(endpoint: str) -> bool:
     try:
-        urlsplit(endpoint)
+        port_4317 = urlsplit(endpoint).netloc.endswith(":4317")
     except ValueError:
-        return False
-    return True
-
-
-def _http_endpoint(variables: _Variables) -> Tree:
-    value = variables.get("ENDPOINT")
-    if variables.name("ENDPOINT").startswith(f"{PREFIX}TRACES_"):
-        return {"traces_endpoint": value}
-    return {"endpoint": value}
+        return "http/protobuf"  # the exporter's own check says what is wrong with the URL
+    # An endpoint without a scheme cannot be a URL, so it is not for HTTP.
+    return "grpc" if port_4317 or "://" not in endpoint else "http/protobuf"
 
 
 def _shared(variables: _Variables) -> Tree:
+    """The settings that both protocols have."""
     tree: Tree = {"headers": _headers(variables), "tls": _tls(variables)}
-    if compression := variables.get("COMPRESSION"):
+    if compression := variables.get("COMPRESSION", "compression"):
         if compression not in ("gzip", "none"):
             variables.refuse("COMPRESSION", f"{compression!r} is not one of gzip, none")
         else:
             tree["compression"] = compression
-    if timeout := variables.get("TIMEOUT"):
+    if timeout := variables.get("TIMEOUT", "timeout"):
         if timeout.isdecimal() and int(timeout) > 0:
             tree["timeout"] = f"{timeout}ms"
         else:
@@ -118,7 +121,7 @@ def _shared(variables: _Variables) -> Tree:
 def _headers(variables: _Variables) -> Tree:
     """`key=value` pairs with commas between them, percent-encoded."""
     headers: Tree = {}
-    for pair in variables.get("HEADERS").split(","):
+    for pair in variables.get("HEADERS", "headers").split(","):
         key, equals, value = pair.partition("=")
         if not pair.strip():
             continue
@@ -130,10 +133,8 @@ def _headers(variables: _Variables) -> Tree:
 
 
 def _tls(variables: _Variables) -> Tree:
-    tree: Tree = {}
-    for key, part in (("ca_file", "CERTIFICATE"), ("cert_file", "CLIENT_CERTIFICATE"), ("key_file", "CLIENT_KEY")):
-        if path := variables.get(part):
-            tree[key] = path
+    # The last one with a value is named in a problem: the client's key before its certificate before the authorities.
+    tree: Tree = {key: path for key, part in _CERTIFICATES.items() if (path := variables.get(part, "tls"))}
     if variables.get("INSECURE").lower() == "true":
         tree["insecure"] = True
     return tree

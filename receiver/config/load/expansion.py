@@ -1,10 +1,10 @@
-"""`${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${yaml:text}` and `$$` in a tree that was read from YAML.
-Pure: the environment, and what reads a file, are given.
+"""Replaces `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${yaml:text}` and `$$` in a tree read from YAML.
 
-A value that is nothing but one reference takes the type that YAML sees in the text that it stands for; a reference
-inside a longer text is text. As in the Collector, the default is for a variable that is not set (an empty one is set),
-a default may hold references, and a variable that is neither set nor has a default is empty, which is told. Unlike
-there, what a variable holds is not expanded again and keeps its `$$`: it may be a password.
+Pure: the environment and the function that reads a file are passed in. A value that is one whole reference takes the
+type that YAML sees in its text; a reference inside a longer text is text. As in the Collector, a default applies to a
+variable that is not set (an empty one is set) and may contain references, and a variable that is neither set nor has a
+default is empty, with a warning. Unlike there, a variable's text is not expanded again and keeps its `$$`: it may be a
+password.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from receiver.config.model.problem import Path, Problem
 from receiver.config.model.section import Expanded
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAX_DEPTH = 10  # of files that name files
+_MAX_DEPTH = 10  # levels of files that refer to files
 
 ReadFile = Callable[[str], str]  # raises ValueError
 
 
 @dataclass(frozen=True, slots=True)
 class Unset:
-    """A variable that the value at `path` needs, and that is not there."""
+    """A variable that the value at `path` refers to, and that is not set."""
 
     path: Path
     name: str
 
     def problem(self) -> Problem:
-        """Where an empty value cannot be used."""
+        """The error where an empty value is invalid."""
         return Problem(
             self.path,
             f"the environment variable {self.name} is not set; set it, or write ${{env:{self.name}:-default}}",
         )
 
     def notice(self) -> str:
-        """Where it can."""
+        """The warning where an empty value is valid."""
         return f"{'::'.join(self.path)}: the environment variable {self.name} is not set, and counts as empty"
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A text, and the variables that it needed and that are not set. A `block` in it is configuration itself."""
+    """An expanded text and the variables that are not set. A `block` is configuration that is expanded in turn."""
 
     text: str
     missing: tuple[str, ...] = ()
@@ -53,12 +53,16 @@ class _Found:
 
 @dataclass(slots=True)
 class Expander:
-    """Replaces references. What could not be replaced is null, its path is in `failed`, and it is in `problems`."""
+    """Replaces references, and lists the environment variables that they name in `references`.
+
+    A reference that cannot be replaced becomes null; its path goes to `failed` and its error to `problems`.
+    """
 
     environment: Mapping[str, str]
     read_file: ReadFile
     problems: list[Problem]
     failed: list[Path] = field(default_factory=list)
+    references: set[str] = field(default_factory=set)
     unset: list[Unset] = field(default_factory=list)
 
     def expand(self, tree: object, path: Path = (), depth: int = 0) -> object:
@@ -83,14 +87,14 @@ class Expander:
             return None
 
     def _whole(self, text: str) -> _Found | None:
-        """What the text stands for where it is nothing but one reference."""
+        """The replacement of a text that is one whole reference; None for any other."""
         if not (text.startswith("${") and text.endswith("}")):
             return None
         reference, end = self._replaced(text, 2, inside=True)
         return self._look_up(reference) if end == len(text) else None
 
     def _replaced(self, text: str, at: int, *, inside: bool) -> tuple[_Found, int]:
-        """The text from a place on, to its end or, inside a reference, to the closing brace; and where that was."""
+        """The expanded text from `at` to the end or, inside a reference, to its closing brace; and the next index."""
         out: list[str] = []
         missing: list[str] = []
         while at < len(text):
@@ -122,10 +126,11 @@ class Expander:
         name, colon, default = reference.text.removeprefix("env:").partition(":-")
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"${{{reference.text}}} is not understood; write ${{env:NAME}} or ${{env:NAME:-default}}, and $$ for $"
+                f"${{{reference.text}}} is not a reference; write ${{env:NAME}} or ${{env:NAME:-default}}, and $$ for $"
             )
+        self.references.add(name)
         if name in self.environment:
-            return _Found(self.environment[name])  # whatever its default would have needed
+            return _Found(self.environment[name])  # its default is not used, so nothing in it is missing
         return replace(reference, text=default) if colon else _Found("", (name,))
 
     def _typed(self, found: _Found, path: Path, depth: int) -> object:
@@ -135,6 +140,6 @@ class Expander:
             return found.text
         if found.block and isinstance(value, dict | list):
             if depth == _MAX_DEPTH:
-                raise ValueError(f"files name files more than {_MAX_DEPTH} levels deep")
+                raise ValueError(f"files refer to files more than {_MAX_DEPTH} levels deep")
             value = self.expand(value, path, depth + 1)
         return found.text if value == found.text else Expanded(value, found.text)

@@ -1,25 +1,26 @@
-"""The way from texts to Settings, in order: read, merge, expand, complete with the defaults, validate. Pure.
+"""From texts to Settings, in order: read, merge, expand references, fill in defaults, validate, cross-check. Pure.
 
-Reading files and the process's environment is the caller's. Every problem is found before any is raised.
+The caller reads the files and passes the process's environment in. All problems are collected before any is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from receiver.config.load import addresses, cross_checks, yaml_text
-from receiver.config.load.defaults import complete, lacks_endpoint, may_be_default, uses_default_exporter
-from receiver.config.load.environment import PREFIX, default_exporter, endpoint_variable, variable_of
+from receiver.config.load.defaults import uses_default_exporter, with_defaults
+from receiver.config.load.environment import PREFIX, DefaultExporter, default_exporter, set_variables
 from receiver.config.load.expansion import Expander, ReadFile
-from receiver.config.load.merging import Tree, assignments, mapping, merge, replaces, unfolded
+from receiver.config.load.merging import Tree, assignments, mapping, merge, nested, replaces, value_at
 from receiver.config.load.validating import settings
-from receiver.config.model.problem import Path, Problem, refuse
+from receiver.config.model.components import canonical, type_of
+from receiver.config.model.problem import Path, Problem, raise_if_any
 from receiver.config.model.settings import Settings
 
 
 def no_files(path: str) -> str:
-    """For those who read none."""
+    """The `read_file` of callers that read none. Raises ValueError."""
     raise ValueError(f"the file {path} is not read here")
 
 
@@ -31,99 +32,112 @@ def load(
 ) -> Settings:
     """The settings of (name, text) files, later over earlier, and of `key::path=value` texts over them.
 
-    `read_file` gives what `${file:path}` stands for, or raises ValueError. Raises ConfigError with a line for each
-    thing that is wrong, each beginning with its key path.
+    `read_file` returns the text of `${file:path}`, or raises ValueError. Raises ConfigError with a line for each
+    problem, which begins with its key path.
     """
     problems: list[Problem] = []
     written = _read(files, problems)
     assigned = assignments(list(sets), problems)
-    refuse(problems)  # half a configuration would give problems of its own
+    raise_if_any(problems)  # half a configuration would have problems of its own
     expander = Expander(environment, read_file, problems)
     tree = mapping(expander.expand(written)) or {}
-    in_files = expander.unset
+    unset_in_files = expander.unset
     expander.unset = []
     changes = mapping(expander.expand(assigned)) or {}
-    expander.unset = [*(one for one in in_files if not replaces(changes, one.path)), *expander.unset]
-    wrong = len(problems)
-    loaded = _build(tree, changes, environment, problems)
-    refuse([*problems[:wrong], *_explained(problems[wrong:], expander)])
+    expander.unset = [*(one for one in unset_in_files if not replaces(changes, one.path)), *expander.unset]
+    of_references = len(problems)
+    loaded = _build(_Given(tree, changes, environment, frozenset(expander.references)), problems)
+    raise_if_any([*problems[:of_references], *_explained(problems[of_references:], expander)])
     assert loaded is not None
     return replace(loaded, notices=(*dict.fromkeys(one.notice() for one in expander.unset), *loaded.notices))
 
 
 def _explained(problems: Sequence[Problem], expander: Expander) -> Iterator[Problem]:
-    """Without what follows from a reference that could not be replaced; with the variables that were not set."""
-    failed = expander.failed
-    problems = [one for one in problems if not any(_near(one.path, path) for path in failed)]
+    """Leaves out what follows from a reference that could not be replaced; names the variables that are not set."""
+    problems = [one for one in problems if not any(_overlap(one.path, path) for path in expander.failed)]
     for unset in expander.unset:
-        if any(_near(problem.path, unset.path) for problem in problems):
+        if any(_overlap(problem.path, unset.path) for problem in problems):
             yield unset.problem()
     for problem in problems:
         if not any(_within(problem.path, unset.path) for unset in expander.unset):
             yield problem
 
 
-def _build(tree: Tree, changes: Tree, environment: Mapping[str, str], problems: list[Problem]) -> Settings | None:
-    named = may_be_default(tree, changes)
-    exporter = default_exporter(environment, [], named)
-    from_variables = uses_default_exporter(tree, changes, exporter) and "debug" not in exporter
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a configuration is made from. `references` are the variables that its texts refer to."""
+
+    files: Tree
+    sets: Tree
+    environment: Mapping[str, str]
+    references: frozenset[str]
+
+
+def _build(given: _Given, problems: list[Problem]) -> Settings | None:
+    exporters_of_sets = mapping(given.sets.get("exporters")) or {}
+    default = default_exporter(given.environment, exporters_of_sets)
+    uses_default = uses_default_exporter(given.files, given.sets, default)
+    from_variables = uses_default and bool(default.sources)
     if from_variables:
-        default_exporter(environment, problems, named)
-    before = len(problems)
-    said = merge(tree, changes)
-    loaded = settings(complete(tree, changes, exporter, environment), problems)
-    problems[before:] = [_by_variable(one, said, exporter, environment) for one in problems[before:]]
+        problems.extend(default.problems)
+    attributed = _attribution(given, default if from_variables else None)
+    found: list[Problem] = []
+    loaded = settings(with_defaults(given.files, given.sets, default, given.environment), found)
+    problems.extend(map(attributed, found))
     if loaded is None:
         return None
-    problems.extend(cross_checks.misfits(loaded))
-    loop = list(addresses.loops(loaded))
-    if loop and from_variables and not set(exporter) & set(named):
-        return _without_variables(tree, changes, environment, problems)
-    problems.extend(_by_variable(one, said, exporter, environment) for one in loop)
-    problems.extend(addresses.collisions(loaded))
-    moot = () if from_variables else _moot(loaded, environment)
-    notices = (*moot, *cross_checks.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
+    loops = list(addresses.loops(loaded))
+    if loops and from_variables and default.id not in exporters_of_sets:
+        return _without_variables(given, default, problems)
+    found = [*cross_checks.misfits(loaded), *loops, *addresses.collisions(loaded)]
+    problems.extend(map(attributed, found))
+    notices = (*cross_checks.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
+    if not uses_default:
+        notices = (*_unused_variables(given, loaded), *notices)
     return replace(loaded, notices=(*loaded.notices, *notices))
 
 
-def _by_variable(problem: Problem, said: Tree, exporter: Tree, environment: Mapping[str, str]) -> Problem:
-    """What no file says and no `--set` comes from a variable, or could have: name it."""
-    variable = endpoint_variable(environment)
-    section, name, *keys = (*problem.path, "", "")
-    if section != "exporters" or not variable:
+def _attribution(given: _Given, from_variables: DefaultExporter | None) -> Callable[[Problem], Problem]:
+    """Names the variable in a problem that it causes, or that an exporter without an endpoint expects it to solve."""
+    endpoint = next((name for name in set_variables(given.environment) if name.endswith("ENDPOINT")), "")
+    tree = merge(given.files, given.sets)
+
+    def attributed(problem: Problem) -> Problem:
+        section, name, key = (*problem.path, "", "", "")[:3]
+        if section != "exporters" or (value_at(tree, problem.path[:3]) is not None and key):
+            return problem
+        if from_variables and name == from_variables.id:
+            source = from_variables.sources.get(key)
+            return replace(problem, path=(source,)) if source else problem
+        if endpoint and key in ("", "endpoint") and _lacks_endpoint(tree, name):
+            hint = f"{endpoint} configures only the default exporter; write ${{env:{endpoint}}} here"
+            return replace(problem, text=f"{problem.text} ({hint})")
         return problem
-    exporters = mapping(said.get("exporters")) or {}
-    if name in exporter:
-        source = "" if _says(exporters, problem.path[1:]) else variable_of(problem.path[-1], environment)
-        return replace(problem, path=(source,)) if source else problem
-    if keys[:1] in ([""], ["endpoint"]) and lacks_endpoint(name, exporters.get(name, 0)):
-        return replace(problem, text=f"{problem.text} ({variable} configures {next(iter(exporter))}, not this one)")
-    return problem
+
+    return attributed
 
 
-def _says(tree: Tree, path: Path) -> bool:
-    """Whether a value stands at a path."""
-    at: object = tree
-    for key in path:
-        at = (mapping(at) or {}).get(key)
-    return at is not None
+def _lacks_endpoint(tree: Tree, exporter: str) -> bool:
+    body = mapping(value_at(tree, ("exporters", exporter)))
+    sends = type_of(canonical("exporters", exporter)) in ("otlp_grpc", "otlp_http")
+    return sends and body is not None and all(body[key] is None for key in body if key.endswith("endpoint"))
 
 
-def _moot(loaded: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """A variable that somebody set for this program, it seems, and that does nothing."""
-    variable = endpoint_variable(environment)
-    if variable and addresses.leads_elsewhere(loaded, environment[variable].strip()):
-        exporters = ", ".join(loaded.graph.exporters)
-        yield f"{variable} is not used: the configuration names its exporters, {exporters}; give one that endpoint"
+def _unused_variables(given: _Given, loaded: Settings) -> Iterator[str]:
+    """One warning for all variables that do not count since the configuration names its exporters."""
+    unused = [name for name in set_variables(given.environment) if name not in given.references]
+    if unused:
+        yield (
+            f"{', '.join(unused)}: not used, since the configuration names its exporters "
+            f"({', '.join(loaded.exporters)}); write ${{env:{unused[0]}}} where one of them is to have the value"
+        )
 
 
-def _without_variables(
-    tree: Tree, changes: Tree, environment: Mapping[str, str], problems: list[Problem]
-) -> Settings | None:
-    """The variable was meant for the agent in the same shell: it names this receiver. Better to show than to loop."""
-    others = {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
-    loaded = _build(tree, changes, others, problems)
-    variable = endpoint_variable(environment)
+def _without_variables(given: _Given, default: DefaultExporter, problems: list[Problem]) -> Settings | None:
+    """The endpoint names this receiver, so it was meant for the agent in the same shell: the debug exporter is used."""
+    others = {name: value for name, value in given.environment.items() if not name.startswith(PREFIX)}
+    loaded = _build(replace(given, environment=others), problems)
+    variable = default.sources.get("endpoint") or default.sources["traces_endpoint"]
     notice = f"{variable} names this receiver itself, so it is not used; traces are shown by the debug exporter"
     return loaded and replace(loaded, notices=(notice, *loaded.notices))
 
@@ -136,7 +150,7 @@ def _read(files: Sequence[tuple[str, str]], problems: list[Problem]) -> Tree:
         except ValueError as error:
             problems.append(Problem((name,), str(error)))
             continue
-        sections = mapping(unfolded(tree))
+        sections = mapping(nested(tree))
         if sections is None:
             problems.append(Problem((name,), "must be a map of sections, such as `receivers: {…}`"))
             continue
@@ -148,5 +162,5 @@ def _within(path: Path, block: Path) -> bool:
     return path[: len(block)] == block
 
 
-def _near(path: Path, other: Path) -> bool:
+def _overlap(path: Path, other: Path) -> bool:
     return _within(path, other) or _within(other, path)

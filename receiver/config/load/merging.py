@@ -1,5 +1,6 @@
-"""Trees laid over one another as the Collector does: maps merge deeply, all else is replaced. Also `--set`, and keys
-such as `a::b` that stand for a map in a map. Pure.
+"""Merges trees as the Collector does: maps deeply, anything else is replaced. Pure.
+
+Also turns `--set` into trees, and keys such as `a::b` into a map in a map.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ Tree: TypeAlias = dict[str, object]
 
 
 def mapping(value: object) -> Tree | None:
-    """The value as a map, out of a variable too; null is the empty map; None for anything else."""
+    """The value as a map, even one that came from a variable; null is the empty map; None for anything else."""
     if isinstance(value, Expanded):
         value = value.value
     if value is None:
@@ -23,7 +24,7 @@ def mapping(value: object) -> Tree | None:
 
 
 def merge(*trees: Tree) -> Tree:
-    """Later trees over earlier ones. A later null replaces, as in the Collector: it brings the defaults back."""
+    """Later trees over earlier ones. A later null replaces, as in the Collector: the key has its default again."""
     merged: Tree = {}
     for tree in trees:
         for key, value in tree.items():
@@ -41,50 +42,58 @@ def _over(below: object, above: object) -> object:
 
 
 def replaces(above: Tree, path: Path) -> bool:
-    """Whether what a path leads to is lost when this tree is laid over it."""
-    at: object = above
+    """Whether merging this tree over another replaces the other's value at a path."""
+    value: object = above
     for key in path:
-        held = mapping(at)
-        if at is None or held is None:
+        block = mapping(value)
+        if value is None or block is None:
             return True
-        if key not in held:
+        if key not in block:
             return False
-        at = held[key]
+        value = block[key]
     return True
 
 
-def unfolded(value: object) -> object:
-    """The value with a map in a map wherever a key is a path, such as `exporters::debug::verbosity`."""
+def value_at(tree: Tree, path: Path) -> object:
+    """The value at a path; None where there is none."""
+    value: object = tree
+    for key in path:
+        value = (mapping(value) or {}).get(key)
+    return value
+
+
+def nested(value: object) -> object:
+    """The value with a map in a map for each key that is a path, such as `exporters::debug::verbosity`."""
     if isinstance(value, list):
-        return [unfolded(one) for one in value]
+        return [nested(one) for one in value]
     if not isinstance(value, dict):
         return value
     merged: Tree = {}
     for key, inner in value.items():
-        merged = merge(merged, _at(str(key).split("::"), unfolded(inner)))
+        merged = merge(merged, _tree_of_path(str(key).split("::"), nested(inner)))
     return merged
 
 
-def _at(path: list[str], value: object) -> Tree:
+def _tree_of_path(path: list[str], value: object) -> Tree:
     if not all(path):
-        return {"::".join(path): value}  # which is no key that anybody knows
+        return {"::".join(path): value}  # validation refuses it as an unknown key
     for key in reversed(path[1:]):
         value = {key: value}
     return {path[0]: value}
 
 
 def assignment(text: str) -> Tree:
-    """The tree of one `key::path=value`; the value is YAML. Raises ValueError that says how to write it."""
+    """The tree of one `key::path=value`; the value is YAML. Raises ValueError with the right form."""
     keys, equals, value = text.partition("=")
     delimiter = "::" if "::" in keys else "."  # the Collector takes either
     path = [key.strip() for key in keys.split(delimiter)]
     if not equals or not all(path):
         raise ValueError(f"--set {keys!r} is not key::path=value, such as connectors::agenttrace::settle=5s")
     try:
-        tree: object = unfolded(yaml_text.parse(value))
+        tree: object = nested(yaml_text.parse(value))
     except ValueError as error:
         raise ValueError(f"--set {keys}: {error}") from None
-    return _at(path, tree)
+    return _tree_of_path(path, tree)
 
 
 def assignments(texts: list[str], problems: list[Problem]) -> Tree:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from receiver.config.load.merging import Tree, mapping
 from receiver.config.model.components import COMPONENTS, SECTIONS, kind_of, type_of
 from receiver.config.model.graph import Ids, resolve
-from receiver.config.model.problem import Path, Problem, nearest
+from receiver.config.model.problem import Path, Problem, suggestion
 from receiver.config.model.section import Section, section_in
 from receiver.config.model.service import Service
 from receiver.config.model.settings import Settings
@@ -113,7 +113,7 @@ def _text(kind: type[Section], found: Mapping[str, Any]) -> str:
     if name == "extra_forbidden":
         key = str(found["loc"][-1])
         block = _block(kind, found["loc"][:-1])
-        return _absent(reason(block, key)) or f"unknown key; {nearest(key, block.model_fields if block else ())}"
+        return _absent(reason(block, key)) or f"unknown key; {suggestion(key, block.model_fields if block else ())}"
     if name == "value_error":
         return str(context["error"])
     if name == "missing" and found["loc"] == ("directory",):
@@ -137,7 +137,7 @@ def _block(kind: type[Section], at: tuple[Any, ...]) -> type[Section] | None:
 
 
 def _unknown_type(section: str, name: str) -> str:
-    hint = instead(section, name) or nearest(name, COMPONENTS[section])
+    hint = instead(section, name) or suggestion(name, COMPONENTS[section])
     beyond = f"; {_BEYOND[section]}" if hint.startswith("known here") else ""
     return f"unknown type {name!r} in {section}; {hint}{beyond}"
 
@@ -148,7 +148,7 @@ def _absent(why: str) -> str:
 
 def _unknown_section(section: str, body: object) -> Iterator[Problem]:
     if section != "processors":
-        yield Problem((section,), f"unknown section; {nearest(section, SECTIONS)}")
+        yield Problem((section,), f"unknown section; {suggestion(section, SECTIONS)}")
         return
     for name in mapping(body) or ():
         yield Problem((section, str(name)), f"there are no processors here: {processor(type_of(str(name)))}")
@@ -170,7 +170,7 @@ def _shown(value: object) -> str:
 def _check_extensions(defined: tuple[str, ...], service: Service, problems: list[Problem]) -> None:
     for name in service.extensions:
         if name not in defined:
-            text = f'references extension "{name}" which is not configured; {nearest(name, defined)}'
+            text = f'references extension "{name}" which is not configured; {suggestion(name, defined)}'
             problems.append(Problem(("service", "extensions"), text))
     seen: dict[str, str] = {}
     for name in defined:

@@ -1,7 +1,7 @@
-"""YAML as the Collector reads it: the 1.2 scalars (`yes` and `1:30` are text), and no key twice. Text in, tree out.
+"""Reads YAML as the Collector does: with YAML 1.2 scalars (`yes` and `1:30` are text) and no duplicate keys.
 
-Nothing but maps, lists, text, numbers, booleans and null can come out: other tags are refused, and so is what would
-take a machine's memory to lay out (aliases of aliases), since the text may come from a variable that others set.
+The result has only maps, lists, text, numbers, booleans and null; other tags are refused. So is text whose aliases of
+aliases would fill the memory, since the text may come from a variable that others set.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from yaml.constructor import ConstructorError
 MAX_CHARACTERS = 1 << 20  # the longest configurations that people write have some thousand lines
 MAX_VALUES = 100_000  # after aliases
 MAX_DEPTH = 100
-_LONGEST = 200  # characters of a message that is not ours
+_MAX_MESSAGE = 200  # characters of a message of the YAML library
 _PREFIX = "tag:yaml.org,2002:"
-_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
+_ALLOWED_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's idea of a scalar, text for every key, and a complaint about duplicate keys."""
+    """SafeLoader with YAML 1.2 scalars, text for every key, and an error for duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     yaml_constructors = {
         tag: constructor
         for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
-        if tag is None or tag.removeprefix(_PREFIX) in _PLAIN
+        if tag is None or tag.removeprefix(_PREFIX) in _ALLOWED_TAGS
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# Nothing is matched here that PyYAML's dumper would leave unquoted as text: what is printed reads back the same.
+# These patterns match nothing that PyYAML's dumper writes unquoted as text, so printed YAML reads back the same.
 for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -55,28 +55,28 @@ for _name, _pattern, _first in (
 
 
 def parse(text: str) -> object:
-    """The tree that the text holds. Raises ValueError in one line that names the line of the text."""
+    """The tree of a text. Raises ValueError with a message of one line that has the text's line number."""
     if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"longer than {MAX_CHARACTERS} characters, which no configuration is")
+        raise ValueError(f"longer than {MAX_CHARACTERS} characters; split it into several files")
     try:
         return _constructed(_Loader(text))
     except yaml.MarkedYAMLError as error:
-        raise ValueError(_told(error)) from None
+        raise ValueError(_message(error)) from None
     except RecursionError:
         raise ValueError(f"not YAML: nested deeper than {MAX_DEPTH} levels") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())[:_LONGEST]}") from None
+        raise ValueError(f"not YAML: {' '.join(str(error).split())[:_MAX_MESSAGE]}") from None
 
 
 def _constructed(loader: _Loader) -> object:
     node = loader.get_single_node()
     if node is None:
         return None
-    _weigh(node, {}, 0)
+    _check_size(node, {}, 0)
     return loader.construct_document(node)
 
 
-def _told(error: yaml.MarkedYAMLError) -> str:
+def _message(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     if error.problem == "but found another document":
@@ -86,20 +86,20 @@ def _told(error: yaml.MarkedYAMLError) -> str:
     return f"{where}{error.problem or error.context or 'not YAML'}"
 
 
-def _weigh(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """How many values a node stands for, its aliases laid out. Raises ConstructorError where that is beyond use."""
+def _check_size(node: yaml.Node, sizes: dict[int, int], depth: int) -> int:
+    """The number of values in a node, with its aliases expanded. Raises ConstructorError beyond the bounds."""
     if depth > MAX_DEPTH:
         raise ConstructorError(None, None, f"nested deeper than {MAX_DEPTH} levels", node.start_mark)
-    if id(node) in known:
-        if not known[id(node)]:
-            raise ConstructorError(None, None, "an alias that holds itself", node.start_mark)
-        return known[id(node)]
-    known[id(node)] = 0  # until it is weighed
-    weight = 1 + sum(_weigh(child, known, depth + 1) for child in _children(node))
-    if weight > MAX_VALUES:
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise ConstructorError(None, None, "an alias that contains itself", node.start_mark)
+        return sizes[id(node)]
+    sizes[id(node)] = 0  # until its children are counted
+    size = 1 + sum(_check_size(child, sizes, depth + 1) for child in _children(node))
+    if size > MAX_VALUES:
         raise ConstructorError(None, None, f"more than {MAX_VALUES} values, aliases included", node.start_mark)
-    known[id(node)] = weight
-    return weight
+    sizes[id(node)] = size
+    return size
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

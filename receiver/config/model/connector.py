@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from receiver.config.model.section import Count, Duration, Flag, PositiveDuration, Section, Text, lasting
+from receiver.config.model.section import Count, Duration, Flag, PositiveDuration, Section, Text, duration_field
 
 Content = Literal["prompts", "arguments", "results", "paths", "titles", "errors"]
 Convention = Literal["gen_ai", "openinference"]
@@ -15,9 +15,13 @@ Convention = Literal["gen_ai", "openinference"]
 class AgentTrace(Section):
     """Logs, metrics and spans in, rebuilt traces out."""
 
-    idle_timeout: PositiveDuration = lasting("60s", "a session that said it is idle closes after this much quiet")
-    inactivity_timeout: PositiveDuration = lasting("10m", "a session that never says so closes after this much quiet")
-    settle: Duration = lasting("2s", "a finished call waits this long for stragglers before its span leaves")
+    idle_timeout: PositiveDuration = duration_field(
+        "60s", "a session that said it is idle closes after this much quiet"
+    )
+    inactivity_timeout: PositiveDuration = duration_field(
+        "10m", "a session that never says so closes after this much quiet"
+    )
+    settle: Duration = duration_field("2s", "a finished call waits this long for stragglers before its span leaves")
     trace_mode: Literal["session", "turn"] = Field(
         default="session", description="what is one trace: a whole session, or each turn of it"
     )
@@ -31,7 +35,7 @@ class AgentTrace(Section):
     max_spans_per_trace: Count = Field(
         default=10_000, description="a longer trace goes on in a linked continuation trace"
     )
-    max_trace_age: PositiveDuration = lasting("24h", "an older trace goes on in a linked continuation trace")
+    max_trace_age: PositiveDuration = duration_field("24h", "an older trace goes on in a linked continuation trace")
     mcp_servers: tuple[Text, ...] = Field(
         default=(), description="MCP servers' names known in advance; others are learned or guessed"
     )

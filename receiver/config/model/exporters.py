@@ -23,10 +23,10 @@ from receiver.config.model.section import (
     Secret,
     Section,
     Share,
-    Shown,
     Text,
+    TypeName,
+    duration_field,
     in_any_case,
-    lasting,
 )
 from receiver.config.model.tls import TLSClient
 
@@ -83,9 +83,9 @@ def _fit_to_send(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
     return headers
 
 
-Target: TypeAlias = Annotated[str, AfterValidator(grpc_target), Shown("host:port or URL")]
+Target: TypeAlias = Annotated[str, AfterValidator(grpc_target), TypeName("host:port or URL")]
 URL: TypeAlias = Annotated[
-    str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"}), Shown("URL")
+    str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"}), TypeName("URL")
 ]
 _TEXTS = {"type": "string", "minLength": 1}
 _HEADERS_SCHEMA = {
@@ -122,7 +122,7 @@ Headers: TypeAlias = Annotated[
     BeforeValidator(_pairs),
     AfterValidator(_fit_to_send),
     WithJsonSchema(_HEADERS_SCHEMA),
-    Shown("map of secret text"),
+    TypeName("map of secret text"),
 ]
 
 
@@ -132,18 +132,20 @@ def _queued(value: bool) -> bool:
     return value
 
 
-Queued: TypeAlias = Annotated[bool, Strict(), AfterValidator(_queued), ALWAYS, Shown("`true`")]
+Queued: TypeAlias = Annotated[bool, Strict(), AfterValidator(_queued), ALWAYS, TypeName("`true`")]
 
 
 class Retry(Section):
     """What happens when a backend does not take a batch now. What it refuses for good is set aside, not retried."""
 
     enabled: Flag = Field(default=True, description="try again; false: set a batch aside after its first failure")
-    initial_interval: PositiveDuration = lasting("5s", "wait after the first failure")
-    max_interval: PositiveDuration = lasting("30s", "longest wait between two tries")
+    initial_interval: PositiveDuration = duration_field("5s", "wait after the first failure")
+    max_interval: PositiveDuration = duration_field("30s", "longest wait between two tries")
     multiplier: Factor = Field(default=1.5, description="each wait is this much longer than the one before")
     randomization_factor: Share = Field(default=0.5, description="jitter, as a share of the wait")
-    max_elapsed_time: Duration = lasting("0s", "set a batch aside after this long; 0: never, since it is on disk")
+    max_elapsed_time: Duration = duration_field(
+        "0s", "set a batch aside after this long; 0: never, since it is on disk"
+    )
 
     @model_validator(mode="after")
     def _longer_than_a_wait(self) -> Self:
@@ -166,10 +168,10 @@ def _waits(value: bool) -> bool:
     return value
 
 
-Waiting: TypeAlias = Annotated[bool, Strict(), AfterValidator(_waits), ALWAYS, Shown("`true`")]
+Waiting: TypeAlias = Annotated[bool, Strict(), AfterValidator(_waits), ALWAYS, TypeName("`true`")]
 
 
-Consumers: TypeAlias = Annotated[int, Strict(), Gt(0), Le(1000), Shown("integer, 1 to 1000")]
+Consumers: TypeAlias = Annotated[int, Strict(), Gt(0), Le(1000), TypeName("integer, 1 to 1000")]
 
 
 class SendingQueue(Section):
@@ -202,8 +204,8 @@ class Sending(Section):
 class KeepaliveClient(Section):
     """Pings of a client."""
 
-    time: PositiveDuration = lasting("10s", "ping a server that was silent for this long")
-    timeout: PositiveDuration = lasting("10s", "close the connection when the ping is not answered in this time")
+    time: PositiveDuration = duration_field("10s", "ping a server that was silent for this long")
+    timeout: PositiveDuration = duration_field("10s", "close the connection when the ping is not answered in this time")
     permit_without_stream: Flag = Field(default=False, description="ping without a request under way too")
 
 
@@ -214,7 +216,7 @@ class OTLPGRPCExporter(Sending):
         description="the backend: host:port (TLS unless tls::insecure), http://host:port (no TLS), https://host:port, "
         "dns:///host:port or unix:///path"
     )
-    timeout: PositiveDuration = lasting("5s", "give a request up after this long")
+    timeout: PositiveDuration = duration_field("5s", "give a request up after this long")
     keepalive: KeepaliveClient | None = Field(default=None, description="ping the server, so that a connection stays")
     wait_for_ready: Flag = Field(
         default=False, description="wait for a connection until the timeout, instead of failing at once"
@@ -254,7 +256,7 @@ class OTLPHTTPExporter(Sending):
     logs_endpoint: URL | None = Field(default=None, description="URL for log records, used as it is")
     metrics_endpoint: URL | None = Field(default=None, description="URL for metrics, used as it is")
     encoding: Literal["proto", "json"] = Field(default="proto", description="encoding of the requests")
-    timeout: PositiveDuration = lasting("30s", "give a request up after this long")
+    timeout: PositiveDuration = duration_field("30s", "give a request up after this long")
     proxy_url: URL | None = Field(default=None, description="proxy to reach the backend through")
 
     @model_validator(mode="after")
@@ -290,7 +292,7 @@ def _appended(value: bool) -> bool:
     return value
 
 
-Appending: TypeAlias = Annotated[bool, Strict(), AfterValidator(_appended), ALWAYS, Shown("`true`")]
+Appending: TypeAlias = Annotated[bool, Strict(), AfterValidator(_appended), ALWAYS, TypeName("`true`")]
 
 
 class FileExporter(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from receiver.config.model.section import Flag, Listen, PositiveDuration, Section, Shown, Size, Text, lasting
+from receiver.config.model.section import Flag, Listen, PositiveDuration, Section, Size, Text, TypeName, duration_field
 
 
 def _absolute(value: str) -> str:
@@ -26,7 +26,9 @@ class FileStorage(Section):
     fsync: Flag = Field(
         default=True, description="acknowledge only what is on disk; false survives a crash, not a power cut"
     )
-    retention: PositiveDuration = lasting("168h", "remember which spans have left for this long after a session closed")
+    retention: PositiveDuration = duration_field(
+        "168h", "remember which spans have left for this long after a session closed"
+    )
     max_size_mib: Size = Field(
         default=0,
         description="refuse requests (retryable) while the store's data takes more than this many MiB; 0: no limit",
@@ -37,7 +39,7 @@ class HealthCheck(Section):
     """Health over HTTP, as the Collector's health_check."""
 
     endpoint: Listen = Field(default="localhost:13133", description="address to listen on")
-    path: Annotated[str, AfterValidator(_absolute), Shown("path")] = Field(
+    path: Annotated[str, AfterValidator(_absolute), TypeName("path")] = Field(
         default="/", description="path that is answered"
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from receiver.config.model.components import type_of
-from receiver.config.model.problem import Path, Problem, nearest
+from receiver.config.model.problem import Path, Problem, suggestion
 from receiver.config.model.service import Pipeline
 
 Signal: TypeAlias = Literal["logs", "metrics", "traces"]
@@ -77,7 +77,7 @@ def _flows(pipelines: Mapping[str, Pipeline], problems: list[Problem]) -> Iterat
         path = ("service", "pipelines", name)
         signal = next((one for one in SIGNALS if one == type_of(name)), None)
         if signal is None:
-            problems.append(Problem(path, f"unknown signal {type_of(name)!r}; {nearest(type_of(name), SIGNALS)}"))
+            problems.append(Problem(path, f"unknown signal {type_of(name)!r}; {suggestion(type_of(name), SIGNALS)}"))
             continue
         if not pipeline.receivers:
             problems.append(Problem(path, "must have at least one receiver"))
@@ -95,7 +95,7 @@ def _check_references(flow: _Flow, ids: Ids) -> Iterator[Problem]:
         known = (*defined, *ids.connectors)
         for component in named:
             if component not in known:
-                text = f'references {word} "{component}" which is not configured; {nearest(component, known)}'
+                text = f'references {word} "{component}" which is not configured; {suggestion(component, known)}'
                 yield Problem((*flow.path, key), text)
 
 

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from receiver.config.model.exporters import Headers, OTLPGRPCExporter, grpc_target, http_url
-from receiver.config.model.section import ALWAYS, Count, Flag, Section, Shown, Text
+from receiver.config.model.section import ALWAYS, Count, Flag, Section, Text, TypeName
 from receiver.config.model.tls import TLSClient
 
 
@@ -21,8 +21,8 @@ def _bare(value: bool) -> bool:
     return value
 
 
-Without: TypeAlias = Annotated[bool, Strict(), AfterValidator(_bare), ALWAYS, Shown("`true`")]
-Port: TypeAlias = Annotated[int, Strict(), Ge(0), Le(65535), Shown("port")]
+Without: TypeAlias = Annotated[bool, Strict(), AfterValidator(_bare), ALWAYS, TypeName("`true`")]
+Port: TypeAlias = Annotated[int, Strict(), Ge(0), Le(65535), TypeName("port")]
 
 
 class OTLPMetricExporter(Section):

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: a line each, beginning with the key path. Gathered first, then raised at once."""
+"""Problems of a configuration: one line each that begins with the key path. They are collected, then raised at once."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Problem:
         return f"{'::'.join(self.path)}: {self.text}" if self.path else self.text
 
 
-def refuse(problems: Iterable[Problem]) -> None:
+def raise_if_any(problems: Iterable[Problem]) -> None:
     """Raises ConfigError with a line for each problem, if there is any."""
     lines = list(dict.fromkeys(str(problem) for problem in problems))
     if lines:
         raise ConfigError("\n".join(lines))
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A proposal for a mistyped word: `did you mean x?`, or else what is known."""
-    choices = list(known)
+def suggestion(word: str, words: Iterable[str]) -> str:
+    """A proposal for a mistyped word: `did you mean x?`, or else the list of the known ones."""
+    choices = list(words)
     found = difflib.get_close_matches(word, choices, n=1)
     if found:
         return f"did you mean {found[0]}?"

@@ -7,11 +7,22 @@ from typing import Annotated, Literal, Self
 from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, Field, Strict, model_validator
 
-from receiver.config.model.section import Count, Duration, Flag, Listen, Secret, Section, Shown, Size, Text, lasting
+from receiver.config.model.section import (
+    Count,
+    Duration,
+    Flag,
+    Listen,
+    Secret,
+    Section,
+    Size,
+    Text,
+    TypeName,
+    duration_field,
+)
 from receiver.config.model.tls import TLSServer
 
-MiB = Annotated[int, Strict(), Gt(0), Le(2047), Shown("integer, 1 to 2047")]  # gRPC counts bytes in 32 bits
-Streams = Annotated[int, Strict(), Ge(0), Le(2**31 - 1), Shown("integer, 0 or more")]
+MiB = Annotated[int, Strict(), Gt(0), Le(2047), TypeName("integer, 1 to 2047")]  # gRPC counts bytes in 32 bits
+Streams = Annotated[int, Strict(), Ge(0), Le(2**31 - 1), TypeName("integer, 0 or more")]
 Transport = Literal["tcp"]
 Algorithm = Literal["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"]
 
@@ -21,7 +32,7 @@ def _rooted(value: str) -> str:
     return value if value.startswith("/") else f"/{value}"
 
 
-URLPath = Annotated[str, Field(min_length=1), AfterValidator(_rooted), Shown("path")]
+URLPath = Annotated[str, Field(min_length=1), AfterValidator(_rooted), TypeName("path")]
 
 
 class Basic(Section):
@@ -47,17 +58,21 @@ class ServerAuth(Section):
 class KeepaliveServerParameters(Section):
     """When the server closes connections, and when it asks whether the other side is there."""
 
-    max_connection_idle: Duration = lasting("0s", "close a connection without requests after this long; 0: never")
-    max_connection_age: Duration = lasting("0s", "close any connection after this long; 0: never")
-    max_connection_age_grace: Duration = lasting("0s", "let requests finish this long after that; 0: without limit")
-    time: Duration = lasting("2h", "ping a client that was silent for this long")
-    timeout: Duration = lasting("20s", "close the connection when the ping is not answered in this time")
+    max_connection_idle: Duration = duration_field(
+        "0s", "close a connection without requests after this long; 0: never"
+    )
+    max_connection_age: Duration = duration_field("0s", "close any connection after this long; 0: never")
+    max_connection_age_grace: Duration = duration_field(
+        "0s", "let requests finish this long after that; 0: without limit"
+    )
+    time: Duration = duration_field("2h", "ping a client that was silent for this long")
+    timeout: Duration = duration_field("20s", "close the connection when the ping is not answered in this time")
 
 
 class KeepaliveEnforcementPolicy(Section):
     """What clients may ask of the server."""
 
-    min_time: Duration = lasting("5m", "a client that pings more often than this is disconnected")
+    min_time: Duration = duration_field("5m", "a client that pings more often than this is disconnected")
     permit_without_stream: Flag = Field(default=False, description="let clients ping without a request under way")
 
 

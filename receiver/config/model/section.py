@@ -25,7 +25,7 @@ from receiver.config.model import duration
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class TypeName:
     """How the documentation calls a type."""
 
     name: str
@@ -142,22 +142,22 @@ _DURATION_SCHEMA = WithJsonSchema(
 _LISTEN_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^[^/]*:[0-9]+$"})
 ALWAYS = WithJsonSchema({"const": True})
 
-Flag: TypeAlias = Annotated[bool, Strict(), Shown("boolean")]
-Number: TypeAlias = Annotated[float, Strict(), Ge(0), Shown("number")]
-Size: TypeAlias = Annotated[int, Strict(), Ge(0), Shown("integer, 0 or more")]
-Count: TypeAlias = Annotated[int, Strict(), Gt(0), Shown("integer, 1 or more")]
-Share: TypeAlias = Annotated[float, Strict(), Ge(0), Le(1), Shown("number from 0 to 1")]
-Factor: TypeAlias = Annotated[float, Strict(), Ge(1), Shown("number, 1 or more")]
-Text: TypeAlias = Annotated[str, Field(min_length=1), Shown("text")]
-Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_filled), Shown("secret text")]
-Listen: TypeAlias = Annotated[str, AfterValidator(_listening), _LISTEN_SCHEMA, Shown("host:port")]
+Flag: TypeAlias = Annotated[bool, Strict(), TypeName("boolean")]
+Number: TypeAlias = Annotated[float, Strict(), Ge(0), TypeName("number")]
+Size: TypeAlias = Annotated[int, Strict(), Ge(0), TypeName("integer, 0 or more")]
+Count: TypeAlias = Annotated[int, Strict(), Gt(0), TypeName("integer, 1 or more")]
+Share: TypeAlias = Annotated[float, Strict(), Ge(0), Le(1), TypeName("number from 0 to 1")]
+Factor: TypeAlias = Annotated[float, Strict(), Ge(1), TypeName("number, 1 or more")]
+Text: TypeAlias = Annotated[str, Field(min_length=1), TypeName("text")]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_filled), TypeName("secret text")]
+Listen: TypeAlias = Annotated[str, AfterValidator(_listening), _LISTEN_SCHEMA, TypeName("host:port")]
 Duration: TypeAlias = Annotated[
     int,
     BeforeValidator(duration.parse),
     AfterValidator(_within_a_century),
     PlainSerializer(duration.render, return_type=str),
     _DURATION_SCHEMA,
-    Shown("duration"),
+    TypeName("duration"),
 ]
 PositiveDuration: TypeAlias = Annotated[
     int,
@@ -166,7 +166,7 @@ PositiveDuration: TypeAlias = Annotated[
     AfterValidator(_within_a_century),
     PlainSerializer(duration.render, return_type=str),
     _DURATION_SCHEMA,
-    Shown("duration above 0"),
+    TypeName("duration above 0"),
 ]
 
 
@@ -178,6 +178,6 @@ def in_any_case(*words: str) -> tuple[BeforeValidator, WithJsonSchema]:
     )
 
 
-def lasting(default: str, description: str) -> Any:
+def duration_field(default: str, description: str) -> Any:
     """A field that holds a Duration or a Span, its default in Go's syntax."""
     return Field(default=duration.parse(default), description=description, json_schema_extra={"default": default})

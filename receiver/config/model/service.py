@@ -8,11 +8,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from receiver.config.model.metric_readers import MetricReader
-from receiver.config.model.section import Listen, Section, Shown, Text, in_any_case
+from receiver.config.model.section import Listen, Section, Text, TypeName, in_any_case
 
 _LEVELS = ("debug", "info", "warn", "error")
 Level = Annotated[
-    Literal["debug", "info", "warn", "error"], *in_any_case(*_LEVELS), Shown("`debug`, `info`, `warn` or `error`")
+    Literal["debug", "info", "warn", "error"], *in_any_case(*_LEVELS), TypeName("`debug`, `info`, `warn` or `error`")
 ]
 
 _METRICS_LEVELS = ("none", "basic", "normal", "detailed")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from receiver.config.model.section import Flag, Section, Shown, Text
+from receiver.config.model.section import Flag, Section, Text, TypeName
 
 
 def _unquoted(value: object) -> object:
@@ -15,7 +15,7 @@ def _unquoted(value: object) -> object:
 
 
 _VERSIONS = WithJsonSchema({"enum": ["1.2", "1.3", 1.2, 1.3]})
-MinVersion = Annotated[Literal["1.2", "1.3"], BeforeValidator(_unquoted), _VERSIONS, Shown("`1.2` or `1.3`")]
+MinVersion = Annotated[Literal["1.2", "1.3"], BeforeValidator(_unquoted), _VERSIONS, TypeName("`1.2` or `1.3`")]
 
 
 class TLSServer(Section):

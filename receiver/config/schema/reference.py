@@ -15,10 +15,10 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from receiver.config.model.components import COMPONENTS
-from receiver.config.model.section import Section, Shown, section_in
+from receiver.config.model.section import Section, TypeName, section_in
 from receiver.config.model.service import Pipeline, Service
 from receiver.config.schema.json_schema import text
-from receiver.config.schema.unsupported_keys import ABSENT
+from receiver.config.schema.unsupported_keys import UNSUPPORTED_KEYS
 
 BEGIN = "<!-- reference: written by `python -m receiver.config.schema.reference docs/configuration.md` -->"
 REFUSED = "Keys of the Collector that are refused"
@@ -67,7 +67,7 @@ def _within_block(path: str, kind: type[Section]) -> Iterator[tuple[str, type[Se
 def _by_reason(kind: type[Section]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for parent in kind.__mro__:
-        for key, why in ABSENT.get(parent, {}).items():
+        for key, why in UNSUPPORTED_KEYS.get(parent, {}).items():
             found.setdefault(why, []).append(key)
     return found
 
@@ -105,14 +105,14 @@ def _within(field: FieldInfo, block: type[Section]) -> str:
 
 
 def _type(field: FieldInfo) -> str:
-    shown = next((one for one in field.metadata if isinstance(one, Shown)), None)
+    shown = next((one for one in field.metadata if isinstance(one, TypeName)), None)
     return shown.name if shown else _name(field.annotation)
 
 
 def _name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        shown = next((one for one in arguments[1:] if isinstance(one, Shown)), None)
+        shown = next((one for one in arguments[1:] if isinstance(one, TypeName)), None)
         return shown.name if shown else _name(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{_yaml(one)}`" for one in arguments)

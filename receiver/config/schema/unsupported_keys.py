@@ -60,7 +60,7 @@ _HEALTH = f"health is plain HTTP on a port of its own; {_OUT}"
 _FILE = f"the store is SQLite and keeps its file small by itself; {_OUT}"
 _ONE_FILE = f"there is one file, which only grows; {_OUT}, and rotate it with logrotate's copytruncate"
 
-ABSENT: Mapping[type[Section], Mapping[str, str]] = {
+UNSUPPORTED_KEYS: Mapping[type[Section], Mapping[str, str]] = {
     GRPCServer: _SERVER,
     HTTPServer: {
         **_SERVER,
@@ -221,7 +221,7 @@ _PROCESSORS: Mapping[str, str] = {
 def reason(section: type[Section] | None, key: str) -> str:
     """Why a block does not take a key of the Collector's, and what to do; empty for a key that is nobody's."""
     kinds = section.__mro__ if section is not None else ()
-    return next((ABSENT[kind][key] for kind in kinds if key in ABSENT.get(kind, {})), "")
+    return next((UNSUPPORTED_KEYS[kind][key] for kind in kinds if key in UNSUPPORTED_KEYS.get(kind, {})), "")
 
 
 def instead(section: str, kind: str) -> str:

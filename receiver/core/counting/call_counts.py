@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from receiver.core.counting.series import LEFT, Rise, rises, single_story
-from receiver.core.state.session import CountedPoint, EmittedRecord, Series, SeriesValue, Session
+from receiver.core.counting.series import Rise, rises, single_story
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.session import CountedPoint, Series, SeriesValue, Session
 from receiver.core.state.settings import MILLISECOND
 
 MOST_POINTS = 4096  # delta points of one session: the earliest are read
@@ -44,7 +45,7 @@ class Tally:
     settled: bool = False
 
 
-def tallies(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> list[Tally]:
+def tallies(session: Session, emitted: EmittedItems, tool: str) -> list[Tally]:
     """The tallies of a tool by the instrument that counted most of its calls: several may count the same ones."""
     by_source: dict[str, list[Tally]] = {}
     for tally in (*_of_points(session, tool), *_of_series(session, emitted, tool)):
@@ -100,10 +101,10 @@ def _apart(points: Iterable[CountedPoint], name: str, collected: set[int]) -> It
     return iter(found)
 
 
-def _of_series(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> Iterator[Tally]:
+def _of_series(session: Session, emitted: EmittedItems, tool: str) -> Iterator[Tally]:
     calls = {k: s for k, s in session.series.items() if s.what == "calls" and s.tool == tool}
     for key, series in single_story(calls):
-        before = emitted.get(f"{LEFT}{key}")
+        before = emitted.series.get(key)
         if before is not None:
             yield _tally(series, int(before.usage[0]), series.start, before.end, settled=True)
         for rise in rises(series, before):

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from receiver.core.counting.call_counts import Tally, tallies
+from receiver.core.state.emitted import CallSource, EmittedItems, call_source, counted_call
 from receiver.core.state.forks import holds_copies
-from receiver.core.state.session import EmittedRecord, Item, Registers, Session
+from receiver.core.state.session import Item, Registers, Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import COUNTED, Plain
 
@@ -42,9 +43,7 @@ class _Held:
         return self.tally.count - len(self.calls)
 
 
-def missing_calls(
-    session: Session, emitted: dict[str, EmittedRecord], only: Collection[str] | None = None
-) -> list[Item]:
+def missing_calls(session: Session, emitted: EmittedItems, only: Collection[str] | None = None) -> list[Item]:
     """The counted calls that neither a span nor an event tells of, as complete items (not yet in the session). Those
     that were added before are the same whenever they are looked for: they are no known calls, unless more was told
     since, so that they come out otherwise."""
@@ -56,7 +55,7 @@ def missing_calls(
         held = tallies(session, emitted, tool)
         added = _added(session, emitted, tool)
         items = _missing(session, held, _known_calls(session, emitted, tool, added), len(found))
-        if others := added.difference(_settled(session, emitted), (i.key for i in items)):
+        if others := added.difference(_settled(session, emitted, tool), (i.key for i in items)):
             items = _missing(session, held, _known_calls(session, emitted, tool, added - others), len(found))
         found.extend(i for i in items if i.key not in added)
     return found
@@ -70,22 +69,21 @@ def _missing(session: Session, counted: list[Tally], known: list[_Known], before
     return found
 
 
-def _added(session: Session, emitted: dict[str, EmittedRecord], tool: str) -> set[str]:
+def _added(session: Session, emitted: EmittedItems, tool: str) -> set[str]:
     """The keys of the calls that were added before."""
     held = {c.key for c in session.calls.values() if c.get("tool") == tool}
-    held |= {k.removeprefix("call:") for k, r in emitted.items() if k.startswith("call:") and r.label == tool}
-    return {key for key in held if key.startswith("#")}
+    added = {call for call in held if call_source(call) is CallSource.COUNTED}
+    return added.union(call.id for call in emitted.index(CallSource.COUNTED).of_tool(tool))
 
 
-def _settled(session: Session, emitted: dict[str, EmittedRecord]) -> set[str]:
+def _settled(session: Session, emitted: EmittedItems, tool: str) -> set[str]:
     """The keys of the added calls that what has closed since counted: no later count is theirs."""
     closed = {c.number for c in session.closed}
-    return {k.removeprefix("call:") for k, r in emitted.items() if k.startswith("call:#") and r.segment in closed}
+    added = emitted.index(CallSource.COUNTED).of_tool(tool)
+    return {call.id for call in added if emitted.calls[call.id].segment in closed}
 
 
-def _known_calls(
-    session: Session, emitted: dict[str, EmittedRecord], tool: str, without: Collection[str]
-) -> list[_Known]:
+def _known_calls(session: Session, emitted: EmittedItems, tool: str, without: Collection[str]) -> list[_Known]:
     calls = [
         _Known(c.start, c.end or UNKNOWN_END, c.get("status") == "error")
         for c in session.calls.values()
@@ -96,11 +94,7 @@ def _known_calls(
         for u in session.unnamed.values()
         if u.tool == tool
     ]
-    calls += [
-        _Known(r.start, r.end, r.failed)
-        for k, r in emitted.items()
-        if k.startswith("call:") and r.label == tool and k.removeprefix("call:") not in without
-    ]
+    calls += [_Known(c.start, c.end, c.failed) for c in emitted.calls_of(tool) if c.id not in without]
     return sorted(calls, key=lambda c: (c.end, c.start))
 
 
@@ -169,8 +163,8 @@ def _derive(session: Session, held: _Held, most: int) -> list[Item]:
             inferred += ["start", "end"]
         if not exact:
             inferred.append("duration")
-        key = f"#{tally.tool}@{tally.start}-{tally.time}+{duration}/{tally.name[:8]}{tally.status or ''}.{i}"
-        item = Item(key=key, facts=_facts(session, tally, end, duration, inferred))
+        facts = f"{tally.tool}@{tally.start}-{tally.time}+{duration}/{tally.name[:8]}{tally.status or ''}.{i}"
+        item = Item(key=counted_call(facts), facts=_facts(session, tally, end, duration, inferred))
         if not certain:  # between which it ended (core/linking/metrics_only_sessions.py)
             item.facts["after"], item.facts["before"] = (COUNTED, tally.begin), (COUNTED, tally.time)
         items.append(item)

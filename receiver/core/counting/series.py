@@ -17,7 +17,6 @@ from receiver.events import PointEvent
 
 MOST_SERIES = 256  # of a session: tools (times two for failures), and totals by model, agent and type
 MOST_READINGS = 512  # of a series: a value for each export that found it changed
-LEFT = "counted:"  # begins the key under which is remembered what a series had told when its session closed
 
 
 @dataclass(frozen=True, slots=True)

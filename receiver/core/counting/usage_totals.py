@@ -7,21 +7,20 @@ segments together it never claims more beyond the events than it counted beyond 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from receiver.core.counting.series import LEFT, readings, rises, single_story
+from receiver.core.counting.series import readings, rises, single_story
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
 from receiver.events import TOTALS
 
 INPUT = ("fresh_tokens", "cache_read_tokens", "cache_creation_tokens")
 
 
-def counted(session: Session, emitted: Mapping[str, EmittedRecord], begin: int, until: int) -> dict[str, float]:
+def counted(session: Session, emitted: EmittedItems, begin: int, until: int) -> dict[str, float]:
     """What the session's metrics counted from a moment to another (ns, the later one excluded), by kind. Input tokens
     include the cached ones, as the convention has them."""
     by_source: dict[str, dict[str, float]] = {}
     for key, series in single_story({k: s for k, s in session.series.items() if s.what in TOTALS}):
-        amount = _within(series, emitted.get(f"{LEFT}{key}"), begin, until)
+        amount = _within(series, emitted.series.get(key), begin, until)
         held = by_source.setdefault(series.what, {})
         source = f"{series.source} {series.form}"
         held[source] = held.get(source, 0) + amount

@@ -11,10 +11,11 @@ from receiver.core.emission.mcp_names import McpName, resolve
 from receiver.core.emission.rendering import Place, call_span, marker_span, permission_span, request_span
 from receiver.core.linking import task_links
 from receiver.core.linking.candidates import agent_at, placed_tasks, task_calls, turns
-from receiver.core.linking.report_matching import Nearby, emitted_reports, is_placed, is_unnamed
+from receiver.core.linking.report_matching import emitted_reports, is_placed, is_unnamed
 from receiver.core.segmentation import rollover
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import Placement, TreeView
+from receiver.core.state.emitted import ItemKind
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_history, remember
 from receiver.core.state.ids import item_span_id, session_span_id
@@ -51,14 +52,12 @@ class ItemSpans:
         self.forest = forest
         self.view = view
         self.outcome = outcome
-        self._unnamed: dict[str, Nearby] = {}
+        self._emitted_now: set[tuple[str, str]] = set()  # calls without an id of their own: (session, call)
         self._makers: dict[str, dict[task_links.Child, list[task_links.TaskCall]]] = {}
 
-    def items(self, due: Iterable[tuple[Session, str, Item]], closing: Collection[str]) -> None:
+    def items(self, due: Iterable[tuple[Session, ItemKind, Item]], closing: Collection[str]) -> None:
         """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
         due = sorted(due, key=lambda d: _order(*d))
-        for session in {session.id: session for session, kind, _ in due if kind == "call"}.values():
-            self._unnamed[session.id] = emitted_reports(self.forest.emitted_of(session.id))
         for session, kind, item in due:
             self._one(session, kind, item, session.id in closing)
 
@@ -103,7 +102,7 @@ class ItemSpans:
             if self.settings.trace_mode == "turn":
                 start = placement.at  # above, it is in the turn that its session's segment began in
 
-    def _one(self, session: Session, kind: str, item: Item, closing: bool) -> None:
+    def _one(self, session: Session, kind: ItemKind, item: Item, closing: bool) -> None:
         problem = self._problem(session, kind, item)
         if problem:
             if problem == "wait" and not closing:
@@ -121,7 +120,7 @@ class ItemSpans:
             self.outcome.inferred["end"] += 1
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append("start")
-        if kind == "call":
+        if kind is ItemKind.CALL:
             self.task_started(session, item)
         span = self._span(session, kind, item, place, end)
         self.pin(self.view.line(placement), span.start)
@@ -129,7 +128,9 @@ class ItemSpans:
             merge_activity(session.activities, Activity(start=span.start, end=span.end, work=True), self.settings.joint)
         self.outcome.spans.append(span)
         _items(session, kind).pop(item.key, None)
-        self.forest.leave(session.id, f"{kind}:{item.key}", _record(kind, item, span.end, placement.number))
+        self.forest.add_emitted(session.id, kind, item.key, _record(kind, item, span.end, placement.number))
+        if kind is ItemKind.CALL and is_unnamed(item.key):
+            self._emitted_now.add((session.id, item.key))
         self._count(self.view.top(session), span)
 
     def session_started(self, session: Session, segment: Segment) -> None:
@@ -155,37 +156,39 @@ class ItemSpans:
 
     def _mark(self, placement: Placement, place: Place, key: str, title: str, time: int, call: str | None) -> None:
         session = placement.session
-        if not self.settings.live_markers or self.forest.is_emitted(session.id, f"marker:{key}"):
+        if not self.settings.live_markers or self.forest.is_emitted(session.id, ItemKind.MARKER, key):
             return
         place.resource = resource_of(session)
         self.pin(self.view.line(placement), time)
         if isinstance(placement.segment, Segment):
             merge_activity(session.activities, Activity(start=time, end=time, work=True), self.settings.joint)
         self.outcome.spans.append(marker_span(self.settings, place, key, title, time, call))
-        self.forest.leave(session.id, f"marker:{key}", EmittedRecord(time, time, segment=placement.number))
+        self.forest.add_emitted(session.id, ItemKind.MARKER, key, EmittedRecord(time, time, segment=placement.number))
 
     def gets_span(self, session: Session, call: str) -> bool:
         """Whether a call has a span, or will have one by all that is known."""
         held = session.calls.get(call)
-        return self._problem(session, "call", held) is None if held is not None else self._has_call(session, call)
+        return (
+            self._problem(session, ItemKind.CALL, held) is None if held is not None else self._has_call(session, call)
+        )
 
-    def _problem(self, session: Session, kind: str, item: Item) -> str | None:
+    def _problem(self, session: Session, kind: ItemKind, item: Item) -> str | None:
         if item.awaited:
             return None
         if is_history(session, item.end or item.start):
             learn(session.facts, "copies", EXACT, True)
-            if kind == "call":
+            if kind is ItemKind.CALL:
                 remember(session, item)
             return "history"
-        if not item.start or (kind == "call" and not item.get("tool")):
+        if not item.start or (kind is ItemKind.CALL and not item.get("tool")):
             return "not_told"
-        if kind == "call" and self._left_unnamed(session, item):
+        if kind is ItemKind.CALL and self._left_unnamed(session, item):
             return "already_left"
         if not self.settings.infer and not item.end:
             return "not_ended"
         if not self.settings.infer and not (item.get("start") or item.get("asked")):
             return "not_told"
-        if kind == "permission" and (call := item.get("call")) and not self._has_call(session, call):
+        if kind is ItemKind.PERMISSION and (call := item.get("call")) and not self._has_call(session, call):
             return "wait"
         return None
 
@@ -194,24 +197,25 @@ class ItemSpans:
         leaves in the same look was matched with all calls, and is another one."""
         if is_unnamed(call.key):
             return False
-        known = self._unnamed.get(session.id) or emitted_reports(self.forest.emitted_of(session.id))
-        return any(known.near(str(call.get("tool")), call.start, call.end))
+        emitted = emitted_reports(self.forest.emitted_of(session.id))
+        near = emitted.near(str(call.get("tool")), call.start, call.end)
+        return any((session.id, other.id) not in self._emitted_now for other in near)
 
     def _has_call(self, session: Session, call: str) -> bool:
         """A permission's span follows that of its call, since not every call that is told of gets one."""
-        return self.forest.is_emitted(session.id, f"call:{call}")
+        return self.forest.is_emitted(session.id, ItemKind.CALL, call)
 
     def _end_of(self, placement: Placement, item: Item) -> int:
         """Where an unfinished item is cut: at the end of its segment."""
         return max(placement.segment.end if placement.segment is not None else 0, item.start)
 
-    def _span(self, session: Session, kind: str, item: Item, place: Place, end: int) -> Span:
-        if kind == "request":
+    def _span(self, session: Session, kind: ItemKind, item: Item, place: Place, end: int) -> Span:
+        if kind is ItemKind.REQUEST:
             return request_span(self.settings, place, item, end)
-        if kind == "permission":
+        if kind is ItemKind.PERMISSION:
             call = item.get("call")
             if call and self._has_call(session, call):
-                of_call = self.forest.emitted_of(session.id)[f"call:{call}"]
+                of_call = self.forest.emitted_of(session.id).calls[call]
                 above = self.view.placement_of(session, of_call.start, of_call.segment)
                 if (above.trace, session_span_id(session.id, above.number)) == (place.trace, place.parent):
                     place.parent = item_span_id("call", session.id, call)
@@ -308,22 +312,24 @@ class ItemSpans:
             self.view = TreeView(self.forest, self.view.root, self.settings)
 
 
-def _order(session: Session, kind: str, item: Item) -> tuple[int, int, str, str, str]:
-    if kind == "permission" and (call := session.calls.get(str(item.get("call")))) is not None:
-        return (*_order(session, "call", call)[:3], "call+", item.key)
+def _order(session: Session, kind: ItemKind, item: Item) -> tuple[int, int, str, str, str]:
+    if kind is ItemKind.PERMISSION and (call := session.calls.get(str(item.get("call")))) is not None:
+        return (*_order(session, ItemKind.CALL, call)[:3], "call+", item.key)
     return item.end or 1 << 63, item.start, session.id, kind, item.key
 
 
-def _items(session: Session, kind: str) -> dict[str, Item]:
-    return {"call": session.calls, "request": session.requests, "permission": session.permissions}[kind]
+def _items(session: Session, kind: ItemKind) -> dict[str, Item]:
+    if kind is ItemKind.CALL:
+        return session.calls
+    return session.requests if kind is ItemKind.REQUEST else session.permissions
 
 
-def _record(kind: str, item: Item, end: int, segment: int) -> EmittedRecord:
-    if kind == "request":
+def _record(kind: ItemKind, item: Item, end: int, segment: int) -> EmittedRecord:
+    if kind is ItemKind.REQUEST:
         usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
         error = str(item.get("error_type") or "")
         return EmittedRecord(item.start, end, error, "", bool(error), usage, segment=segment)
-    child = str(item.get("child") or "") if kind == "call" else ""
+    child = str(item.get("child") or "") if kind is ItemKind.CALL else ""
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
     tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
     task = tuple(str(item.get(f) or "") for f in task_links.TOLD) if tool in task_links.MAYBE_TASKS else ()

@@ -16,6 +16,7 @@ from receiver.core.linking.candidates import agent_at
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
+from receiver.core.state.emitted import CallSource, EmittedItems, ItemKey, ItemKind, call_source
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import session_span_id
 from receiver.core.state.session import Closed, EmittedRecord, Note, Session
@@ -39,11 +40,10 @@ class _Totals(TypedDict):
 class _Known:
     """What has left of a session whose segments close, by segment: sorted once for all of them."""
 
-    def __init__(self, emitted: Mapping[str, EmittedRecord], segments: Iterable[Segment]) -> None:
-        self._in: dict[int, dict[str, EmittedRecord]] = {}
-        for key, record in emitted.items():
-            if not key.startswith("counted:"):
-                self._in.setdefault(record.segment, {})[key] = record
+    def __init__(self, emitted: EmittedItems, segments: Iterable[Segment]) -> None:
+        self._in: dict[int, dict[ItemKey, EmittedRecord]] = {}
+        for key, record in emitted.spans():
+            self._in.setdefault(record.segment, {})[key] = record
         self._until: dict[int, int] = {}
         soonest = _EVER
         for segment in sorted(segments, key=lambda s: s.number, reverse=True):
@@ -58,7 +58,7 @@ class _Known:
         """Until when (ns) what cannot be placed for certain is a segment's: until the next one begins."""
         return self._until[segment.number]
 
-    def left_in(self, segment: Segment, until: int) -> dict[str, EmittedRecord]:
+    def left_in(self, segment: Segment, until: int) -> dict[ItemKey, EmittedRecord]:
         """What left in a segment; where that is not kept, what began in it."""
         placeless = self._in.get(0, {}).items()
         return self._in.get(segment.number, {}) | {k: r for k, r in placeless if segment.start <= r.start <= until}
@@ -136,12 +136,11 @@ class SessionSpans:
         news. Calls are looked for when a session closes, not before."""
         emitted = self._forest.emitted_of(session.id)
         for key, held in session.series.items():
-            name = f"{series.LEFT}{key}"
             if until is not None and held.what == "calls":
                 continue
-            told = series.record(held, emitted.get(name), until)
-            if told is not None and told != emitted.get(name):
-                self._forest.leave(session.id, name, told)
+            told = series.record(held, emitted.series.get(key), until)
+            if told is not None and told != emitted.series.get(key):
+                self._forest.add_emitted(session.id, ItemKind.SERIES, key, told)
             if until is not None:
                 held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}
 
@@ -246,8 +245,8 @@ class SessionSpans:
         """Whether another session told, by its id or by the facts that identify it, of a call of its own that a session
         can have copied: it ended before that one began. What the other copied itself says nothing, since that is
         forgotten as soon as it is found out."""
-        emitted = self._forest.emitted_of(other.id).get(f"call:{call}")
-        reported = other.unnamed.get(call[1:]) if call.startswith("~") else None
+        emitted = self._forest.emitted_of(other.id).calls.get(call)
+        reported = other.unnamed.get(call[1:]) if call_source(call) is CallSource.REPORTED else None
         told = emitted or other.calls.get(call) or reported
         ended = (told.end or told.start) if told is not None else 0
         return is_history(session, ended) and not is_history(other, ended)
@@ -313,7 +312,7 @@ class SessionSpans:
         begin = 0 if not session.closed and known.is_first(segment) else segment.start
         until = known.until(segment)
         metered, in_all = (usage_totals.counted(session, everything, *t) for t in ((begin, until), (0, _EVER)))
-        told_in_all = _usage(everything)
+        told_in_all = _usage(dict(everything.spans()))
         usage: dict[str, AttributeValue] = {}
         for fact, name in zip(USAGE_FACTS, _USAGE_NAMES, strict=True):
             if fact in metered:
@@ -339,10 +338,10 @@ class SessionSpans:
         ]
 
     def _error(
-        self, session: Session, segment: Segment, emitted: dict[str, EmittedRecord]
+        self, session: Session, segment: Segment, emitted: Mapping[ItemKey, EmittedRecord]
     ) -> tuple[str | None, str | None]:
         """The error that a segment ended with: told of the session after its last good answer, or its last answer."""
-        answers = [r for k, r in emitted.items() if k.startswith("request:")]
+        answers = [r for key, r in emitted.items() if key.kind is ItemKind.REQUEST]
         good = max((r.end for r in answers if not r.failed), default=0)
         notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.own_end]
         notes = [n for n in notes if n.time >= segment.start]
@@ -360,9 +359,9 @@ def _is_same(counted: Note, told: Note) -> bool:
     return near and counted.name == told.name and counted.attributes[:1] == told.attributes[:1]
 
 
-def _usage(emitted: dict[str, EmittedRecord]) -> dict[str, AttributeValue]:
+def _usage(emitted: Mapping[ItemKey, EmittedRecord]) -> dict[str, AttributeValue]:
     """Totals of the segment's own requests; a total is told if any of them told a part of it."""
-    requests = [r.usage for k, r in sorted(emitted.items()) if k.startswith("request:") and r.usage]
+    requests = [r.usage for key, r in sorted(emitted.items()) if key.kind is ItemKind.REQUEST and r.usage]
     totals: dict[str, AttributeValue] = {}
     for i, name in enumerate(_USAGE_NAMES):
         told = [u[i] for u in requests if u[i] != NOT_TOLD]

@@ -12,6 +12,7 @@ from typing import TypedDict
 from receiver.core.counting.missing_calls import missing_calls
 from receiver.core.linking import metrics_only_sessions, task_links
 from receiver.core.linking.report_matching import is_placed
+from receiver.core.state.emitted import reported_call
 from receiver.core.state.forest import Forest
 from receiver.core.state.session import CallReport, Item, Session
 from receiver.events import HIDDEN
@@ -39,7 +40,7 @@ def task_calls(forest: Forest, session: Session) -> list[task_links.TaskCall]:
     ]
     found += [
         task_links.TaskCall(
-            k.removeprefix("call:"),
+            k,
             r.start,
             r.end,
             child=r.child,
@@ -49,8 +50,8 @@ def task_calls(forest: Forest, session: Session) -> list[task_links.TaskCall]:
             project=str(session.get("project") or ""),
             **_told(r.task),
         )
-        for k, r in forest.emitted_of(session.id).items()
-        if k.startswith("call:") and (r.label == task_links.TASK or r.child) and not r.placed
+        for k, r in forest.emitted_of(session.id).task_calls.items()
+        if not r.placed
     ]
     return sorted(found, key=lambda c: (c.start, c.key))
 
@@ -69,7 +70,7 @@ class _Told(TypedDict):
 def task_reports(session: Session) -> list[task_links.TaskCall]:
     """The task calls that a session reported without an id, not yet told from those that have one."""
     return [
-        _task_call(session, f"~{key}", told, told.start, told.end)
+        _task_call(session, reported_call(key), told, told.start, told.end)
         for key, told in sorted(session.unnamed.items())
         if told.tool in task_links.MAYBE_TASKS
     ]
@@ -148,7 +149,8 @@ def _done(forest: Forest, session: Session) -> list[tuple[int, int]]:
     items = [*session.calls.values(), *session.requests.values()]
     done = [(i.start, i.end or i.start) for i in items if i.start]
     done += [(u.start, u.end) for u in session.unnamed.values()]
-    done += [(r.start, r.end) for k, r in forest.emitted_of(session.id).items() if k.startswith(("call:", "request:"))]
+    emitted = forest.emitted_of(session.id)
+    done += [(r.start, r.end) for records in (emitted.calls, emitted.requests) for r in records.values()]
     return done
 
 

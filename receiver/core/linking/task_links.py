@@ -35,8 +35,8 @@ from operator import attrgetter
 from receiver.core.linking.assignment import alternatives, components
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import HIDDEN
+from receiver.events import TASK as TASK
 
-TASK = "task"
 MAYBE_TASKS = (TASK, HIDDEN)  # calls that may have started a session
 TOLD = ("agent", "label", "context")  # of a task call, besides its times
 BEFORE_START = 400 * MILLISECOND  # up to 258 ms in old versions under load

@@ -15,6 +15,7 @@ from receiver.core.linking.candidates import counted_tasks, task_calls, task_rep
 from receiver.core.linking.deadlines import Waiting
 from receiver.core.linking.metrics_only_sessions import may_be_child
 from receiver.core.linking.report_matching import same_calls
+from receiver.core.state.emitted import CallSource, call_source, reported_call
 from receiver.core.state.forest import Forest
 from receiver.core.state.session import Item, Session
 
@@ -283,9 +284,9 @@ class UnplacedSessions:
     def _calls_of(self, session: Session) -> list[task_links.TaskCall]:
         if session.id not in self._calls:
             emitted = self._forest.emitted_of(session.id)
-            known = {f"~{report}" for report in same_calls(session, emitted)}
+            known = {reported_call(report) for report in same_calls(session, emitted)}
             calls = [*task_calls(self._forest, session), *(c for c in task_reports(session) if c.key not in known)]
-            self._counted[session.id] = {k: c for k, c in session.calls.items() if k.startswith("#")}
+            self._counted[session.id] = {k: c for k, c in session.calls.items() if call_source(k) is CallSource.COUNTED}
             if session.counted or session.series:
                 missing = missing_calls(session, emitted, (task_links.TASK,))
                 self._counted[session.id].update((c.key, c) for c in missing)

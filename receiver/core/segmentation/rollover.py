@@ -10,12 +10,13 @@ Time in which nothing begins makes no trace of its own, however long it is: a cl
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.segment import Run
-from receiver.core.state.session import EmittedRecord, Session
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.session import Session
 
 
 def by_number(top: Session) -> int:
@@ -42,7 +43,7 @@ def by_age(
             yield cut
 
 
-def beginnings(runs: Iterable[Run], members: Sequence[tuple[Session, Mapping[str, EmittedRecord]]]) -> list[int]:
+def beginnings(runs: Iterable[Run], members: Sequence[tuple[Session, EmittedItems]]) -> list[int]:
     """When something began (ns, in order) that has a span, in some sessions of which this much has left."""
     known = {session.id for session, _ in members}
     found = {run.start for run in runs if run.work and run.session in known}

@@ -136,7 +136,7 @@ class TreeView:
         """Where the span of a call is, or will be."""
         if (held := session.calls.get(call)) is not None:
             return self.placement_of(session, held.start, held.segment)
-        emitted = self._forest.emitted_of(session.id).get(f"call:{call}")
+        emitted = self._forest.emitted_of(session.id).calls.get(call)
         return self.placement_of(session, start, emitted.segment if emitted is not None else 0)
 
     def line(self, placement: Placement | None) -> Iterator[Placement]:
@@ -248,8 +248,8 @@ class TreeView:
         and what had left, here or below, before the creation was told."""
         for items in (session.calls, session.requests, session.permissions):
             yield from (i.start for i in items.values() if start <= i.start < created <= i.end)
-        emitted = self._forest.emitted_of(session.id).items()
-        yield from (r.start for k, r in emitted if start <= r.start < created and not k.startswith("counted:"))
+        emitted = self._forest.emitted_of(session.id).spans()
+        yield from (r.start for _, r in emitted if start <= r.start < created)
         yield from (pin.start for pin in session.pins.values() if start <= pin.start < created)
 
     def _gaps(self, session: Session) -> list[Segment]:
@@ -386,7 +386,7 @@ def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]
     """The times (ns) of the calls of a session that name another one, in order."""
     calls = [c for c in parent.calls.values() if c.get("child") == child and c.start]
     held = [(c.start, c.end or c.start) for c in calls if not is_history(parent, c.end or c.start)]
-    emitted = [(r.start, r.end) for k, r in forest.emitted_of(parent.id).items() if r.child == child]
+    emitted = [(r.start, r.end) for r in forest.emitted_of(parent.id).task_calls.values() if r.child == child]
     return sorted(held + emitted)
 
 

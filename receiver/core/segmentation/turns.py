@@ -14,17 +14,17 @@ ends with the last thing of it that is known exactly.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import is_history
-from receiver.core.state.session import EmittedRecord, Note, Session
+from receiver.core.state.session import Note, Session
 from receiver.events import COUNTED_NOTE
 
 PROMPT = "user_prompt"
-_ITEMS = ("call:", "request:", "permission:")
 
 
-def beginnings(session: Session, emitted: Mapping[str, EmittedRecord], start: int, end: int) -> list[int]:
+def beginnings(session: Session, emitted: EmittedItems, start: int, end: int) -> list[int]:
     """Where turns begin (ns) between two moments of a session's activity, except the first."""
     prompts = [n for n in _prompts(session) if start <= n.time <= end]
     if prompts:
@@ -42,7 +42,7 @@ def begins(session: Session, time: int) -> bool:
     return any(n.time == time for n in _prompts(session))
 
 
-def last_thing(session: Session, emitted: Mapping[str, EmittedRecord], start: int, until: int) -> int:
+def last_thing(session: Session, emitted: EmittedItems, start: int, until: int) -> int:
     """When the last thing ended (ns) that began from a moment on and before another one."""
     ends = [end for begun, end in items(session, emitted) if start <= begun < until]
     told = [*session.rests, *(n.time for n in session.notes.values()), *(n[0] for n in session.lines.values())]
@@ -84,11 +84,12 @@ def forget(session: Session, until: int) -> None:
         session.changes[name] = {t: value for t, value in told.items() if t >= holds}
 
 
-def items(session: Session, emitted: Mapping[str, EmittedRecord]) -> Iterator[tuple[int, int]]:
+def items(session: Session, emitted: EmittedItems) -> Iterator[tuple[int, int]]:
     """When each call, request and permission of a session began and ended (ns), held or left."""
     for held in (session.calls, session.requests, session.permissions):
         yield from ((i.start, i.end or i.start) for i in held.values() if i.start)
-    yield from ((r.start, r.end) for key, r in emitted.items() if key.startswith(_ITEMS))
+    for records in (emitted.calls, emitted.requests, emitted.permissions):
+        yield from ((r.start, r.end) for r in records.values())
 
 
 def _asked(prompts: Iterable[Note], idles: Sequence[int]) -> Iterator[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from receiver.core.state.emitted import EmittedItems, ItemKey, ItemKind
 from receiver.core.state.session import EmittedRecord, Session, learn
 from receiver.core.state.span_lineage import Lineage
 from receiver.events import EXACT
@@ -19,10 +20,10 @@ class Forest:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
-        self.emitted: dict[str, dict[str, EmittedRecord]] = {}
+        self.emitted: dict[str, EmittedItems] = {}
         self.servers: dict[str, set[str]] = {}
         self.dirty: set[str] = set()
-        self.new_emitted: list[tuple[str, str, EmittedRecord]] = []
+        self.new_emitted: list[tuple[str, ItemKey, EmittedRecord]] = []
         self.lineage = Lineage()
         self._children: dict[str, set[str]] = {}
 
@@ -37,7 +38,7 @@ class Forest:
             found = self.sessions[session] = Session(id=session)
         return found
 
-    def put(self, session: Session, emitted: dict[str, EmittedRecord]) -> None:
+    def put(self, session: Session, emitted: EmittedItems) -> None:
         """Place a session that was loaded."""
         self.sessions[session.id] = session
         self.emitted[session.id] = emitted
@@ -73,19 +74,23 @@ class Forest:
         """The sessions directly below, in order of their ids."""
         return [self.sessions[c] for c in sorted(self._children.get(session, ())) if c in self.sessions]
 
-    def emitted_of(self, session: str) -> dict[str, EmittedRecord]:
-        """What has left of a session, by key."""
-        return self.emitted.setdefault(session, {})
+    def emitted_of(self, session: str) -> EmittedItems:
+        """What was emitted of a session."""
+        found = self.emitted.get(session)
+        if found is None:
+            found = self.emitted[session] = EmittedItems()
+        return found
 
-    def leave(self, session: str, key: str, record: EmittedRecord) -> None:
-        """Remember that an item's span has left."""
-        self.emitted_of(session)[key] = record
-        self.new_emitted.append((session, key, record))
+    def add_emitted(self, session: str, kind: ItemKind, id_: str, record: EmittedRecord) -> None:
+        """Remember that an item was emitted."""
+        self.emitted_of(session).add(kind, id_, record)
+        self.new_emitted.append((session, ItemKey(kind, id_), record))
         self.dirty.add(session)
 
-    def is_emitted(self, session: str, key: str) -> bool:
-        """Whether an item's span has left already."""
-        return key in self.emitted.get(session, ())
+    def is_emitted(self, session: str, kind: ItemKind, id_: str) -> bool:
+        """Whether an item was emitted already."""
+        emitted = self.emitted.get(session)
+        return emitted is not None and emitted.has(kind, id_)
 
     def root_of(self, session: str) -> Session:
         """The topmost session that is known above (itself, if none is). Of a ring of parents, the one with the least

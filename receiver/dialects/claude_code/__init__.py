@@ -1,1 +1,1 @@
-"""Claude Code: its log events, its beta spans, and what both say of requests and tools."""
+"""Claude Code: its log events and metrics, its beta spans, and the requests and tools that both describe."""

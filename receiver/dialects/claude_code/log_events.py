@@ -1,17 +1,18 @@
-"""Claude Code's own telemetry: its events. Its spans (a beta) are read in claude_spans.py.
+"""Claude Code's log events and metrics (docs/producers.md 20). Its spans, a beta, are read in spans.py.
 
-Whose a record is: a plugin of OpenCode that imitates Claude Code (gcornut/opencode-otel, profile `claude-code`) has the
-same scopes, the same resource and the same names of events. What it cannot imitate is whom it tells of: OpenCode's
-session ids begin with `ses_`, Claude Code's are UUIDs. So a record of a `ses_` session is left to plugin_otel.py, and
-every other of these scopes is Claude Code's. (`tool_use_id`, `request_id` and the account's attributes are on some
-records only, and on none of some versions; `terminal.type` and `app.version` are on the plugin's too.)
-
-What is told: calls by `tool_use_id`, when they are finished: the event's time is the end, `duration_ms` the execution
-without the wait for a permission. Numbers and booleans come as text on some events, as themselves on others. Requests
-to the model by `request_id`, where the API gives one. A rejected call has nothing but its decision: it ended there, and
-its start is not told. Subagents share the session of the agent that started them, and no event says whose a call is:
-there is no child session, and every session is a root. No event says that a turn is over: sessions end by inactivity.
-Source: https://code.claude.com/docs/en/monitoring-usage as of 2026-09, and what others recorded of 2.1.80 to 2.1.289.
+Producer: Claude Code 2.1. Source: https://code.claude.com/docs/en/monitoring-usage as of 2026-09, and published
+recordings of 2.1.80 to 2.1.289.
+Recognized by: the scope, and a session id that does not begin with `ses_`. gcornut/opencode-otel (profile
+`claude-code`) imitates Claude Code with the same scopes, resource and event names; but OpenCode's session ids begin
+with `ses_`, and Claude Code's are UUIDs. plugin_otel.py reads those records. (Other attributes do not decide:
+`tool_use_id`, `request_id` and the account's are on some records of some versions only, `terminal.type` and
+`app.version` are on the plugin's too.)
+Times: an event is sent when the call or request has finished, and its time is the end. `duration_ms` is the execution
+without the wait for a permission. Calls have `tool_use_id`, requests `request_id` where the API gives one. Numbers and
+booleans are text on some events.
+It cannot tell a rejected call's start: there is only the decision, which is its end. Subagents share the session of
+the agent that started them, and no event says whose a call is, so there are no child sessions and every session is a
+root. No event ends a turn, so sessions close by inactivity.
 """
 
 from __future__ import annotations
@@ -20,23 +21,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from receiver.dialects.claude_code.requests import http_error, is_main, request, request_id
-from receiver.dialects.claude_code.tools import PLACEHOLDERS, SKILL, TASK, Tool, reply, tool
+from receiver.dialects.claude_code.tools import PLACEHOLDERS, SKILL, TASK, reply, tool
 from receiver.dialects.shared.commands import command_note
 from receiver.dialects.shared.fields import (
+    CLOCK_TOLERANCE,
     MS,
-    SLACK,
-    Wanted,
+    Captured,
     as_bool,
     as_count,
     as_duration,
     as_id,
     as_text,
     event_name,
-    first,
+    first_set,
     iso_time,
     not_after,
     record_time,
 )
+from receiver.dialects.shared.finished_calls import CallFacts, finished_call
 from receiver.dialects.shared.metric_points import usage
 from receiver.events import (
     PARTIAL,
@@ -44,7 +46,6 @@ from receiver.events import (
     AnyEvent,
     CallEvent,
     CallHintEvent,
-    CallReportEvent,
     Discarded,
     NoteEvent,
     RequestEvent,
@@ -53,43 +54,43 @@ from receiver.events import (
 )
 from receiver.model import Attributes, LogRecord, MetricPoint, Scope
 
-FLUSH = 6_000 * MS  # events and spans leave every 5 s by default, each by its own clock
-SCOPE = "com.anthropic.claude_code"  # of metrics; events have .events, spans .tracing (.traces up to 2.1.170)
-OPENCODE_SESSION = "ses_"
+# the scope of metrics; events add .events, spans .tracing (.traces up to 2.1.170)
+CLAUDE_CODE_SCOPE = "com.anthropic.claude_code"
+_OPENCODE_SESSION = "ses_"
 _PREFIX = "claude_code."
-_BUFFERED = 600_000 * MS  # a record of the start-up is written late; beyond this its own timestamp is not believed
+_MAX_STARTUP_DELAY = 600_000 * MS  # a start-up record is written at most this late; beyond it, its timestamp is wrong
 
 
 def is_ours(scope: Scope, attributes: Attributes) -> bool:
-    """Whether a record is Claude Code's own."""
-    if scope.name != SCOPE and not scope.name.startswith(SCOPE + "."):
+    """Whether a record is Claude Code's, and not of a plugin that imitates it."""
+    if scope.name != CLAUDE_CODE_SCOPE and not scope.name.startswith(CLAUDE_CODE_SCOPE + "."):
         return False
     session = attributes.get("session.id")
-    return not (isinstance(session, str) and session.startswith(OPENCODE_SESSION))
+    return not (isinstance(session, str) and session.startswith(_OPENCODE_SESSION))
 
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """One event. `time` (ns) is when it happened, which is when what it tells of was over."""
+    """One event. `time` (ns) is the end of the call or request that it reports."""
 
     attributes: Attributes
     session: str
     time: int
-    wanted: Wanted
+    captured: Captured
 
     def text(self, *names: str) -> str | None:
-        """The first of several texts."""
-        return as_text(first(self.attributes, *names))
+        """The first text among several attributes."""
+        return as_text(first_set(self.attributes, *names))
 
     @property
     def start(self) -> int | None:
-        """When what was completed began (ns), if its duration is told."""
+        """The start (ns), if there is a duration."""
         duration = as_duration(self.attributes.get("duration_ms"))
         return max(self.time - duration, 1) if duration is not None else None
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What an event tells; None if it is not Claude Code's."""
+def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a record; None if it is not Claude Code's."""
     if not is_ours(record.scope, record.attributes):
         return None
     name = event_name(record) or (record.body if isinstance(record.body, str) else "")
@@ -102,23 +103,23 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     time = _time(record)
     if time is None:
         return (Discarded(reason="no_time"),)
-    told = tuple(read(_Event(record.attributes, session, time, wanted)))
-    if all(isinstance(t, Discarded) for t in told):
-        return told or (Discarded(reason="not_of_the_tree"),)
+    events = tuple(read(_Event(record.attributes, session, time, captured)))
+    if all(isinstance(event, Discarded) for event in events):
+        return events or (Discarded(reason="not_of_the_tree"),)
     return (
         SessionEvent(session=session, root=True),
         StateEvent(session=session, time=time, state="busy"),
-        *told,
+        *events,
     )
 
 
 def _time(record: LogRecord) -> int | None:
-    """When the event happened: what was told before the exporter was ready carries the time of its writing."""
+    """The event's time (ns). A record from before the exporter was ready has the time of its writing instead."""
     written = record_time(record)
-    told = not_after(iso_time(record.attributes.get("event.timestamp")), record)
-    if written is None or told is None:
-        return written or told
-    return told if SLACK < written - told < _BUFFERED else written
+    stated = not_after(iso_time(record.attributes.get("event.timestamp")), record)
+    if written is None or stated is None:
+        return written or stated
+    return stated if CLOCK_TOLERANCE < written - stated < _MAX_STARTUP_DELAY else written
 
 
 # prompts
@@ -146,70 +147,53 @@ def _compaction(e: _Event) -> Iterator[AnyEvent]:
 
 def _result(e: _Event) -> Iterator[AnyEvent]:
     failed = as_bool(e.attributes.get("success")) is False
-    error = e.text("error") if failed else None
-    error_type = (as_id(e.attributes.get("error_type")) or "tool_error") if failed else None
-    what = tool(e.attributes, e.wanted)
+    what = tool(e.attributes, e.captured)
     call = as_id(e.attributes.get("tool_use_id"))
-    if call is None:
-        yield _unnamed(e, what, failed, error, error_type)
-        return
-    yield CallEvent(
-        session=e.session,
-        call=call,
-        rank=REPORTED,
-        start=e.start,
-        end=e.time,
-        tool=what.name,
+    facts = CallFacts(
         status="error" if failed else "completed",
-        error=error,
-        error_type=error_type,
-        agent=what.agent,
-        skill=what.skill,
-        mcp_server=what.mcp_server,
-        mcp_tool=what.mcp_tool,
-        permission_reply=reply(
-            first(e.attributes, "decision_type", "decision"), first(e.attributes, "decision_source", "source")
-        ),
-        description=what.description,
-        file_path=what.file_path,
-        arguments=what.arguments,
-    )
-
-
-def _unnamed(e: _Event, what: Tool, failed: bool, error: str | None, error_type: str | None) -> AnyEvent:
-    """Before 2.1 results have no `tool_use_id`."""
-    if what.name is None or e.start is None:
-        return Discarded(reason="malformed")
-    return CallReportEvent(
-        session=e.session,
-        rank=REPORTED,
-        tool=what.name,
-        start=e.start,
-        end=e.time,
-        status="error" if failed else "completed",
-        error=error,
-        error_type=error_type,
+        error=e.text("error") if failed else None,
+        error_type=(as_id(e.attributes.get("error_type")) or "tool_error") if failed else None,
         agent=what.agent,
         skill=what.skill,
         mcp_server=what.mcp_server,
         mcp_tool=what.mcp_tool,
         description=what.description,
     )
+    if call is not None:
+        yield CallEvent(
+            session=e.session,
+            call=call,
+            rank=REPORTED,
+            tool=what.name,
+            start=e.start,
+            end=e.time,
+            permission_reply=reply(
+                first_set(e.attributes, "decision_type", "decision"),
+                first_set(e.attributes, "decision_source", "source"),
+            ),
+            file_path=what.file_path,
+            arguments=what.arguments,
+            **facts,
+        )
+    elif what.name is None or e.start is None:
+        yield Discarded(reason="malformed")
+    else:  # results have no `tool_use_id` before 2.1
+        yield finished_call(e.session, None, rank=REPORTED, tool=what.name, start=e.start, end=e.time, **facts)
 
 
 def _decision(e: _Event) -> Iterator[AnyEvent]:
-    """How a permission was decided. A rejected call has no result, so that this is its end; a result says better."""
+    """How a permission was decided. A rejected call has no result, so this is its end; a result wins over it."""
     call = as_id(e.attributes.get("tool_use_id"))
     answer = reply(e.attributes.get("decision"), e.attributes.get("source"))
     if call is None or answer is None:
         yield Discarded(reason="no_call" if call is None else "malformed")
         return
-    what = tool(e.attributes, e.wanted)
+    what = tool(e.attributes, e.captured)
     rejected = answer == "reject"
     yield CallEvent(
         session=e.session,
         call=call,
-        rank=PARTIAL,  # what was decided on may still have been rewritten
+        rank=PARTIAL,  # a hook may still rewrite the arguments
         end=e.time if rejected else None,
         tool=what.name,
         status="error" if rejected else None,
@@ -223,8 +207,10 @@ def _decision(e: _Event) -> Iterator[AnyEvent]:
 
 
 def _subagent(e: _Event) -> Iterator[AnyEvent]:
-    """A subagent finished, and what it was: its call has another record, which only says so if its user lets it. One in
-    the background outlives its call, and not every one was started by a call (a skill may be one)."""
+    """A subagent finished. Its call has a record of its own, which names the agent only if the user allows it.
+
+    A background subagent outlives its call, and some are started without a call (by a skill).
+    """
     if as_bool(e.attributes.get("is_async")) is not True:
         agent = as_id(e.attributes.get("agent_type"))
         yield from _hint(
@@ -237,7 +223,7 @@ def _subagent(e: _Event) -> Iterator[AnyEvent]:
 
 
 def _skill(e: _Event) -> Iterator[AnyEvent]:
-    """A skill was activated; by a slash command, if it was not the model."""
+    """A skill was activated: by the model, or by a slash command."""
     skill = as_id(e.attributes.get("skill.name"))
     if skill not in PLACEHOLDERS and e.attributes.get("invocation_trigger") == "claude-proactive":
         yield from _hint(e, SKILL, skill=skill)
@@ -262,7 +248,7 @@ def _hint(
 
 
 def _key(e: _Event) -> str:
-    """What identifies a request. `event.sequence` counts a session's events, from its (re)start on."""
+    """The request's key. `event.sequence` counts a session's events since its start or resumption."""
     return request_id(e.attributes) or f"at:{e.time // MS}:{as_count(e.attributes.get('event.sequence')) or 0}"
 
 
@@ -277,7 +263,7 @@ def _failed_request(e: _Event) -> Iterator[AnyEvent]:
 
 
 def _refusal(e: _Event) -> Iterator[AnyEvent]:
-    """The model refused: the request itself went well, and has its own event."""
+    """The model refused to answer. The request itself succeeded and has its own event."""
     key = request_id(e.attributes)
     if key is not None and as_bool(e.attributes.get("server_fallback_hop")) is not True:
         yield RequestEvent(session=e.session, request=key, rank=REPORTED, model=e.text("model"), finish="refusal")
@@ -296,12 +282,12 @@ _EVENTS: dict[str, Callable[[_Event], Iterator[AnyEvent]]] = {
 }
 
 
-# metrics: counters of the same things, and totals
+# metrics
 
 
-def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """Totals of a session (tokens, cost, lines); the others are known and of no use."""
+def metrics(point: MetricPoint, captured: Captured) -> Sequence[AnyEvent] | None:
+    """A session's totals (tokens, cost, lines); None if the point is not Claude Code's. Other metrics are discarded."""
     if not is_ours(point.scope, point.attributes):
         return None
-    told = usage(point, point.name.removeprefix(_PREFIX))
-    return (Discarded(reason="not_of_the_tree"),) if told is None else tuple(told)
+    totals = usage(point, point.name.removeprefix(_PREFIX))
+    return (Discarded(reason="not_of_the_tree"),) if totals is None else tuple(totals)

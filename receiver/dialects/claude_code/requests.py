@@ -1,15 +1,15 @@
-"""What Claude Code says of a request to the model, in events and in spans alike."""
+"""Claude Code's requests to the model. Events and spans describe them with the same attributes."""
 
 from __future__ import annotations
 
 from receiver.dialects.claude_code.tools import PLACEHOLDERS
-from receiver.dialects.shared.fields import as_cost, as_count, as_id, as_number, as_text, first, with_cached
+from receiver.dialects.shared.fields import as_cost, as_count, as_id, as_number, as_text, first_set, total_input_tokens
 from receiver.events import RequestEvent
 from receiver.model import Attributes
 
 
 def request_id(attributes: Attributes) -> str | None:
-    """What identifies a request; neither id is told where the API is not Anthropic's own."""
+    """The request's id; there is none where the API is not Anthropic's own."""
     return as_id(attributes.get("request_id")) or as_id(attributes.get("client_request_id"))
 
 
@@ -26,10 +26,10 @@ def request(
         start=start,
         end=end,
         agent=_agent(attributes),
-        model=as_text(first(attributes, "model", "gen_ai.request.model")),
+        model=as_text(first_set(attributes, "model", "gen_ai.request.model")),
         response_id=as_id(attributes.get("request_id")),
         finish=as_id(attributes.get("stop_reason")),
-        input_tokens=with_cached(fresh, read, written),
+        input_tokens=total_input_tokens(fresh, read, written),
         output_tokens=as_count(attributes.get("output_tokens")),
         cache_read_tokens=read,
         cache_creation_tokens=written,
@@ -40,8 +40,10 @@ def request(
 
 
 def _agent(attributes: Attributes) -> str | None:
-    """The type of the subagent that a request was made for: `query_source` is `agent:<source>:<name>`, or it is named
-    apart. A name that is not to be logged is replaced."""
+    """The type of the subagent that made a request: `agent.name`, or `query_source` (`agent:<source>:<name>`).
+
+    Claude Code replaces names that it must not log by PLACEHOLDERS.
+    """
     source = as_text(attributes.get("query_source")) or ""
     of_source = source.removeprefix("agent:").partition(":")[2] if source.startswith("agent:") else None
     names = (as_id(attributes.get("agent.name")), as_id(of_source))
@@ -49,13 +51,13 @@ def _agent(attributes: Attributes) -> str | None:
 
 
 def is_main(attributes: Attributes) -> bool:
-    """Whether a request was the session's own: `repl_main_thread`, or `sdk` where there is no terminal."""
+    """Whether the main agent made the request: `repl_main_thread`, or `sdk` without a terminal."""
     source = as_text(attributes.get("query_source")) or ""
     return source == "sdk" or source.startswith("repl_main_thread")
 
 
 def http_error(attributes: Attributes) -> str:
-    """The class of a failed request: its HTTP status, where it got as far."""
+    """The error class of a failed request: its HTTP status, if there was an answer."""
     code = as_count(attributes.get("status_code"))
     return str(code) if code is not None and 100 <= code <= 599 else "api_error"
 

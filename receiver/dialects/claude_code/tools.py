@@ -1,23 +1,23 @@
-"""What Claude Code says of a tool call beside its times: what was called, and how its permission was decided.
+"""Claude Code's tool calls: what was called, and how its permission was decided.
 
-Its own tools keep their names (`Bash`, `Read`). `Agent` (`Task` before) is the vocabulary's task call, `Skill` its
-skill call; an MCP tool is `mcp__<server>__<tool>`, split at the double underscores, the first ones if there are more.
-Unless details are to be logged, a user's MCP tool is only `mcp_tool`, which settings.BUILTIN_TOOLS keeps from being
-taken for a server's, and neither agents nor skills are named.
+Built-in tools keep their names (`Bash`, `Read`). `Agent` (formerly `Task`) is a task call, `Skill` a skill call. An
+MCP tool is `mcp__<server>__<tool>`, split at the first two double underscores. Unless the user logs details, an MCP
+tool is only called `mcp_tool`, which BUILTIN_TOOLS in the core's settings keeps from being read as server and tool,
+and neither agents nor skills are named.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from receiver.dialects.shared.fields import Wanted, as_id, as_text, first, from_json
+from receiver.dialects.shared.fields import Captured, as_id, as_text, first_set, from_json
 from receiver.model import Attributes, Value
 
 TASK, SKILL = "task", "skill"
 _KINDS = {"Task": TASK, "Agent": TASK, "Skill": SKILL}
 _MCP = "mcp__"
-PLACEHOLDERS = ("custom", "third-party", "custom_skill")  # stand for names that are not to be logged
-# how a permission is answered in OpenCode's words; `auto` where nobody was asked
+PLACEHOLDERS = ("custom", "third-party", "custom_skill")  # in place of names that Claude Code must not log
+# permission replies in OpenCode's words; `auto` where nobody was asked
 _ACCEPTED = {"user_permanent": "always", "user_temporary": "once", "config": "auto", "hook": "auto"}
 
 
@@ -35,11 +35,11 @@ class Tool:
     arguments: str | None = None
 
 
-def tool(attributes: Attributes, wanted: Wanted) -> Tool:
-    """What the attributes of an event or a span say was called."""
-    told = as_id(attributes.get("tool_name"))
-    name = _KINDS.get(told, told) if told else None
-    parameters, given = from_json(attributes.get("tool_parameters")), from_json(attributes.get("tool_input"))
+def tool(attributes: Attributes, captured: Captured) -> Tool:
+    """The tool that an event or a span names."""
+    stated = as_id(attributes.get("tool_name"))
+    name = _KINDS.get(stated, stated) if stated else None
+    parameters, arguments = from_json(attributes.get("tool_parameters")), from_json(attributes.get("tool_input"))
     server, mcp_tool = as_id(parameters.get("mcp_server_name")), as_id(parameters.get("mcp_tool_name"))
     if name and name.startswith(_MCP):
         of_server, _, of_tool = name.removeprefix(_MCP).partition("__")
@@ -47,22 +47,22 @@ def tool(attributes: Attributes, wanted: Wanted) -> Tool:
             server, mcp_tool = server or of_server, mcp_tool or of_tool
     return Tool(
         name=name,
-        agent=as_id(_first(parameters, given, attributes, "subagent_type")) if name == TASK else None,
-        skill=as_id(_first(parameters, attributes, given, "skill_name", "skill")) if name == SKILL else None,
+        agent=as_id(_first(parameters, arguments, attributes, "subagent_type")) if name == TASK else None,
+        skill=as_id(_first(parameters, attributes, arguments, "skill_name", "skill")) if name == SKILL else None,
         mcp_server=server,
         mcp_tool=mcp_tool if server else None,
-        description=as_text(given.get("description")) if name == TASK else None,
-        file_path=as_text(first(attributes, "file_path")) or as_text(given.get("file_path")),
-        arguments=as_text(attributes.get("tool_input")) if "arguments" in wanted else None,
+        description=as_text(arguments.get("description")) if name == TASK else None,
+        file_path=as_text(first_set(attributes, "file_path")) or as_text(arguments.get("file_path")),
+        arguments=as_text(attributes.get("tool_input")) if "arguments" in captured else None,
     )
 
 
 def _first(one: Attributes, other: Attributes, third: Attributes, *names: str) -> Value:
-    return next((v for holder in (one, other, third) if (v := first(holder, *names)) is not None), None)
+    return next((v for holder in (one, other, third) if (v := first_set(holder, *names)) is not None), None)
 
 
 def reply(decision: Value, source: Value) -> str | None:
-    """How a permission was answered; None if that is not told."""
+    """How a permission was answered; None if there is no answer."""
     if decision == "reject":
         return "reject"
     if decision != "accept":

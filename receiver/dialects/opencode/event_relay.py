@@ -1,7 +1,12 @@
-"""Event relay: one log record for each OpenCode hook call and bus event, identifiers as attributes, the event's
-properties as the body. The complete contract, defined for those who emit it in docs/events.md.
+"""The event relay: a log record for each hook call and bus event of OpenCode. docs/events.md defines the format.
 
-Source of the shapes: facts of OpenCode 1.1.65, 1.2.27 and 1.18.33 as observed (docs/events.md repeats what is used).
+Producer: plugin/event-relay.js, for OpenCode 1.1 to 1.18. Shapes are those of 1.1.65, 1.2.27 and 1.18.33.
+Recognized by: the event's name and, where the body is no map, the scope. Attributes hold the ids, the body holds the
+event's properties.
+Times: a record's time is when the event happened. A part's own times are exact once the call has ended; a hook's
+record time is within milliseconds of them.
+It misses nothing that a trace needs. Two details: a hook after a call never fires for a failed call, and a slash
+command's subtask has its part's id as call id in hooks.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from typing import TypedDict
 
 from receiver.dialects.shared.commands import command_note
 from receiver.dialects.shared.fields import (
-    Wanted,
+    Captured,
     as_bool,
     as_cost,
     as_count,
@@ -23,8 +28,9 @@ from receiver.dialects.shared.fields import (
     not_after,
     record_time,
     to_json,
-    with_cached,
+    total_input_tokens,
 )
+from receiver.dialects.shared.mcp_resources import resource_server
 from receiver.dialects.shared.tool_errors import child_in, error_type
 from receiver.events import (
     EXACT,
@@ -45,20 +51,20 @@ from receiver.events import (
 )
 from receiver.model import LogRecord, Value
 
-SCOPE = "opencode.event-relay"
+RELAY_SCOPE = "opencode.event-relay"
 Body = Mapping[str, Value]
-PART_ID = "prt_"  # a slash command's subtask has its part's id for call id in hooks, and another one in its part
+_PART_ID = "prt_"  # in hooks, a slash command's subtask has its part's id as call id; its part has the real one
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What a record tells; None if it is no relayed event."""
+def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a record; None if it is not a relayed event."""
     name = event_name(record)
     read = _READERS.get(name)
     body = record.body
     if read is None:
-        return (Discarded(reason="not_of_the_tree"),) if record.scope.name == SCOPE else None
+        return (Discarded(reason="not_of_the_tree"),) if record.scope.name == RELAY_SCOPE else None
     if not isinstance(body, Mapping):
-        if record.scope.name != SCOPE:
+        if record.scope.name != RELAY_SCOPE:
             return None
         body = {}
     time = record_time(record)
@@ -67,8 +73,8 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     session = _session(record, body)
     if session is None and name != "mcp.tools.changed":
         return (Discarded(reason="no_session"),)
-    told = tuple(read(record, body, session or "", time, wanted))
-    return told or (Discarded(reason="not_of_the_tree"),)
+    events = tuple(read(record, body, session or "", time, captured))
+    return events or (Discarded(reason="not_of_the_tree"),)
 
 
 def _session(record: LogRecord, body: Body) -> str | None:
@@ -81,7 +87,7 @@ def _session(record: LogRecord, body: Body) -> str | None:
     return as_id(as_map(body.get("info")).get("id")) if event_name(record).startswith("session.") else None
 
 
-def _session_info(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _session_info(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     info = as_map(body.get("info"))
     parent = as_id(info.get("parentID")) or as_id(record.attributes.get("session.parent_id"))
     times, model = as_map(info.get("time")), as_map(info.get("model"))
@@ -104,11 +110,11 @@ def _session_info(record: LogRecord, body: Body, session: str, time: int, wanted
         yield EndEvent(session=session, time=archived, reason="archived")
 
 
-def _deleted(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _deleted(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     yield EndEvent(session=session, time=time, reason="deleted")
 
 
-def _status(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _status(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     status = as_map(body.get("status"))
     kind = as_text(status.get("type")) or as_text(record.attributes.get("session.status"))
     if kind == "idle":
@@ -126,11 +132,11 @@ def _status(record: LogRecord, body: Body, session: str, time: int, wanted: Want
         )
 
 
-def _idle(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _idle(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     yield StateEvent(session=session, time=time, state="idle")
 
 
-def _error(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _error(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     error = as_map(body.get("error"))
     name = as_text(error.get("name")) or as_text(record.attributes.get("error.type")) or "session_error"
     message = as_text(as_map(error.get("data")).get("message"))
@@ -143,11 +149,11 @@ def _error(record: LogRecord, body: Body, session: str, time: int, wanted: Wante
     )
 
 
-def _compacted(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _compacted(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     yield NoteEvent(session=session, time=time, name="session.compacted")
 
 
-def _message(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _message(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     info = as_map(body.get("info"))
     message = as_id(info.get("id")) or as_id(record.attributes.get("message.id"))
     role = as_text(info.get("role")) or as_text(record.attributes.get("message.role"))
@@ -191,7 +197,7 @@ def _assistant_message(
         provider=as_text(info.get("providerID")),
         model=as_text(info.get("modelID")),
         finish=as_text(info.get("finish")),
-        input_tokens=with_cached(fresh, read, written),
+        input_tokens=total_input_tokens(fresh, read, written),
         output_tokens=as_count(tokens.get("output")),
         cache_read_tokens=read,
         cache_creation_tokens=written,
@@ -202,7 +208,7 @@ def _assistant_message(
     )
 
 
-def _part(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _part(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     part = as_map(body.get("part"))
     kind = as_text(part.get("type")) or as_text(record.attributes.get("part.type"))
     if kind != "tool":
@@ -217,13 +223,20 @@ def _part(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted
     if status == "pending":
         yield CallEvent(session=session, call=call, rank=GUESSED, start=time, tool=tool)
     elif status in ("running", "completed", "error"):
-        yield from _part_state(record, state, session, call, tool, status, time, wanted)
+        yield from _part_state(record, state, session, call, tool, status, time, captured)
 
 
 def _part_state(
-    record: LogRecord, state: Body, session: str, call: str, tool: str | None, status: str, time: int, wanted: Wanted
+    record: LogRecord,
+    state: Body,
+    session: str,
+    call: str,
+    tool: str | None,
+    status: str,
+    time: int,
+    captured: Captured,
 ) -> Iterator[AnyEvent]:
-    times, meta, given = as_map(state.get("time")), as_map(state.get("metadata")), as_map(state.get("input"))
+    times, meta, args = as_map(state.get("time")), as_map(state.get("metadata")), as_map(state.get("input"))
     ended = status != "running"
     start = not_after(ms_time(times.get("start")), record)
     end = not_after(ms_time(times.get("end")), record) if ended else None
@@ -231,7 +244,7 @@ def _part_state(
     child = as_id(meta.get("sessionId")) or as_id(record.attributes.get("child.session.id"))
     if child is None and tool == "task":
         child = child_in(error)
-    agent = as_text(given.get("subagent_type")) if tool == "task" else None
+    agent = as_text(args.get("subagent_type")) if tool == "task" else None
     yield CallEvent(
         session=session,
         call=call,
@@ -244,12 +257,12 @@ def _part_state(
         error=error,
         child=child,
         background=as_bool(meta.get("background")),
-        **_details(tool, given, meta, wanted),
-        result=as_text(state.get("output")) if "results" in wanted else None,
+        **_details(tool, args, meta, captured),
+        result=as_text(state.get("output")) if "results" in captured else None,
     )
     if child and agent:
         yield SessionEvent(session=child, rank=REPORTED, agent=agent)
-    yield from _servers(tool, given, time)
+    yield from resource_server(tool, args, time)
 
 
 class _Details(TypedDict, total=False):
@@ -261,64 +274,58 @@ class _Details(TypedDict, total=False):
     file_path: str | None
 
 
-def _details(tool: str | None, given: Body, meta: Body, wanted: Wanted) -> _Details:
-    details: _Details = {"arguments": as_text(to_json(given)) if given and "arguments" in wanted else None}
+def _details(tool: str | None, args: Body, meta: Body, captured: Captured) -> _Details:
+    details: _Details = {"arguments": as_text(to_json(args)) if args and "arguments" in captured else None}
     if tool == "task":
-        details["agent"] = as_text(given.get("subagent_type"))
-        details["description"] = as_text(given.get("description"))
+        details["agent"] = as_text(args.get("subagent_type"))
+        details["description"] = as_text(args.get("description"))
     elif tool == "skill":
-        details["skill"] = as_text(meta.get("name")) or as_text(given.get("name"))
+        details["skill"] = as_text(meta.get("name")) or as_text(args.get("name"))
         details["skill_source"] = as_text(meta.get("dir"))
     else:
-        details["file_path"] = as_text(given.get("filePath"))
+        details["file_path"] = as_text(args.get("filePath"))
     return details
 
 
-def _servers(tool: str | None, given: Body, time: int) -> Iterator[AnyEvent]:
-    """The tools that read MCP resources name their server as it is configured."""
-    if tool in ("read_mcp_resource", "list_mcp_resources") and (server := as_id(given.get("server"))):
-        yield ServerEvent(server=server, time=time)
-
-
-def _before(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _before(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     call, tool = _hook(record, body)
-    given = as_map(body.get("args"))
+    args = as_map(body.get("args"))
     if call is None:
         yield Discarded(reason="no_call")
-    elif call.startswith(PART_ID):
+    elif call.startswith(_PART_ID):
         yield StateEvent(session=session, time=time, state="busy")
     else:
         yield CallEvent(
-            session=session, call=call, rank=HOOK, start=time, tool=tool, **_details(tool, given, {}, wanted)
+            session=session, call=call, rank=HOOK, start=time, tool=tool, **_details(tool, args, {}, captured)
         )
-        yield from _servers(tool, given, time)
+        yield from resource_server(tool, args, time)
 
 
-def _after(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _after(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     call, tool = _hook(record, body)
     output = as_map(body.get("output"))
     meta = as_map(output.get("metadata"))
     if call is None:
         yield Discarded(reason="no_call")
-    elif call.startswith(PART_ID):
+    elif call.startswith(_PART_ID):
         yield StateEvent(session=session, time=time, state="busy")
     else:
-        # never fires on failure (FACTS 5), so it tells success, though a part that says otherwise is believed
+        # This hook never fires on failure (docs/producers.md 5), so the call succeeded. A part that differs wins.
         child = as_id(meta.get("sessionId")) or as_id(record.attributes.get("child.session.id"))
-        given = as_map(as_map(body.get("input")).get("args"))
-        details = _details(tool, given, meta, wanted)
+        args = as_map(as_map(body.get("input")).get("args"))
+        details = _details(tool, args, meta, captured)
         yield CallEvent(
             session=session, call=call, rank=HOOK, end=time, tool=tool, status="completed", child=child, **details
         )
 
 
 def _hook(record: LogRecord, body: Body) -> tuple[str | None, str | None]:
-    given = as_map(body.get("input"))
-    call = as_id(record.attributes.get("call.id")) or as_id(given.get("callID"))
-    return call, as_text(record.attributes.get("tool.name")) or as_text(given.get("tool"))
+    args = as_map(body.get("input"))
+    call = as_id(record.attributes.get("call.id")) or as_id(args.get("callID"))
+    return call, as_text(record.attributes.get("tool.name")) or as_text(args.get("tool"))
 
 
-def _asked(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _asked(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     permission = as_id(record.attributes.get("permission.id")) or as_id(body.get("id"))
     if permission is None:
         yield Discarded(reason="malformed")
@@ -334,7 +341,7 @@ def _asked(record: LogRecord, body: Body, session: str, time: int, wanted: Wante
     )
 
 
-def _replied(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _replied(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     stated = as_id(body.get("requestID")) or as_id(body.get("permissionID"))
     permission = stated or as_id(record.attributes.get("permission.id"))
     if permission is None:
@@ -349,14 +356,14 @@ def _replied(record: LogRecord, body: Body, session: str, time: int, wanted: Wan
     )
 
 
-def _command(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _command(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     name = as_text(body.get("name")) or as_text(record.attributes.get("command.name")) or "unknown"
     arguments = body.get("arguments")
-    told = arguments if isinstance(arguments, str) else None
-    yield command_note(session, time, name, told, as_text(body.get("messageID")) or "")
+    text = arguments if isinstance(arguments, str) else None
+    yield command_note(session, time, name, text, as_text(body.get("messageID")) or "")
 
 
-def _tools_changed(record: LogRecord, body: Body, session: str, time: int, wanted: Wanted) -> Iterator[AnyEvent]:
+def _tools_changed(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     server = as_id(body.get("server")) or as_id(record.attributes.get("mcp.server"))
     if server is None:
         yield Discarded(reason="malformed")
@@ -366,7 +373,7 @@ def _tools_changed(record: LogRecord, body: Body, session: str, time: int, wante
         yield NoteEvent(session=session, time=time, name="mcp.tools.changed", attributes=(("mcp.server.name", server),))
 
 
-_READERS: dict[str, Callable[[LogRecord, Body, str, int, Wanted], Iterator[AnyEvent]]] = {
+_READERS: dict[str, Callable[[LogRecord, Body, str, int, Captured], Iterator[AnyEvent]]] = {
     "session.created": _session_info,
     "session.updated": _session_info,
     "session.deleted": _deleted,

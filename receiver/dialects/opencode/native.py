@@ -1,13 +1,15 @@
-"""OpenCode's native export (1.18, switched on by OTEL_EXPORTER_OTLP_ENDPOINT): application log lines, and thousands of
-spans of which a handful tell of a tree.
+"""OpenCode's own export: application log lines and internal spans (docs/producers.md 19).
 
-Of the lines, `created` holds the session as `session.created` has it, its parent too; `loop`, `exiting loop` and
-`cancel` frame a turn. They are told again as the relay's events, so that they are read in one place. Of the spans,
-`Tool.execute` names session, call and tool; the AI SDK's come along where `experimental.openTelemetry` is on. No
-`Tool.execute` names a task's child, but what a child does lies below it, by way of spans that name nobody (PATHS):
-those and the lines `created` and `loop`, which are written in one of them, state the link (core/state/span_lineage.py).
-They and every other span are handed on. Where one of the way is missing the call is found by times
-(core/linking/task_links.py).
+Producer: OpenCode 1.18, switched on by OTEL_EXPORTER_OTLP_ENDPOINT.
+Recognized by: the scope `opencode` and a resource with `opencode.client`.
+Log lines: `created` has the session as `session.created` does, with its parent; `loop`, `exiting loop` and `cancel`
+begin and end a turn. They are translated to the relay's events, which event_relay.py reads.
+Spans: `Tool.execute` has session, call and tool. With `experimental.openTelemetry`, the AI SDK's spans come too.
+Times: a line's and a span's own.
+It does not name a task's child session. But the child's spans are below the task's `Tool.execute`, by way of spans
+that name neither (LINEAGE_SPANS). These, and the lines `created` and `loop` that are written inside one, link child
+and call (core/state/span_lineage.py). They and all other spans pass through. Where one of them is missing, the call is
+found by times (core/linking/task_links.py).
 """
 
 from __future__ import annotations
@@ -17,30 +19,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from receiver.dialects.opencode import ai_sdk, event_relay
-from receiver.dialects.shared.fields import LATEST, MS, Wanted, as_id, as_text, from_json, record_time
-from receiver.dialects.shared.tool_errors import child_in, error_type
+from receiver.dialects.shared.fields import MAX_TIME, Captured, as_id, as_text, from_json, record_time
+from receiver.dialects.shared.finished_calls import outcome
+from receiver.dialects.shared.tool_errors import child_in
 from receiver.events import SPAN, AnyEvent, CallEvent, Discarded, LineageEvent, SessionEvent
 from receiver.model import STATUS_ERROR, LogRecord, SpanRecord, Value
 
-FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
-SCOPE = "opencode"
-_OF_AGENT = "opencode.client"  # in the resource of what OpenCode itself sends, and of no plugin
-# a text that is not closed reaches to the end; possessive, or each quote in it would be looked at to the end again
+OPENCODE_SCOPE = "opencode"
+_OPENCODE_RESOURCE = "opencode.client"  # a resource attribute of OpenCode's own export, and of no plugin
+# An unclosed string reaches to the end. Possessive quantifiers avoid scanning to the end again for each quote in it.
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\bundefined\b')
-_UNDEFINED = "undefined"  # the lines print objects as JSON, but for this
-# between a child's first span or a call of its and Tool.execute(task): a new child's creation; its turn (also one that
-# was taken up again, or that runs in the background); a call of its turn; a task that a command made
+_UNDEFINED = "undefined"  # the lines print objects as JSON, except for this value
+# The spans between a child session and Tool.execute of its task: those of a new child's creation, of its turn (also a
+# resumed or a background one), of the turn's calls, and of a task that a slash command made.
 _CREATION = ("Session.createNext", "Session.create", "TaskTool.execute")
 _TURN = ("SessionPrompt.run", "SessionRunState.ensureRunning", "SessionPrompt.loop", "SessionPrompt.prompt")
 _TASK = ("TaskTool.runTask", "BackgroundJob.fork", "BackgroundJob.start", "TaskTool.execute")
 _CALLS = ("SessionTools.resolve", "SessionPrompt.handleSubtask")
-PATHS = frozenset((*_CREATION, *_TURN, *_TASK, *_CALLS))
-_IN_A_PATH = ("created", "loop")
+LINEAGE_SPANS = frozenset((*_CREATION, *_TURN, *_TASK, *_CALLS))
+_LINES_IN_LINEAGE = ("created", "loop")
 Line = Mapping[str, Value]
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What a line of the application's log tells; None if it is none."""
+def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a line of the application's log; None if the record is none."""
     if not _is_native(record):
         return None
     body = record.body
@@ -48,15 +50,15 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
         line = _line(body[1])
         if body[0] == "stream":
             return tuple(_stream(record, line)) or (Discarded(reason="not_of_the_tree"),)
-        if (tell := _EVENTS.get(as_text(body[0]) or "")) and (event := tell(line)):
-            name, properties = event
-            told = event_relay.logs(replace(record, event_name=name, body=properties, attributes={}), wanted)
-            return (*(told or ()), *_written_in(record, line)) if body[0] in _IN_A_PATH else told
+        if (translate := _EVENTS.get(as_text(body[0]) or "")) and (translated := translate(line)):
+            name, properties = translated
+            events = event_relay.logs(replace(record, event_name=name, body=properties, attributes={}), captured)
+            return (*(events or ()), *_line_lineage(record, line)) if body[0] in _LINES_IN_LINEAGE else events
     return (Discarded(reason="not_of_the_tree"),)
 
 
 def _is_native(record: LogRecord | SpanRecord) -> bool:
-    return record.scope.name == SCOPE and _OF_AGENT in record.resource.attributes
+    return record.scope.name == OPENCODE_SCOPE and _OPENCODE_RESOURCE in record.resource.attributes
 
 
 def _line(text: Value) -> Line:
@@ -86,14 +88,14 @@ _EVENTS: dict[str, Callable[[Line], tuple[str, Line] | None]] = {
 }
 
 
-def _written_in(record: LogRecord, line: Line) -> Iterator[AnyEvent]:
+def _line_lineage(record: LogRecord, line: Line) -> Iterator[AnyEvent]:
     session = as_id(line.get("id") or line.get("session.id"))
     if session and len(record.trace_id) == 16 and len(record.span_id) == 8:
         yield LineageEvent(span=record.trace_id + record.span_id, session=session)
 
 
 def _stream(record: LogRecord, line: Line) -> Iterator[AnyEvent]:
-    """A model is asked. For a title (`small`) it is another one, under another agent's name."""
+    """A request to the model. One for a title (`small`) has another model and another agent's name."""
     session, time = as_id(line.get("session.id")), record_time(record)
     if session and time and line.get("small") == "false":
         yield SessionEvent(
@@ -105,13 +107,13 @@ def _stream(record: LogRecord, line: Line) -> Iterator[AnyEvent]:
         )
 
 
-def spans(span: SpanRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What a native span tells; None for the many that are not known."""
+def spans(span: SpanRecord, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a span; None for the many kinds that are not read."""
     if not _is_native(span):
         return None
     if span.name.startswith("ai."):
-        return ai_sdk.told(span, wanted)
-    if span.name in PATHS:
+        return ai_sdk.span_events(span, captured)
+    if span.name in LINEAGE_SPANS:
         return (LineageEvent(span=span.trace_id + span.span_id, parent=_parent(span)),)
     return _tool_execute(span) if span.name == "Tool.execute" else None
 
@@ -121,26 +123,24 @@ def _parent(span: SpanRecord) -> bytes:
 
 
 def _tool_execute(span: SpanRecord) -> Sequence[AnyEvent] | None:
-    """A call; None (so that the span is handed on) if it does not say which, or when."""
+    """A call; None, so that the span passes through, if it lacks session, call or valid times."""
     session, call = as_id(span.attributes.get("session.id")), as_id(span.attributes.get("tool.call_id"))
-    if session is None or call is None or not 0 < span.start < LATEST or span.end >= LATEST:
+    if session is None or call is None or not 0 < span.start < MAX_TIME or span.end >= MAX_TIME:
         return None
     tool = as_text(span.attributes.get("tool.name"))
     failed = span.status_code == STATUS_ERROR
     error = as_text(span.status_message) if failed else None
-    told = CallEvent(
+    event = CallEvent(
         session=session,
         call=call,
         rank=SPAN,
         start=span.start,
         end=max(span.end, span.start),
         tool=tool,
-        status="error" if failed else "completed",
-        error_type=error_type(error) if failed else None,
-        error=error,
+        **outcome(failed, error),
         child=child_in(error) if tool == "task" else None,
     )
     lineage = LineageEvent(
         span=span.trace_id + span.span_id, parent=_parent(span), session=session, call=call if tool == "task" else ""
     )
-    return told, lineage
+    return event, lineage

@@ -1,8 +1,12 @@
-"""opencode-plugin-otel and the plugins that share its events, also those that carry Claude Code's event names.
+"""The log events of opencode-plugin-otel and the plugins with the same events (docs/producers.md 17 and 18).
 
-Completion events only: no call ids (but `tool_use_id` in one profile), no parent session ids. Times are the start in
-one family and the end in another with the same scope name; how late the record was emitted tells which (FACTS 2).
-What these plugins say of permissions is wrong (they read events that OpenCode no longer sends), so it is not read.
+Producers: opencode-plugin-otel 0.8 to 1.2 (DEVtheOPS), its Adsicmes fork 1.2.2, opencode-otel 0.4 (gcornut), whose
+profile `claude-code` has Claude Code's event names.
+Recognized by: a scope that begins with one of SCOPES, once claude_code.log_events has left the record.
+Times: an event is sent on completion. Its time is the start in the DEVtheOPS family and the end in the others, with
+the same scope name. How late the record was emitted tells which (docs/producers.md 2).
+It cannot tell call ids (but `tool_use_id` in one profile) or parent sessions. Its permission events are wrong, since
+they come from events that OpenCode no longer sends; they are not read.
 """
 
 from __future__ import annotations
@@ -12,30 +16,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from receiver.dialects.shared.fields import (
+    CLOCK_TOLERANCE,
     MS,
-    SLACK,
-    Wanted,
+    Captured,
     as_bool,
     as_cost,
     as_count,
     as_duration,
     as_id,
-    as_known_id,
+    as_id_unless_unknown,
     as_number,
     as_text,
     event_name,
-    first,
+    first_set,
     from_json,
-    label,
+    name_digest,
     record_time,
-    with_cached,
+    total_input_tokens,
 )
+from receiver.dialects.shared.finished_calls import finished_call
 from receiver.dialects.shared.tool_errors import child_in, error_type
 from receiver.events import (
     REPORTED,
     AnyEvent,
-    CallEvent,
-    CallReportEvent,
     CopyEvent,
     Discarded,
     NoteEvent,
@@ -45,23 +48,22 @@ from receiver.events import (
 )
 from receiver.model import Attributes, LogRecord, Value
 
-FLUSH = 6_000 * MS  # logs and spans leave every 5 s, each by its own clock
 SCOPES = ("com.opencode", "com.anthropic.claude_code")
-_BOTH = "com.opencode"  # the scope whose completions are timed at the start by one plugin, at the end by another
+_START_OR_END = "com.opencode"  # of this scope, one plugin times a completion at its start, another at its end
 _PREFIXES = ("opencode.", "claude_code.")
 _CHILD_TITLE = re.compile(r" \(@(\S+) subagent\)$")
 _ERROR_NAME = re.compile(r"^([A-Z][A-Za-z]*(?:Error|Exception))\b")
 
 
 def agent_name(value: Value) -> str | None:
-    """An agent's name, where the plugin knew it."""
+    """An agent's name; None for `unknown`."""
     name = as_text(value)
     return None if name == "unknown" else name
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """One event: `time` (ns) as the record has it, `emitted` when it was written."""
+    """One event: `time` (ns) is the record's, `emitted` (ns) when it was written."""
 
     attributes: Attributes
     session: str
@@ -72,17 +74,17 @@ class _Record:
     may_be_start: bool
 
     def text(self, *names: str) -> str | None:
-        """The first of several texts."""
-        return as_text(first(self.attributes, *names))
+        """The first text among several attributes."""
+        return as_text(first_set(self.attributes, *names))
 
     @property
     def agent(self) -> str | None:
-        """The agent's name, where the plugin knew it."""
-        return agent_name(first(self.attributes, "agent.name", "agent"))
+        """The agent's name, where the plugin had it."""
+        return agent_name(first_set(self.attributes, "agent.name", "agent"))
 
     @property
     def is_timed(self) -> bool:
-        """Whether it says how long it took: the plugin for OpenCode 2 does not, of its requests."""
+        """Whether it has a duration. The plugin for OpenCode 2 sends none for requests."""
         return as_number(self.attributes.get("duration_ms")) is not None
 
     def interval(self) -> tuple[int, int]:
@@ -94,8 +96,8 @@ class _Record:
         return max(self.time - length, 1), self.time
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What an event tells; None if it is none of these plugins'."""
+def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a record; None if it is not one of these plugins'."""
     if not record.scope.name.startswith(SCOPES):
         return None
     name = event_name(record) or (record.body if isinstance(record.body, str) else "")
@@ -104,30 +106,40 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
     read = _EVENTS.get(name)
     if read is None:
         return (Discarded(reason="not_of_the_tree"),)
-    session = as_known_id(record.attributes.get("session.id"))
+    session = as_id_unless_unknown(record.attributes.get("session.id"))
     if session is None:
         return (Discarded(reason="no_session"),)
     time = record_time(record)
     if time is None:
         return (Discarded(reason="no_time"),)
-    if name in _COMPLETIONS and record.observed and record.time > record.observed + SLACK:
-        return (CopyEvent(session=session),)  # a fork's replay: JavaScript turned its old times into future ones
+    if name in _COMPLETIONS and record.observed and record.time > record.observed + CLOCK_TOLERANCE:
+        # a fork replays history, and the JavaScript SDK turns its times into future ones
+        return (CopyEvent(session=session),)
     body = record.body if isinstance(record.body, str) else ""
     # gcornut's claude-code profile capitalizes tool names; the other one that uses these names does not
     capitalized = body.startswith("claude_code.") and record.scope.name.startswith("com.anthropic")
     context = record.trace_id.hex() if len(record.trace_id) == 16 else None
-    told = _Record(
-        record.attributes, session, time, record.observed or time, capitalized, context, record.scope.name == _BOTH
+    event = _Record(
+        record.attributes,
+        session,
+        time,
+        record.observed or time,
+        capitalized,
+        context,
+        record.scope.name == _START_OR_END,
     )
-    return (_membership(told, name), *read(told))
+    return (_membership(event, name), *read(event))
 
 
 _COMPLETIONS = frozenset({"tool_result", "api_request", "api_error"})
 
 
 def _membership(e: _Record, name: str) -> AnyEvent:
-    """Newer versions say on every record whether its session is a root; after an error they no longer know. One fork
-    writes a child's records in the trace of the turn that started it."""
+    """Whether the session is a root or a child, and which trace context it has.
+
+    Newer versions say so on every record, except after an error, when they no longer know. The Adsicmes fork writes a
+    child's records in the trace of the turn that started it.
+    """
     kind = e.text("agent.type", "query_source") if name not in ("api_error", "session.error") else None
     return SessionEvent(
         session=e.session,
@@ -152,7 +164,7 @@ def _created(e: _Record) -> Iterator[AnyEvent]:
         subagent=subagent is True,
         created=e.time,
         title=title,
-        label=label(title) if child_title else None,
+        label=name_digest(title) if child_title else None,
         agent=e.agent or (child_title[1] if child_title else None),
     )
 
@@ -193,7 +205,7 @@ def _error(e: _Record) -> Iterator[AnyEvent]:
 
 
 def error_class(message: str | None, otherwise: str) -> str:
-    """The class of an error that its text begins with."""
+    """The error class at the beginning of an error's text; `otherwise` where there is none."""
     found = _ERROR_NAME.match(message or "")
     return found[1] if found else otherwise
 
@@ -213,7 +225,7 @@ def _request(e: _Record) -> Iterator[AnyEvent]:
         agent=e.agent,
         provider=provider,
         model=model,
-        input_tokens=with_cached(fresh, read, written),
+        input_tokens=total_input_tokens(fresh, read, written),
         output_tokens=as_count(e.attributes.get("output_tokens")),
         cache_read_tokens=read,
         cache_creation_tokens=written,
@@ -247,47 +259,28 @@ def _tool(e: _Record) -> Iterator[AnyEvent]:
     error = e.text("error")
     succeeded = as_bool(e.attributes.get("success"))
     failed = succeeded is False
-    given = from_json(e.attributes.get("tool_args"))
+    arguments = from_json(e.attributes.get("tool_args"))
     child = child_in(error) if tool == "task" else None
     call = as_id(e.attributes.get("tool_use_id"))
-    agent = as_text(given.get("subagent_type")) if tool == "task" else None
-    skill = as_text(given.get("name")) if tool == "skill" else None
-    description = as_text(given.get("description")) if tool == "task" else None
-    called = f"{description} (@{agent} subagent)" if description and agent else None
-    kind = error_type(error) if failed else None
-    if call is not None:
-        yield CallEvent(
-            session=e.session,
-            call=call,
-            rank=REPORTED,
-            tool=tool,
-            start=start,
-            end=end,
-            status="error" if failed else "completed",
-            error=error,
-            error_type=kind,
-            child=child,
-            agent=agent,
-            skill=skill,
-            description=description,
-            label=label(called),
-            context=e.context,
-        )
-        return
-    yield CallReportEvent(
-        session=e.session,
+    agent = as_text(arguments.get("subagent_type")) if tool == "task" else None
+    skill = as_text(arguments.get("name")) if tool == "skill" else None
+    description = as_text(arguments.get("description")) if tool == "task" else None
+    title = f"{description} (@{agent} subagent)" if description and agent else None  # of the child session
+    yield finished_call(
+        e.session,
+        call,
         rank=REPORTED,
         tool=tool,
         start=start,
         end=end,
         status="error" if failed else "completed",
         error=error,
-        error_type=kind,
+        error_type=error_type(error) if failed else None,
         child=child,
         agent=agent,
         skill=skill,
         description=description,
-        label=label(called),
+        label=name_digest(title),
         context=e.context,
     )
 

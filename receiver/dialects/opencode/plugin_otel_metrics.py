@@ -1,8 +1,12 @@
-"""Metrics of opencode-plugin-otel and the plugins that share its names. By default cumulative, every minute, each
-series again as long as the process lives; its start is when the first thing in it was counted (JavaScript SDK).
+"""The metrics of opencode-plugin-otel and the plugins with the same names (docs/producers.md 17).
 
-A prefix may be set in place of `opencode.` (`OPENCODE_METRIC_PREFIX`), so that only a name's end tells what it is.
-Where the events flow, `tool.duration` only checks that none is missing, and the totals that they add up.
+Producers: as for plugin_otel.py.
+Recognized by: a scope that begins with one of its SCOPES, and the end of the metric's name, since the prefix
+`opencode.` can be changed (`OPENCODE_METRIC_PREFIX`).
+Times: points are cumulative by default; each series is sent again every minute as long as the process lives. A point's
+start is when the first thing in it was counted (JavaScript SDK).
+They cannot tell call ids or single times. Beside the log events, `tool.duration` only finds calls that no event
+reported, and the totals are compared with the sums of the events.
 """
 
 from __future__ import annotations
@@ -11,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from receiver.dialects.opencode.plugin_otel import SCOPES, agent_name
-from receiver.dialects.shared.fields import Wanted, as_bool, as_text
+from receiver.dialects.shared.fields import Captured, as_bool, as_text
 from receiver.dialects.shared.metric_points import SHARED, amount, calls, problem, session_of, usage
 from receiver.events import COUNTED, AnyEvent, Discarded, SessionEvent
 from receiver.model import MetricPoint
 
 
-def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What a data point tells; None if it is none of these plugins'."""
+def metrics(point: MetricPoint, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a data point; None if it is not one of these plugins'."""
     if not point.scope.name.startswith(SCOPES):
         return None
     name = next((n for n in _NAMES if point.name.endswith(n)), "")
@@ -37,7 +41,7 @@ def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
 
 
 def _agent(point: MetricPoint, name: str) -> Iterator[AnyEvent]:
-    """The session's agent, where tokens are counted by agent: subagents have sessions of their own."""
+    """The session's agent, from the attribute of its token counts. Subagents have their own sessions."""
     session, agent = session_of(point), agent_name(point.attributes.get("agent"))
     if name == "token.usage" and session and agent and problem(point) is None:
         yield SessionEvent(session=session, rank=COUNTED, agent=agent)
@@ -56,12 +60,12 @@ _STATUS: dict[bool | None, Literal["completed", "error"] | None] = {True: "compl
 
 
 def _idle(point: MetricPoint, session: str) -> Iterator[AnyEvent]:
-    """Recorded each time that the session says that it is idle: the first time is the series' start."""
+    """A point for each idle of the session; the series' start is the first idle."""
     yield amount(point, session, "life", "session.duration") if point.count else Discarded(reason="empty")
 
 
 def _subtask(point: MetricPoint, session: str) -> Iterator[AnyEvent]:
-    """Counted when a subtask of a command or an @agent begins: names the agent of the task call that does too."""
+    """Counted when a subtask of a command or an @agent begins, which is when its task call begins; has its agent."""
     agent = agent_name(point.attributes.get("agent"))
     if point.kind != "sum" or not point.value:
         yield Discarded(reason="malformed" if point.kind != "sum" else "empty")

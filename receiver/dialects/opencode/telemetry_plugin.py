@@ -1,8 +1,13 @@
-"""opencode-telemetry-plugin: its delta metrics as published, and with the features that its study proposes the
-`opencode.command/skill/mcp/agent.*` metrics and the JSON events as log records (a map body, or one JSON string).
+"""opencode-telemetry-plugin: its delta metrics, and the log events of its extended form (docs/producers.md 16).
 
-What the study's plugin says of MCP servers is split at the first underscore and often wrong, so `server_tool` is
-joined again. Trace ids on its log records are wrong where tasks run in parallel, so they are not read.
+Producers: opencode-telemetry-plugin as published; and with the features that its study proposes, which are the
+`opencode.command/skill/mcp/agent.*` metrics and JSON events as log records (a map body, or one JSON text).
+Recognized by: log events by `type` and `data` in the body; metrics by name, with the resource attribute
+`opencode.plugin` or the scope.
+Times: a log event's time is the end, `duration_ms` leads to the start. A metric point tells an interval.
+It cannot tell failed calls in metrics, or call ids. It splits MCP names at the first underscore, often wrongly, so
+that `server_tool` is joined again. Trace ids on its log records are wrong where tasks run in parallel; they are not
+read.
 """
 
 from __future__ import annotations
@@ -13,11 +18,11 @@ from typing import Literal
 from receiver.dialects.shared.commands import command_note
 from receiver.dialects.shared.fields import (
     MS,
-    Wanted,
+    Captured,
     as_count,
     as_duration,
     as_id,
-    as_known_id,
+    as_id_unless_unknown,
     as_text,
     from_json,
     iso_time,
@@ -42,18 +47,16 @@ from receiver.events import (
 )
 from receiver.model import LogRecord, MetricPoint, Value
 
-# Metrics and spans leave every 5 s, each by its own clock: what one call is told by may arrive this far apart.
-FLUSH = 6_000 * MS
-SCOPE = "opencode"
-PLUGIN = "telemetry"
+TELEMETRY_PLUGIN_SCOPE = "opencode"
+_PLUGIN = "telemetry"
 Data = Mapping[str, Value]
 
 
-# log records: the study's JSON events
+# log records: the JSON events of the extended form
 
 
-def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What a JSON event tells; None if it is none."""
+def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a JSON event; None if the record is no such event."""
     body = from_json(record.body)
     read = _EVENTS.get(as_text(body.get("type")) or "")
     data = body.get("data")
@@ -66,7 +69,7 @@ def logs(record: LogRecord, wanted: Wanted) -> Sequence[AnyEvent] | None:
 
 
 def _duration(data: Data) -> int:
-    """Nanoseconds; a missing or negative one counts as none."""
+    """The duration (ns); 0 where it is missing or invalid."""
     return as_duration(data.get("duration_ms")) or 0
 
 
@@ -75,7 +78,7 @@ def _command(data: Data, time: int) -> Iterator[AnyEvent]:
     if session:
         name = as_text(data.get("command")) or "unknown"
         yield command_note(session, time, name, as_text(data.get("arguments")) or "")
-        # recorded 0-1 ms after the session said that its turn was over
+        # the event comes 0 to 1 ms after the session's turn is over
         yield StateEvent(session=session, time=time, state="idle")
 
 
@@ -93,7 +96,7 @@ def _agent(data: Data, time: int) -> Iterator[AnyEvent]:
         status="completed",
         child=child,
         agent=agent,
-        # read from metadata.summary, which no version fills: 0 says nothing
+        # the plugin counts metadata.summary, which no version fills, so 0 means unknown
         tool_count=as_count(data.get("tool_count")) or None,
         description=as_text(data.get("description")),
     )
@@ -144,8 +147,8 @@ _EVENTS: dict[str, Callable[[Data, int], Iterator[AnyEvent]]] = {
 # metrics
 
 
-def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
-    """What a data point tells; None if the plugin has no such metric."""
+def metrics(point: MetricPoint, captured: Captured) -> Sequence[AnyEvent] | None:
+    """The events of a data point; None if it is no metric of the plugin."""
     read = _METRICS.get(point.name)
     if read is None or not _is_ours(point):
         return None
@@ -160,7 +163,7 @@ def metrics(point: MetricPoint, wanted: Wanted) -> Sequence[AnyEvent] | None:
 
 def _is_ours(point: MetricPoint) -> bool:
     plugin = point.resource.attributes.get("opencode.plugin")
-    return plugin == PLUGIN or (plugin is None and point.scope.name == SCOPE)
+    return plugin == _PLUGIN or (plugin is None and point.scope.name == TELEMETRY_PLUGIN_SCOPE)
 
 
 def _begin(point: MetricPoint) -> int:
@@ -168,7 +171,7 @@ def _begin(point: MetricPoint) -> int:
 
 
 def _key(point: MetricPoint) -> str:
-    """Identifies a point by its series and interval: a copy of it has the same."""
+    """A key of the point's series and interval. A copy of the point has the same key."""
     return f"{point.name}:{point.start}-{point.time}:{series_of(point)}"
 
 
@@ -204,7 +207,7 @@ def _counted(
 
 
 def _series(point: MetricPoint, session: str, tool: str, count: int, agent: str | None) -> PointEvent:
-    """The plugin sends deltas; a Collector on the way may have added them up (deltatocumulative)."""
+    """A cumulative point: the plugin sends deltas, but a Collector may have added them up (deltatocumulative)."""
     timed = point.kind == "histogram"
     total, low, high = (-1 if n is None or not timed else int(n * MS) for n in (point.sum, point.min, point.max))
     return PointEvent(
@@ -267,12 +270,12 @@ def _lines(point: MetricPoint) -> Iterator[AnyEvent]:
         time=_begin(point),
         added=count if added else 0,
         removed=0 if added else count,
-        call=as_known_id(point.attributes.get("call.id")),
+        call=as_id_unless_unknown(point.attributes.get("call.id")),
     )
 
 
 def _permission(point: MetricPoint) -> Iterator[AnyEvent]:
-    session, call = session_of(point), as_known_id(point.attributes.get("call.id"))
+    session, call = session_of(point), as_id_unless_unknown(point.attributes.get("call.id"))
     if session is None or call is None:
         yield Discarded(reason="no_session" if session is None else "no_call")
         return
@@ -300,7 +303,7 @@ _METRICS: dict[str, Callable[[MetricPoint], Iterator[AnyEvent]]] = {
     "opencode.mcp.tool.executions": _mcp_count,
     "opencode.mcp.tools.refreshed": _refreshed,
     "opencode.agent.spawns": _spawns,
-    # no session among their labels: which call they timed cannot be said
+    # these have no session attribute, so which call they timed is unknown
     "opencode.skill.duration": _no_session,
     "opencode.mcp.tool.duration": _no_session,
     "opencode.agent.duration": _no_session,

@@ -1,1 +1,1 @@
-"""What several dialects need: reading fields, metric points, tool errors, slash commands, traceparent."""
+"""What several dialects need: fields, metric points, calls, tool errors, commands, MCP resources, traceparent."""

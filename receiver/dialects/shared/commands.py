@@ -1,4 +1,4 @@
-"""Slash commands, told alike by every dialect that tells of them."""
+"""Slash commands as notes. Every dialect that reports them uses this one form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from receiver.events import NoteEvent
 
 
 def command_note(session: str, time: int, name: str, arguments: str | None, key: str = "") -> NoteEvent:
-    """A slash command that was run, with the number of its arguments, if they are told; they themselves are content."""
+    """A slash command that was run. `arguments` are content; their number is an attribute. None: not reported."""
     count = () if arguments is None else (("opencode.command.argument_count", len(arguments.split())),)
     return NoteEvent(
         session=session,
@@ -15,5 +15,5 @@ def command_note(session: str, time: int, name: str, arguments: str | None, key:
         name="command.executed",
         key=key,
         attributes=(("opencode.command.name", name), *count),
-        content=(("opencode.command.arguments", told, "arguments"),) if (told := as_text(arguments)) else (),
+        content=(("opencode.command.arguments", text, "arguments"),) if (text := as_text(arguments)) else (),
     )

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from receiver.dialects.shared.fields import LATEST, MS, as_id, as_known_id, as_text, to_json
+from receiver.dialects.shared.fields import MAX_TIME, MS, as_id, as_id_unless_unknown, as_text, to_json
 from receiver.events import COUNTED, AnyEvent, CallCountEvent, Discarded, PointEvent, SessionEvent
 from receiver.model import TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, MetricPoint
 
@@ -33,7 +33,7 @@ def problem(point: MetricPoint) -> str | None:
     """Why a point cannot be counted; one of semconv.DISCARDS."""
     if point.kind == "other":
         return "malformed"
-    if not 0 < point.time < LATEST:
+    if not 0 < point.time < MAX_TIME:
         return "no_time"
     if not point.recorded:
         return "empty"
@@ -90,7 +90,7 @@ def form_of(point: MetricPoint) -> Literal["cumulative", "delta", "gauge"]:
 
 def session_of(point: MetricPoint) -> str | None:
     """The session that a point is about."""
-    return as_known_id(as_id(point.attributes.get("session.id")) or point.attributes.get("sessionID"))
+    return as_id_unless_unknown(as_id(point.attributes.get("session.id")) or point.attributes.get("sessionID"))
 
 
 def amount(point: MetricPoint, session: str, what: str, source: str, agent: str | None = None) -> PointEvent:

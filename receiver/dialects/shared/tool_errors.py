@@ -1,5 +1,7 @@
-"""What OpenCode's error texts of tool calls tell: a class for `error.type` (never free text), and the child session
-that a task names in its error or its output. Texts seen in 1.1.65, 1.2.27 and 1.18.33.
+"""Reads OpenCode's error texts of tool calls: a class for `error.type`, and a task's child session.
+
+`error.type` is never free text. A task names its child in its error or its output. The texts are those of OpenCode
+1.1.65, 1.2.27 and 1.18.33.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _CLASSES = (
 
 
 def error_type(text: str | None, interrupted: bool = False) -> str:
-    """The class of a failed call's error."""
+    """The class of a failed call's error; `tool_error` where the text is unknown."""
     if interrupted:
         return "cancelled"
     for name, marks in _CLASSES:
@@ -30,6 +32,6 @@ def error_type(text: str | None, interrupted: bool = False) -> str:
 
 
 def child_in(text: str | None) -> str | None:
-    """The session that the error or the output of a task names."""
+    """The session id in the error or the output of a task, if there is one."""
     found = _TASK_ID.search(text or "")
     return (found[1] or found[2]) if found else None

@@ -1,29 +1,29 @@
-"""traceparent: the span of another program that a record says its session runs below (W3C Trace Context, level 2).
+"""Reads `traceparent`: the other program's span that a session runs below (W3C Trace Context, level 2).
 
-Read here once for every dialect: from a record's attributes, from the body of a log record or its `data`, or from the
-resource, where it holds for every session of the process. The sampled flag and `tracestate` are not read: what is built
-is exported whatever another program decided about its own spans.
+It applies to every dialect. It stands in a record's attributes, in a log record's body or the body's `data`, or in the
+resource, where it applies to every session of the process. The sampled flag and `tracestate` are ignored: built spans
+are exported whatever the other program decided about its own.
 """
 
 from __future__ import annotations
 
 import re
 
-from receiver.dialects.shared.fields import LATEST, as_map, from_json, record_time
+from receiver.dialects.shared.fields import MAX_TIME, as_map, from_json, record_time
 from receiver.events import EXACT, REPORTED, RemoteParentEvent
 from receiver.model import LogRecord, MetricPoint, Resource, SpanRecord, Value
 
 _NAME = "traceparent"
-# and in a resource also as OpenTelemetry's environment variable has it
-_OF_RESOURCE = (_NAME, "TRACEPARENT", "process.environment_variable.TRACEPARENT")
-# version 00 ends after the flags; of a later one, what follows a dash is not for us. Lower case is required
+# a resource may also have it as the environment variable that OpenTelemetry defines
+_RESOURCE_NAMES = (_NAME, "TRACEPARENT", "process.environment_variable.TRACEPARENT")
+# Version 00 ends after the flags; a later one may go on after a dash, which is ignored. Lower case is required.
 _FIELD = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.DOTALL)
-_MOST = 512  # characters; a header is not longer than that
+_MAX_LENGTH = 512  # characters; version 00 has 55
 
 
 def read(value: Value) -> str | None:
-    """`trace id-span id` in hexadecimal; None if it is no valid traceparent."""
-    if not isinstance(value, str) or len(value) > _MOST:
+    """`<trace id>-<span id>` in hexadecimal; None for an invalid traceparent."""
+    if not isinstance(value, str) or len(value) > _MAX_LENGTH:
         return None
     match = _FIELD.fullmatch(value.strip())
     if match is None or match[1] == "ff" or (match[1] == "00" and match[4] is not None):
@@ -34,14 +34,14 @@ def read(value: Value) -> str | None:
 
 
 def of_resource(resource: Resource) -> str | None:
-    """What a resource states."""
-    return next((found for name in _OF_RESOURCE if (found := read(resource.attributes.get(name)))), None)
+    """The resource's traceparent, as `read` returns it."""
+    return next((found for name in _RESOURCE_NAMES if (found := read(resource.attributes.get(name)))), None)
 
 
-def told_by(
+def remote_parent_event(
     record: LogRecord | MetricPoint | SpanRecord, session: str, of_resource: str | None
 ) -> RemoteParentEvent | None:
-    """What a record of a session tells of its remote parent; its own statement goes before that of its resource."""
+    """The remote parent of a record's session. The record's own traceparent wins over that of its resource."""
     stated = read(record.attributes.get(_NAME))
     if stated is None and isinstance(record, LogRecord):
         stated = _of_body(record)
@@ -59,8 +59,8 @@ def _of_body(record: LogRecord) -> str | None:
 
 
 def _time(record: LogRecord | MetricPoint | SpanRecord) -> int:
-    """When it was said (ns); 0, before everything, where the record has no time of its own."""
+    """The record's time (ns); 0, which is before all others, where it has none."""
     if isinstance(record, LogRecord):
         return record_time(record) or 0
     time = record.start or (record.time if isinstance(record, MetricPoint) else 0)
-    return time if 0 < time < LATEST else 0
+    return time if 0 < time < MAX_TIME else 0

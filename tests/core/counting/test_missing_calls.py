@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver.core.counting.missing_calls import SAME_MOMENT, missing_calls
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.session import CountedPoint, EmittedRecord, Item, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import EXACT
@@ -39,9 +40,9 @@ def session(*points: CountedPoint, calls: tuple[Item, ...] = ()) -> Session:
     return Session(id="ses_a", counted={str(i): p for i, p in enumerate(points)}, calls={c.key: c for c in calls})
 
 
-def found(*points: CountedPoint, calls: tuple[Item, ...] = (), emitted: dict[str, EmittedRecord] | None = None):
+def found(*points: CountedPoint, calls: tuple[Item, ...] = (), emitted: EmittedItems | None = None):
     """The missing calls as (start, end, what is inferred), in ms after NOON."""
-    items = missing_calls(session(*points, calls=calls), emitted or {})
+    items = missing_calls(session(*points, calls=calls), emitted or EmittedItems())
     return [
         ((i.start - NOON) // MILLISECOND, (i.end - NOON) // MILLISECOND, set(str(i.get("inferred")).split(",")))
         for i in items
@@ -84,8 +85,8 @@ class TestWhatOnePointTells:
 
     def test_the_ids_do_not_depend_on_chance(self):
         points = (point(500, 5000, 2, [100, 300]), point(5000, 10_000, 2, [100, 300]))
-        keys = [i.key for i in missing_calls(session(*points), {})]
-        assert keys == [i.key for i in missing_calls(session(*points), {})]
+        keys = [i.key for i in missing_calls(session(*points), EmittedItems())]
+        assert keys == [i.key for i in missing_calls(session(*points), EmittedItems())]
         assert len(set(keys)) == 4
 
 
@@ -94,7 +95,7 @@ class TestWhatIsKnownAlready:
         assert found(point(500, 5000, durations=[200]), calls=(call(300, 500),)) == []
 
     def test_nor_one_that_has_left(self):
-        emitted = {"call:call_1": EmittedRecord(ms(300), ms(500), "bash")}
+        emitted = EmittedItems.of([("call:call_1", EmittedRecord(ms(300), ms(500), "bash"))])
         assert found(point(500, 5000, durations=[200]), emitted=emitted) == []
 
     @pytest.mark.parametrize(
@@ -132,17 +133,17 @@ class TestSeveralInstruments:
             point(500, 5000, durations=[200], tool="skill"),
             point(502, 5000, source="opencode.skill.invocations", tool="skill", skill="notes"),
         )
-        (item,) = missing_calls(session(*points), {})
+        (item,) = missing_calls(session(*points), EmittedItems())
         assert item.get("skill") == "notes"
 
     def test_only_the_tools_that_are_asked_for(self):
         held = session(point(500, 5000), point(600, 5000, tool="read"))
-        assert [i.get("tool") for i in missing_calls(held, {}, ["read"])] == ["read"]
-        assert {i.get("tool") for i in missing_calls(held, {})} == {"bash", "read"}
+        assert [i.get("tool") for i in missing_calls(held, EmittedItems(), ["read"])] == ["read"]
+        assert {i.get("tool") for i in missing_calls(held, EmittedItems())} == {"bash", "read"}
 
 
 def test_nothing_counted():
-    assert missing_calls(session(), {}) == []
+    assert missing_calls(session(), EmittedItems()) == []
 
 
 class TestWhatIsOneMomentAndWhatIsNot:
@@ -152,7 +153,7 @@ class TestWhatIsOneMomentAndWhatIsNot:
         """The skills of the missing calls, where another instrument counted a skill so many ms after the call ended."""
         label = point(500 + apart, 5000, source="opencode.skill.invocations", tool="skill", skill="notes")
         counted = (point(500, 5000, durations=[200], tool="skill"), label)
-        return [item.get("skill") for item in missing_calls(session(*counted), {})]
+        return [item.get("skill") for item in missing_calls(session(*counted), EmittedItems())]
 
     def test_a_label_that_is_counted_a_little_later_is_the_calls(self):
         assert self.labelled(3) == ["notes"]

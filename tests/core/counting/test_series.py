@@ -9,6 +9,7 @@ import pytest
 from receiver.core.counting import series, usage_totals
 from receiver.core.counting.call_counts import known_durations, tallies
 from receiver.core.counting.series import rises
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.session import EmittedRecord, Series, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import PointEvent
@@ -79,7 +80,7 @@ class TestDurations:
     def timed(self, *points: PointEvent) -> list[tuple[tuple[int, ...], int | None]]:
         return [
             (tuple(d // MILLISECOND for d in t.durations), None if t.rest is None else t.rest // MILLISECOND)
-            for t in tallies(session(*points), {}, "bash")
+            for t in tallies(session(*points), EmittedItems(), "bash")
         ]
 
     def test_one_more_call_took_what_the_sum_rose_by(self):
@@ -112,7 +113,7 @@ class TestDurations:
 
 class TestTotals:
     def used(self, *points: PointEvent, begin: int = 0, until: int = 1_000_000) -> dict[str, float]:
-        return usage_totals.counted(session(*points), {}, ms(begin), ms(until))
+        return usage_totals.counted(session(*points), EmittedItems(), ms(begin), ms(until))
 
     def tokens(self, time: int, amount: float, what: str = "output_tokens", **more) -> PointEvent:
         return point(time, amount, what=what, tool="", status=None, **{"series": what, "source": "token.usage", **more})

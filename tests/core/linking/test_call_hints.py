@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from receiver.core.linking.report_matching import CLEARLY, END_SKEW, add_hints
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.session import CallHint, EmittedRecord, Item, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import REPORTED
@@ -25,12 +26,12 @@ def hint(start: int, end: int, agent: str = "explore", tool: str = "task", tool_
 def agents(
     calls: list[Item],
     *told: CallHint,
-    emitted: dict[str, EmittedRecord] | None = None,
+    emitted: EmittedItems | None = None,
     leaving: tuple[str, ...] | None = None,
 ) -> dict[str, str | None]:
     """The agents of calls that are all about to leave, unless it is said which."""
     held = Session(id="ses_a", calls={c.key: c for c in calls}, hints={repr(h): h for h in told})
-    add_hints(held, emitted or {}, held.calls if leaving is None else leaving)
+    add_hints(held, emitted or EmittedItems(), held.calls if leaving is None else leaving)
     return {c.key: c.get("agent") for c in calls}
 
 
@@ -65,7 +66,7 @@ def test_others_are_not_meant():
 
 
 def test_a_call_that_has_left_keeps_what_was_said_of_it_from_others():
-    emitted = {"call:c0": EmittedRecord(ms(0), ms(1000), "task")}
+    emitted = EmittedItems.of([("call:c0", EmittedRecord(ms(0), ms(1000), "task"))])
     assert agents([call("c1", 0, 1100)], hint(0, 1000), emitted=emitted) == {"c1": None}
 
 

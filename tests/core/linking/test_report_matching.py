@@ -8,7 +8,6 @@ from receiver import semconv as sc
 from receiver.core.linking.report_matching import (
     END_SKEW,
     START_SKEW,
-    Known,
     Nearby,
     emitted_reports,
     find_calls,
@@ -16,11 +15,12 @@ from receiver.core.linking.report_matching import (
     same_calls,
     stand_alone,
 )
+from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
 from receiver.core.state.session import CallReport, EmittedRecord, Item, Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
 from tests.support.factories import NOON, RELAY, a_session, at
-from tests.support.read_counter import ReadCounter
+from tests.support.read_counter import CountedEmittedItems
 from tests.support.span_laws import attribute
 from tests.support.virtual_time import Stream, trees
 
@@ -45,9 +45,9 @@ def session(calls: list[Item], **reports: CallReport) -> Session:
     return Session(id="ses_a", calls={c.key: c for c in calls}, unnamed=dict(reports))
 
 
-def find(held: Session, emitted: dict[str, EmittedRecord] | None = None) -> None:
+def find(held: Session, emitted: EmittedItems | None = None) -> None:
     """Every report is due: it has waited long enough for the call that it tells of."""
-    find_calls(held, emitted or {}, set(held.unnamed), ())
+    find_calls(held, emitted or EmittedItems(), set(held.unnamed), ())
 
 
 class TestFindingTheCall:
@@ -109,7 +109,7 @@ class TestFindingTheCall:
     )
     def test_is_decided_when_either_is_due(self, due, leaving, found):
         held = session([call("call_1", 1000, 2000)], r=report(1000, 2000, skill="notes"))
-        find_calls(held, {}, due, leaving)
+        find_calls(held, EmittedItems(), due, leaving)
         assert (held.calls["call_1"].get("skill") == "notes") is found
         assert (held.unnamed == {}) is found
 
@@ -122,7 +122,7 @@ class TestFindingTheCall:
 
     def test_a_report_of_a_call_that_has_left_is_done_with(self):
         held = session([], r=report(1000, 2000))
-        find(held, {"call:call_1": EmittedRecord(ms(1000), ms(2000), "skill")})
+        find(held, EmittedItems.of([("call:call_1", EmittedRecord(ms(1000), ms(2000), "skill"))]))
         assert held.unnamed == {}
         assert held.calls == {}
 
@@ -139,13 +139,13 @@ class TestStandingAlone:
         assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).get("inferred") is None
 
     def test_the_call_that_is_told_later_is_known_to_have_left(self):
-        emitted = emitted_reports({"call:~r": EmittedRecord(ms(1000), ms(2000), "skill")})
-        assert [c.key for c in emitted.near("skill", ms(1010), ms(2010))] == ["call:~r"]
+        emitted = emitted_reports(EmittedItems.of([("call:~r", EmittedRecord(ms(1000), ms(2000), "skill"))]))
+        assert [c.id for c in emitted.near("skill", ms(1010), ms(2010))] == ["~r"]
         assert not any(emitted.near("bash", ms(1010), ms(2010)))
         assert not any(emitted.near("skill", ms(3000), ms(4000)))
 
     def test_a_call_that_left_with_its_id_is_another_one(self):
-        emitted = emitted_reports({"call:call_2": EmittedRecord(ms(1000), ms(2000), "skill")})
+        emitted = emitted_reports(EmittedItems.of([("call:call_2", EmittedRecord(ms(1000), ms(2000), "skill"))]))
         assert not any(emitted.near("skill", ms(1010), ms(2010)))
 
 
@@ -156,22 +156,23 @@ class TestManyOfThem:
         calls = {f"c{i}": Asked(f"c{i}", call("c", i * 1000, i * 1000 + 500).facts) for i in range(300)}
         reports = {f"r{i}": report(i * 1000 + 3, i * 1000 + 495) for i in range(300)}
         held = Session(id="ses_a", calls=calls, unnamed=reports)
-        assert same_calls(held, {}) == {f"r{i}": f"call:c{i}" for i in range(300)}
+        assert same_calls(held, EmittedItems()) == {f"r{i}": f"c{i}" for i in range(300)}
         assert sum(c.asked for c in calls.values()) == 300
 
     def test_what_has_left_unnamed_is_read_once_for_all_calls_that_leave(self):
         stream = Stream().tell(RELAY, *_reports(300)).until(at(302 + 2))
-        emitted = stream.forest.emitted["ses_a"] = ReadCounter(stream.forest.emitted_of("ses_a"))
-        assert sum(key.startswith("call:~") for key in emitted) == 300
+        emitted = CountedEmittedItems.of_items(stream.forest.emitted_of("ses_a"))
+        stream.forest.emitted["ses_a"] = emitted
+        assert sum(is_unnamed(call) for call in emitted.calls) == 300
         named = a_session()
         for i in range(300):
             named.call("skill", i, i + 0.5, call=f"c{i}")
         stream.tell(RELAY, *named.told).until(stream.now + 3 * SECOND)
         assert stream.discards["already_left"] == 300
-        assert emitted.reads < 10
+        assert emitted.loops < 10
 
     def test_of_many_at_one_time_the_nearest_are_compared(self):
-        many = Nearby(("skill", Known(ms(i), ms(900), f"call:c{i}", "", False)) for i in range(300))
+        many = Nearby(CallIndex(("skill", CallTimes(ms(i), ms(900), f"c{i}", "", False)) for i in range(300)))
         near = {known.start for known in many.near("skill", ms(150), ms(900))}
         assert {ms(i) for i in range(120, 180)} <= near
         assert len(near) < 100

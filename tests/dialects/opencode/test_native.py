@@ -12,7 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver.codec.decode import log_records, span_records
-from receiver.dialects.opencode.native import PATHS, logs, spans
+from receiver.dialects.opencode.native import LINEAGE_SPANS, logs, spans
 from receiver.events import CallEvent, Discarded, LineageEvent, SessionEvent, StateEvent
 from receiver.model import Request
 from receiver.pipeline.offline import build
@@ -137,7 +137,7 @@ class TestSpans:
         _, place = span("Tool.execute", parent=b"p" * 8, session__id="ses_a", tool__name="task", tool__call_id="c1")
         assert place == LineageEvent(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8, session="ses_a", call="c1")
 
-    @pytest.mark.parametrize("name", sorted(PATHS))
+    @pytest.mark.parametrize("name", sorted(LINEAGE_SPANS))
     def test_a_span_on_the_way_from_a_call_to_its_child_tells_what_it_lies_below(self, name):
         assert span(name, parent=b"p" * 8) == (LineageEvent(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8),)
 

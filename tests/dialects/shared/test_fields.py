@@ -8,21 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.dialects.shared.fields import (
-    LATEST,
-    MAX_ID,
+    CLOCK_TOLERANCE,
+    MAX_ID_LENGTH,
+    MAX_TIME,
     MS,
-    SLACK,
     as_bool,
     as_cost,
     as_count,
     as_duration,
     as_id,
-    as_known_id,
+    as_id_unless_unknown,
     as_map,
     as_number,
     as_text,
     event_name,
-    first,
+    first_set,
     from_json,
     iso_time,
     ms_time,
@@ -84,8 +84,8 @@ def test_identifiers(subtests):
         ("  ", None),
         (7, None),
         (None, None),
-        ("x" * MAX_ID, "x" * MAX_ID),
-        ("x" * (MAX_ID + 1), None),
+        ("x" * MAX_ID_LENGTH, "x" * MAX_ID_LENGTH),
+        ("x" * (MAX_ID_LENGTH + 1), None),
     ]:
         with subtests.test(value=value, found=found):
             assert as_id(value) == found
@@ -94,7 +94,7 @@ def test_identifiers(subtests):
 def test_identifiers_that_a_plugin_does_not_know(subtests):
     for value, found in [("ses_a", "ses_a"), (" unknown ", None), ("", None), (None, None)]:
         with subtests.test(value=value, found=found):
-            assert as_known_id(value) == found
+            assert as_id_unless_unknown(value) == found
 
 
 def test_numbers_may_be_text(subtests):
@@ -177,7 +177,7 @@ def test_milliseconds(subtests):
         (0, None),
         (-1, None),
         (None, None),
-        (LATEST // MS + 1, None),
+        (MAX_TIME // MS + 1, None),
     ]:
         with subtests.test(value=value, time=time):
             assert ms_time(value) == time
@@ -208,11 +208,11 @@ def test_a_records_time(subtests):
         (5 * SECOND, 0, 5 * SECOND),
         (5 * SECOND, 6 * SECOND, 5 * SECOND),
         (0, 6 * SECOND, 6 * SECOND),
-        (6 * SECOND + SLACK, 6 * SECOND, 6 * SECOND + SLACK),
-        (6 * SECOND + SLACK + 1, 6 * SECOND, 6 * SECOND),
+        (6 * SECOND + CLOCK_TOLERANCE, 6 * SECOND, 6 * SECOND + CLOCK_TOLERANCE),
+        (6 * SECOND + CLOCK_TOLERANCE + 1, 6 * SECOND, 6 * SECOND),
         (0, 0, None),
-        (LATEST, 0, None),
-        (LATEST, LATEST, None),
+        (MAX_TIME, 0, None),
+        (MAX_TIME, MAX_TIME, None),
     ]:
         with subtests.test(time=time, observed=observed, believed=believed):
             assert record_time(record(time, observed)) == believed
@@ -225,5 +225,5 @@ def test_an_events_name():
 
 
 def test_the_first_that_is_set():
-    assert first({"a": None, "b": 0, "c": 1}, "a", "b", "c") == 0
-    assert first({}, "a") is None
+    assert first_set({"a": None, "b": 0, "c": 1}, "a", "b", "c") == 0
+    assert first_set({}, "a") is None

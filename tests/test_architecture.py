@@ -8,6 +8,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import ROOT
 
 SOURCES = sorted(path for path in (ROOT / "receiver").rglob("*.py") if not path.stem.endswith(("_pb2", "_pb2_grpc")))
@@ -27,6 +29,7 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT / "receiver").as_posix()
 
 
+@pytest.mark.process
 def test_imports_run_one_way() -> None:
     # A process of its own: it sets logging up anew, which silences the loggers that other tests listen to.
     lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"

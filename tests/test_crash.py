@@ -12,6 +12,8 @@ import pytest
 from tests.support.otlp_requests import joined, recorded, singles
 from tests.support.processes import Backend, Receiver, renamed, until
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def backend():

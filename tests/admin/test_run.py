@@ -8,6 +8,8 @@ import pytest
 from tests.support.factories import logs_request
 from tests.support.operator_endpoints import command, export, free_ports, process, relay, relay_call, tree
 
+pytestmark = pytest.mark.process
+
 RECORDS = [
     *relay("read"),
     relay_call("ses_a", "task", 3, 9, sessionId="ses_b"),

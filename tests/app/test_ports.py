@@ -25,6 +25,7 @@ def crossed(running):
     return running
 
 
+@pytest.mark.process
 def test_a_client_with_the_wrong_port_is_served(receiver):
     running = crossed(receiver.start())
     request = Request("traces", spans_request().body, 0)
@@ -34,6 +35,7 @@ def test_a_client_with_the_wrong_port_is_served(receiver):
     assert running.stop() == 0
 
 
+@pytest.mark.process
 def test_ports_that_differ_in_auth_keep_to_their_own_and_say_so(receiver):
     receiver.settings["receivers"]["otlp"]["protocols"]["http"]["auth"] = {"bearer_token": "s3cret"}
     running = receiver.start()

@@ -23,6 +23,8 @@ from tests.support.factories import spans_request
 from tests.support.otlp_requests import joined, recorded, singles
 from tests.support.processes import Backend, Receiver, renamed, until
 
+pytestmark = pytest.mark.process
+
 
 def shuffled_twice(requests):
     chance = random.Random(7)

@@ -156,6 +156,7 @@ def test_print_config_shows_every_default_and_no_secret(run, home):
     assert run("validate", "--config", again)[0] == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("setting", "path"),
     [
@@ -179,6 +180,7 @@ def test_what_a_part_finds_wrong_when_it_starts_is_named_by_its_whole_path(home,
     assert "Traceback" not in err
 
 
+@pytest.mark.process
 def test_a_traceback_is_shown_to_those_who_ask(home):
     quiet = command("validate", "--set", "nonsense=1", stderr=subprocess.PIPE, text=True)
     asked = command("validate", "--debug", "--set", "nonsense=1", stderr=subprocess.PIPE, text=True)
@@ -348,6 +350,7 @@ def test_one_is_not_said_as_many(run, guarded, home):
 # pipes and terminals
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments", [("build", CAPTURE, "--format", "otlp-json"), ("build", CAPTURE), ("print-config",)]
 )
@@ -360,6 +363,7 @@ def test_a_reader_that_goes_away_is_no_error(arguments):
     assert (process.returncode, err) == (0, "")
 
 
+@pytest.mark.process
 def test_progress_is_shown_on_a_terminal_only():
     piped = command("build", CAPTURE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert piped.communicate(timeout=120)[1] == b""

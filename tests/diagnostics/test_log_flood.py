@@ -18,6 +18,8 @@ from tests.support.factories import logs_request
 from tests.support.operator_endpoints import relay
 from tests.support.processes import Receiver
 
+pytestmark = pytest.mark.process
+
 MANY = 60  # of each; ten a minute are said of one kind, and there are few kinds
 INJECTED = "%0aFORGED%1b%5b31m"
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -32,6 +32,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.process
 def test_only_its_user_reads_what_it_writes(tmp_path):
     receiver = Receiver(tmp_path / "receiver")
     written = tmp_path / "spans.jsonl"
@@ -76,6 +77,7 @@ def test_content_is_out_by_default_except_errors(tmp_path):
     assert "`[errors]` by default" in PAGE
 
 
+@pytest.mark.process
 def test_health_and_reflection_answer_without_credentials_and_export_does_not(receiver):
     receiver.start()
     with grpc.insecure_channel(receiver.grpc) as channel:
@@ -89,6 +91,7 @@ def test_health_and_reflection_answer_without_credentials_and_export_does_not(re
         assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.process
 def test_the_log_holds_no_secret_at_any_level(receiver):
     receiver.settings["service"]["telemetry"]["logs"]["level"] = "debug"
     receiver.settings["exporters"] = {

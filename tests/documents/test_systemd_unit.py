@@ -19,6 +19,8 @@ from tests.golden.rewrite import HERE
 from tests.support.operator_endpoints import command
 from tests.support.processes import until
 
+pytestmark = pytest.mark.process
+
 TRACED = 120.0  # s: strace stops the program at each of its calls
 
 FILE = DEPLOY / "opencode-trace-receiver.service"

@@ -366,6 +366,7 @@ def kill(process: subprocess.Popen) -> str:
     return rest
 
 
+@pytest.mark.process
 def test_one_process_at_a_time_has_the_folder_until_it_ends_however_it_ends(tmp_path):
     process = child(tmp_path)
     try:
@@ -376,6 +377,7 @@ def test_one_process_at_a_time_has_the_folder_until_it_ends_however_it_ends(tmp_
     SQLiteStore(tmp_path).close()
 
 
+@pytest.mark.process
 def test_what_was_appended_is_there_after_a_kill(tmp_path):
     process = child(tmp_path, "append")
     told = [process.stdout.readline() for _ in range(20)] + kill(process).splitlines(keepends=True)

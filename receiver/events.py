@@ -180,37 +180,19 @@ class CallHintEvent(Event, frozen=True, kw_only=True, gc=False):
     tool_count: int | None = None
 
 
-class CallCountEvent(Event, frozen=True, kw_only=True, gc=False):
-    """A metric point counts `count` finished calls of `tool` between `start` and `time`.
-
-    `source` names the instrument: two instruments that count the same calls are not added up. `durations` (ns) are
-    those that the point tells exactly, `rest` the mean of the others. `start` is the point's, which is when the first
-    of them ended unless the series was also in the export before (see core/counting/missing_calls.py). `key` identifies
-    the point, so that a copy of it counts once, `series` what all points of one series share. An instrument that counts
-    failed calls too says with `status` which these are.
-    """
-
-    source: str
-    key: str
-    tool: str
-    count: int
-    time: int
-    start: int
-    durations: tuple[int, ...] = ()
-    rest: int | None = None
-    agent: str | None = None
-    skill: str | None = None
-    series: str = ""
-    status: Literal["completed", "error"] | None = None
-
-
 class PointEvent(Event, frozen=True, kw_only=True, gc=False):
     """A point of a metric series of the session, which only its neighbours make a statement (core/counting/series.py).
 
-    `what` is "calls" (finished calls of `tool`, with `status` as in CallCountEvent), one of TOTALS, or "life": the
-    point tells only that the session was alive. `amount` is the number, of calls with `total`, `low` and `high` (ns) of
-    their durations. A cumulative one counts since `start`, which is when the first of it was counted (0: not known); a
-    delta since `start` only; a gauge says what is so at `time`. `series` identifies instrument and attributes.
+    `what` is "calls" (finished calls of `tool`), one of TOTALS, "begun" (subtasks that began), or "life": the point
+    only shows that the session was alive. `amount` is the number; for calls, `total`, `low` and `high` (ns) are the
+    sum and the extremes of their durations, -1 where the point has none.
+
+    A cumulative point counts since `start`, when the first of it was counted (0: not known). A delta counts in
+    (start, time]; its `start` is when the first of it was counted, or, if the series was in the export before, the time
+    of that export. A gauge says what is so at `time`.
+
+    `source` names the instrument: two instruments that count the same calls are not added up. `series` identifies
+    instrument and attributes. An instrument that also counts failed calls says with `status` which these are.
     """
 
     what: str
@@ -226,6 +208,7 @@ class PointEvent(Event, frozen=True, kw_only=True, gc=False):
     tool: str = ""
     status: Literal["completed", "error"] | None = None
     agent: str | None = None
+    skill: str | None = None
 
 
 TOTALS = (
@@ -330,7 +313,6 @@ AnyEvent: TypeAlias = (
     | ChildEvent
     | CallReportEvent
     | CallHintEvent
-    | CallCountEvent
     | PointEvent
     | LinesEvent
     | RequestEvent

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from receiver.codec.decode import REMEMBERED, Envelope, log_records, metric_points, span_records
+from receiver.codec.decode import MAX_CACHED_BYTES, Envelope, log_records, metric_points, span_records
 from receiver.core.apply_events import Source
 from receiver.dialects.shared import traceparent
 from receiver.dialects.shared.fields import to_json
@@ -58,7 +58,7 @@ _remembered_names = lru_cache(maxsize=1024)(_names)
 def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
     told = (resource.attributes.get(name) or "" for name in PRODUCER)
     attributes = (*(v if isinstance(v, str) else to_json(v) for v in told), *filter(None, (dialect.agent,)))
-    names = _remembered_names if len(resource.raw) <= REMEMBERED else _names
+    names = _remembered_names if len(resource.raw) <= MAX_CACHED_BYTES else _names
     producer, key = names(resource.raw, attributes)
     return Source(producer, key, resource.raw, dialect.wait, arrival)
 

@@ -18,7 +18,6 @@ from opentelemetry.sdk.resources import Resource
 from receiver import __version__, semconv
 from receiver.core.state.settings import SECOND
 from receiver.events import (
-    CallCountEvent,
     CallEvent,
     CallHintEvent,
     CallReportEvent,
@@ -180,7 +179,6 @@ class Metrics:
 
 
 EVENT_KINDS: dict[type, str] = {
-    CallCountEvent: "calls_counted",
     CallEvent: "call",
     CallHintEvent: "call_hinted",
     CallReportEvent: "unnamed_call",

@@ -71,7 +71,7 @@ GOOD = {
     "store": "extensions: {file_storage: {directory: /d, create_directory: false, retention: 24h, max_size_mib: 100}}",
     "no extensions": "service: {extensions: []}",
     "an extension that is named twice": "service: {extensions: [admin, admin]}",
-    "as good as never": AGENT % "max_trace_age: 876000h",
+    "practically never": AGENT % "max_trace_age: 876000h",
     "some extensions": "extensions: {health_check: , admin: }\nservice: {extensions: [health_check]}",
     "pipelines": PIPES
     % "logs: {receivers: [otlp], exporters: [agenttrace]}, traces: {receivers: [agenttrace], exporters: [otlp_grpc]}",
@@ -213,7 +213,7 @@ BAD = {
         PIPES % "logs: {receivers: [agenttrace], exporters: [otlp_grpc]}, "
         "logs/2: {receivers: [otlp], exporters: [agenttrace]}",
         "service::pipelines",
-        "gives traces, not logs",
+        "emits traces, not logs",
     ),
     "a cycle": (
         PIPES % "traces: {receivers: [otlp, agenttrace], exporters: [agenttrace, otlp_grpc]}",
@@ -233,7 +233,7 @@ BAD = {
     "two stores": (
         "extensions: {file_storage: , file_storage/2: }",
         "extensions::file_storage/2",
-        "one of this type already",
+        "another one of this type",
     ),
 }
 

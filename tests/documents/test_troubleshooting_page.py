@@ -116,11 +116,11 @@ def test_tls_to_a_door_without_it_fails_at_the_client(shared):
             pytest.raises(ssl.SSLError, match=r"(?i)wrong.version.number"),
         ):
             ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-        heard = f"127.0.0.1 speaks TLS to {door}, which has none: its endpoint must begin with http://"
-        until(lambda heard=heard: heard in shared.log, "a line in the log")
-    phrase = ", which has none: its endpoint must begin with http://, or this one needs tls"
-    assert phrase in shared.log
-    told("wrong version number", "127.0.0.1 speaks TLS to 127.0.0.1:4317", phrase)
+        until(lambda door=door: f'"endpoint": "{door}"' in shared.log.splitlines()[-1], "a line in the log")
+    event = "client speaks TLS to an endpoint without it"
+    remedy = "begin the client's endpoint with http://, or set tls for this endpoint"
+    assert shared.log.count(event) == shared.log.count(remedy) == 2
+    told("wrong version number", event, remedy)
 
 
 def test_no_tls_to_a_door_with_it_is_said(receiver, tmp_path):
@@ -133,9 +133,10 @@ def test_no_tls_to_a_door_with_it_is_said(receiver, tmp_path):
     receiver.start()
     with pytest.raises(grpc.RpcError):
         receiver.send(CAPTURE[0])
-    phrase = "which wants it: its endpoint must begin with https://"
-    until(lambda: phrase in receiver.log, "a line in the log")
-    told(phrase)
+    event, remedy = "client speaks no TLS to an endpoint that requires it", "begin the client's endpoint with https://"
+    until(lambda: event in receiver.log, "a line in the log")
+    assert remedy in receiver.log
+    told(event, remedy)
 
 
 def test_what_is_sent_to_an_operators_door_writes_nothing(shared):
@@ -162,12 +163,13 @@ def test_a_wrong_token_is_seen_on_both_sides(receiver):
             with pytest.raises(grpc.RpcError) as error:
                 export(CAPTURE[0].body, timeout=60, metadata=given)
         assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, phrase)
-        until(lambda phrase=phrase: f"refused: {phrase}" in receiver.log, "a line in the log")
-        told(phrase)
+        until(lambda phrase=phrase: f'"reason": "{phrase}"' in receiver.log, "a line in the log")
         counted = f'requests_refused{{reason="unauthenticated",transport="grpc"}} {refused}'
         assert counted in metrics(receiver)
-    assert "grpc request from ipv4:127.0.0.1" in receiver.log
-    told("UNAUTHENTICATED", "grpc request from ipv4:", "opencode_trace_receiver_requests_refused")
+        told(phrase)
+    assert '"event": "request refused"' in receiver.log
+    assert '"peer": "ipv4:127.0.0.1' in receiver.log
+    told("UNAUTHENTICATED", "request refused", "peer=ipv4:", "opencode_trace_receiver_requests_refused")
 
 
 # it arrives, and nothing becomes of it

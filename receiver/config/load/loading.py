@@ -89,7 +89,7 @@ def _build(given: _Given, problems: list[Problem]) -> Settings | None:
     loops = list(addresses.loops(loaded))
     if loops and from_variables and default.id not in exporters_of_sets:
         return _without_variables(given, default, problems)
-    found = [*cross_checks.misfits(loaded), *loops, *addresses.collisions(loaded)]
+    found = [*cross_checks.problems(loaded), *loops, *addresses.collisions(loaded)]
     problems.extend(map(attributed, found))
     notices = (*cross_checks.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
     if not uses_default:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from receiver.core.counting.series import Rise, rises, single_story
+from receiver.core.counting.series import Increase, call_deltas, is_call_delta, rises, single_story
 from receiver.core.state.emitted import EmittedItems
-from receiver.core.state.session import CountedPoint, Series, SeriesValue, Session
+from receiver.core.state.session import Series, SeriesValue, Session
 from receiver.core.state.settings import MILLISECOND
 
-MOST_POINTS = 4096  # delta points of one session: the earliest are read
 ROUNDING = 2_000  # ns: sums of milliseconds in floating point, cut to nanoseconds
 
 
@@ -48,7 +47,7 @@ class Tally:
 def tallies(session: Session, emitted: EmittedItems, tool: str) -> list[Tally]:
     """The tallies of a tool by the instrument that counted most of its calls: several may count the same ones."""
     by_source: dict[str, list[Tally]] = {}
-    for tally in (*_of_points(session, tool), *_of_series(session, emitted, tool)):
+    for tally in (*_of_deltas(session, tool), *_of_series(session, emitted, tool)):
         by_source.setdefault(tally.source, []).append(tally)
 
     def worth(source: str) -> tuple[int, bool, str]:
@@ -59,50 +58,63 @@ def tallies(session: Session, emitted: EmittedItems, tool: str) -> list[Tally]:
     return sorted(best, key=lambda t: (t.time, t.begin, t.name, t.count, t.durations))
 
 
-def _of_points(session: Session, tool: str) -> Iterator[Tally]:
-    points = [(k, p) for k, p in session.counted.items() if p.tool == tool]
-    for source in {p.source for _, p in points}:
-        held = sorted((p.time, k, p) for k, p in points if p.source == source)[:MOST_POINTS]
-        collected = {time for time, _, _ in held}
-        series: dict[tuple[str, str], list[CountedPoint]] = {}
-        for _, _, point in held:
-            series.setdefault((point.series, point.resource), []).append(point)
-        for (name, _), told in series.items():
-            yield from _apart(told, name, collected)
+def _of_deltas(session: Session, tool: str) -> Iterator[Tally]:
+    by_source: dict[str, list[tuple[Series, SeriesValue]]] = {}
+    for series, reading in call_deltas(session, tool):
+        by_source.setdefault(series.source, []).append((series, reading))
+    for pairs in by_source.values():
+        collected = {reading.last for _, reading in pairs}
+        by_series: dict[tuple[str, str, str], tuple[Series, list[SeriesValue]]] = {}
+        for series, reading in pairs:
+            _, held = by_series.setdefault((series.series, series.status or "", series.resource), (series, []))
+            held.append(reading)
+        for series, held in by_series.values():
+            yield from _apart(series, held, collected)
 
 
-def _apart(points: Iterable[CountedPoint], name: str, collected: set[int]) -> Iterator[Tally]:
-    """The points of one delta series. Of those that overlap, a later one adds only what it counts beyond the others."""
+def _apart(series: Series, held: Iterable[SeriesValue], collected: set[int]) -> Iterator[Tally]:
+    """The intervals of one delta series. Of those that overlap, a later one adds only what it counts beyond the others.
+    An interval begins with its first call's end, or (`collected`) with the export before it."""
     before, found = 0, list[Tally]()
-    for point in sorted(points, key=lambda p: (p.time, -p.start, p.count, p.durations)):
-        told = sum(t.count for t in found if t.start < point.time and point.start < t.time)
-        if point.count > told:
-            fresh = not any(abs(point.start - t) <= 2 * MILLISECOND for t in collected if t != point.time)
-            whole = not told
+    for reading in sorted(held, key=lambda r: (r.last, -r.first, r.amount, r.total, r.low, r.high)):
+        start, time, count = reading.first, reading.last, int(reading.amount)
+        counted = sum(t.count for t in found if t.start < time and start < t.time)
+        if count > counted:
+            fresh = not any(abs(start - t) <= 2 * MILLISECOND for t in collected if t != time)
+            whole = not counted
+            durations, rest = _durations_of(reading) if whole else ((), None)
             found.append(
                 Tally(
-                    source=point.source,
-                    name=name,
-                    tool=point.tool,
-                    count=point.count - told,
-                    start=point.start,
-                    begin=max(before, min(point.start, before or point.start)),
-                    time=point.time,
-                    first_end=point.start if fresh and whole else None,
-                    durations=point.durations if whole else (),
-                    rest=point.rest if whole else None,
-                    status=point.status,
-                    agent=point.agent,
-                    skill=point.skill,
-                    resource=point.resource,
+                    source=series.source,
+                    name=series.series,
+                    tool=series.tool,
+                    count=count - counted,
+                    start=start,
+                    begin=before or start,
+                    time=time,
+                    first_end=start if fresh and whole else None,
+                    durations=durations,
+                    rest=rest,
+                    status=series.status,
+                    agent=series.agent,
+                    skill=series.skill,
+                    resource=series.resource,
                 )
             )
-        before = point.time
+        before = time
     return iter(found)
 
 
+def _durations_of(delta: SeriesValue) -> tuple[tuple[int, ...], int | None]:
+    if delta.total < 0:
+        return (), None
+    extremes = (delta.low, delta.high) if 0 <= delta.low <= delta.high else (None, None)
+    return known_durations(int(delta.amount), delta.total, *extremes)
+
+
 def _of_series(session: Session, emitted: EmittedItems, tool: str) -> Iterator[Tally]:
-    calls = {k: s for k, s in session.series.items() if s.what == "calls" and s.tool == tool}
+    of_tool = ((k, s) for k, s in session.series.items() if s.what == "calls" and s.tool == tool)
+    calls = {k: s for k, s in of_tool if not is_call_delta(s)}
     for key, series in single_story(calls):
         before = emitted.series.get(key)
         if before is not None:
@@ -150,7 +162,7 @@ def _tally(
     )
 
 
-def _durations(rise: Rise) -> tuple[tuple[int, ...], int | None]:
+def _durations(rise: Increase) -> tuple[tuple[int, ...], int | None]:
     now, count = rise.now, int(rise.amount)
     before = rise.before or SeriesValue(0, 0)
     total = now.total - before.total

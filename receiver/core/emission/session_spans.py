@@ -16,17 +16,17 @@ from receiver.core.linking.candidates import agent_at
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
-from receiver.core.state.emitted import CallSource, EmittedItems, ItemKey, ItemKind, call_source
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import session_span_id
-from receiver.core.state.session import Closed, EmittedRecord, Note, Session
+from receiver.core.state.items import EmittedRecord, ItemKey, ItemKind, report_of
+from receiver.core.state.session import Closed, Note, Session
 from receiver.core.state.settings import SECOND
-from receiver.events import TOTALS
+from receiver.events import COUNTED_NOTE, TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link
 
 _CHANGING = ("title", "model", "provider", "directory")
 _LASTING = ("version", "project")
-COUNTED_NOTE = ":counted:"  # in the key of a note that was read out of a metric
 _USAGE_NAMES = (*(name for name, _ in USAGE), sc.COST)  # of USAGE_FACTS
 _EVER = 1 << 63
 _SAME_NOTE = 5 * SECOND  # such a point begins when the first one was counted, or when the last export was
@@ -138,9 +138,8 @@ class SessionSpans:
         for key, held in session.series.items():
             if until is not None and held.what == "calls":
                 continue
-            told = series.record(held, emitted.series.get(key), until)
-            if told is not None and told != emitted.series.get(key):
-                self._forest.add_emitted(session.id, ItemKind.SERIES, key, told)
+            for name, told in series.records(key, held, emitted.series, until):
+                self._forest.add_emitted(session.id, ItemKind.SERIES, name, told)
             if until is not None:
                 held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}
 
@@ -246,7 +245,8 @@ class SessionSpans:
         can have copied: it ended before that one began. What the other copied itself says nothing, since that is
         forgotten as soon as it is found out."""
         emitted = self._forest.emitted_of(other.id).calls.get(call)
-        reported = other.unnamed.get(call[1:]) if call_source(call) is CallSource.REPORTED else None
+        report = report_of(call)
+        reported = other.reports.get(report) if report is not None else None
         told = emitted or other.calls.get(call) or reported
         ended = (told.end or told.start) if told is not None else 0
         return is_history(session, ended) and not is_history(other, ended)
@@ -330,11 +330,11 @@ class SessionSpans:
 
     def _events(self, session: Session, segment: Segment) -> list[BuiltEvent]:
         notes = {key: n for key, n in session.notes.items() if segment.start <= n.time <= segment.own_end}
-        told = [n for key, n in notes.items() if COUNTED_NOTE not in key]
+        told = [n for key, n in notes.items() if f":{COUNTED_NOTE}" not in key]
         return [
             BuiltEvent(n.name, n.time, tuple(n.attributes))
             for key, n in notes.items()
-            if COUNTED_NOTE not in key or not any(_is_same(n, other) for other in told)
+            if f":{COUNTED_NOTE}" not in key or not any(_is_same(n, other) for other in told)
         ]
 
     def _error(

@@ -40,4 +40,4 @@ class Waiting:
 
 def rests(session: Session) -> bool:
     """Whether a session said that it is idle, or told nothing of what it does."""
-    return session.activities[-1].rests if session.activities else not (session.series or session.counted)
+    return session.activities[-1].rests if session.activities else not session.series

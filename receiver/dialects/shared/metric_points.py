@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from receiver.dialects.shared.fields import MAX_TIME, MS, as_id, as_id_unless_unknown, as_text, to_json
-from receiver.events import COUNTED, AnyEvent, CallCountEvent, Discarded, PointEvent, SessionEvent
+from receiver.events import COUNTED, AnyEvent, Discarded, PointEvent, SessionEvent
 from receiver.model import TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, MetricPoint
 
 MOST = 1 << 53
@@ -93,8 +93,8 @@ def session_of(point: MetricPoint) -> str | None:
     return as_id_unless_unknown(as_id(point.attributes.get("session.id")) or point.attributes.get("sessionID"))
 
 
-def amount(point: MetricPoint, session: str, what: str, source: str, agent: str | None = None) -> PointEvent:
-    """A point that counts something of a session, as an event."""
+def amount(point: MetricPoint, session: str, what: str, source: str, **more: Any) -> PointEvent:
+    """A point that counts something of a session, as an event. `more` are further fields of the event."""
     value = point.count if point.kind == "histogram" else point.value or 0
     form = form_of(point)
     start = begin(point)
@@ -107,7 +107,7 @@ def amount(point: MetricPoint, session: str, what: str, source: str, agent: str 
         start=start or point.time if form == "delta" else start,
         time=point.time,
         amount=float(value),
-        agent=agent,
+        **more,
     )
 
 
@@ -117,58 +117,16 @@ def calls(
     """A point of a histogram that times finished calls."""
     if not point.count:
         return Discarded(reason="empty")
+    total, low, high = durations_of(point)
+    return amount(point, session, "calls", source, total=total, low=low, high=high, tool=tool, status=status)
+
+
+def durations_of(point: MetricPoint) -> tuple[int, int, int]:
+    """Sum, least and greatest (ns) of a histogram in ms; -1 for what it does not say."""
+    if point.kind != "histogram":
+        return -1, -1, -1
     total, low, high = (-1 if n is None else int(n * MS) for n in (point.sum, point.min, point.max))
-    if form_of(point) == "cumulative":
-        return PointEvent(
-            session=session,
-            what="calls",
-            form="cumulative",
-            source=source,
-            series=series_of(point),
-            start=begin(point),
-            time=point.time,
-            amount=float(point.count),
-            total=total,
-            low=low,
-            high=high,
-            tool=tool,
-            status=status,
-        )
-    durations, rest = durations_of(point)
-    series = series_of(point)
-    start = begin(point) or point.time
-    return CallCountEvent(
-        session=session,
-        source=source,
-        key=f"{series}:{start}-{point.time}",
-        series=series,
-        tool=tool,
-        count=point.count,
-        time=point.time,
-        start=start,
-        durations=durations,
-        rest=rest,
-        status=status,
-    )
-
-
-def durations_of(point: MetricPoint) -> tuple[tuple[int, ...], int | None]:
-    """The durations (ns) that a point of a histogram in ms tells exactly, and the mean of the others (contract 6.2)."""
-    count, total, low, high = point.count, point.sum, point.min, point.max
-    if total is None or not 0 <= total < _MOST_MS:
-        return (), None
-    if count == 1:
-        return (int(total * MS),), None
-    mean = (), int(total * MS / count)
-    if low is None or high is None or not 0 <= low <= high:
-        return mean
-    if count == 2:
-        return ((int(low * MS), int(high * MS)), None) if abs(total - low - high) < _CLOSE else mean
-    middle = (total - low - high) / (count - 2)
-    if not low - _CLOSE <= middle <= high + _CLOSE:
-        return mean  # the numbers do not add up: believe the sum
-    known = (int(low * MS), int(high * MS))
-    return (tuple(sorted((*known, int(middle * MS)))), None) if count == 3 else (known, int(middle * MS))
+    return total, low, high
 
 
 def usage(point: MetricPoint, name: str) -> Iterator[AnyEvent] | None:

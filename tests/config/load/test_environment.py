@@ -86,7 +86,7 @@ def test_every_wrong_variable_is_named_and_no_secret_repeated(refused: Refused) 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("HEADERS", "a%20b=c", "is not a header's name"),
+        ("HEADERS", "a%20b=c", "is not a header name"),
         ("TRACES_HEADERS", "a=b%0Ac", "must be printable ASCII"),
         ("CLIENT_KEY", "/k", "belong together"),
         ("TRACES_CLIENT_CERTIFICATE", "/c", "belong together"),

@@ -132,7 +132,7 @@ def test_where_the_store_lies(text: str, environment: dict[str, str], directory:
 
 def test_a_store_without_a_place_is_an_error(refused: Refused) -> None:
     (line,) = refused("", HOME="")
-    assert line.startswith("extensions::file_storage::directory: where the store lies is not known")
+    assert line.startswith("extensions::file_storage::directory: the store has no directory")
 
 
 def test_the_settings_cannot_be_changed(read: Read) -> None:

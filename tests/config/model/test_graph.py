@@ -98,8 +98,8 @@ def test_it_may_forward_only(read: Read) -> None:
         (
             f"metrics: {{receivers: [agenttrace], exporters: [debug]}}, logs: {{receivers: [otlp], "
             f"exporters: [agenttrace]}}, {BUILT}",
-            'service::pipelines::metrics::receivers: connector "agenttrace" gives traces, not metrics; '
-            "name it in a traces pipeline",
+            'service::pipelines::metrics::receivers: connector "agenttrace" emits traces, not metrics; '
+            "use it as receiver of a traces pipeline",
         ),
         (
             "traces: {receivers: [otlp, agenttrace], exporters: [agenttrace, debug]}",
@@ -116,7 +116,7 @@ def test_receivers_that_differ_within_a_signal_are_refused(refused: Refused) -> 
     more = "receivers: {otlp/a: {protocols: {grpc: }}, otlp/b: {protocols: {http: }}}\n"
     text = "logs: {receivers: [otlp/a], exporters: [debug]}, logs/b: {receivers: [otlp/b], exporters: [otlp/tempo]}"
     assert refused(pipelines(text, more)) == [
-        "service::pipelines: otlp/a and otlp/b differ in the pipelines of their logs; name them all in the same ones"
+        "service::pipelines: otlp/a and otlp/b are in different logs pipelines; put them into the same ones"
     ]
 
 

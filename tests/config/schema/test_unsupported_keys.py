@@ -1,4 +1,4 @@
-"""Every key that the Collector's components have (v0.155.0) is known here, or refused by its name with a reason."""
+"""Every key of the Collector's components (v0.155.0) is supported here, or refused by its name with a reason."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,7 @@ from receiver.config.model.exporters import KeepaliveClient
 from receiver.config.model.metric_readers import Prometheus
 from receiver.config.model.receivers import KeepaliveEnforcementPolicy, KeepaliveServerParameters
 from receiver.config.model.section import Section
-from receiver.config.schema.unsupported_keys import UNSUPPORTED_KEYS, reason
+from receiver.config.schema.unsupported_keys import UNSUPPORTED_KEYS, unsupported_key
 
 Read = Callable[..., Settings]
 
@@ -63,7 +63,7 @@ def keys() -> Iterator[tuple[type[Section], str]]:
 
 
 def test_every_key_of_the_collector_is_known_or_refused_with_a_reason() -> None:
-    wrong = [(s.__name__, key) for s, key in keys() if (key in s.model_fields) == bool(reason(s, key))]
+    wrong = [(s.__name__, key) for s, key in keys() if (key in s.model_fields) == bool(unsupported_key(s, key))]
     assert wrong == []
 
 

@@ -9,7 +9,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import metric_points
 from receiver.dialects.opencode.plugin_otel_metrics import metrics
-from receiver.events import COUNTED, CallCountEvent, Discarded, PointEvent, SessionEvent
+from receiver.events import COUNTED, Discarded, PointEvent, SessionEvent
 from tests.support.factories import at, key_values, metrics_request
 
 MS = 1_000_000
@@ -72,8 +72,8 @@ class TestCalls:
 
     def test_a_delta_histogram(self):
         (event,) = read(histogram(2, DELTA, sum=30, min=10, max=20))
-        assert isinstance(event, CallCountEvent)
-        assert (event.count, event.durations, event.status) == (2, (10 * MS, 20 * MS), "completed")
+        assert (event.what, event.form, event.amount, event.status) == ("calls", "delta", 2, "completed")
+        assert (event.total, event.low, event.high) == (30 * MS, 10 * MS, 20 * MS)
 
     def test_failed_calls_are_counted_apart(self):
         (event,) = read(histogram(1, sum=3, labels={**TOOL, "success": False}))

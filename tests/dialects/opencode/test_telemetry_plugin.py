@@ -10,16 +10,20 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import log_records, metric_points
+from receiver.core.counting.call_counts import tallies
+from receiver.core.counting.series import add, key_of
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.session import Session
 from receiver.dialects.opencode.telemetry_plugin import logs, metrics
 from receiver.events import (
     COUNTED,
     REPORTED,
-    CallCountEvent,
     CallEvent,
     CallReportEvent,
     Discarded,
     LinesEvent,
     NoteEvent,
+    PointEvent,
     ServerEvent,
     SessionEvent,
     StateEvent,
@@ -69,8 +73,12 @@ def one(metric: Metric, **more: Any):
 
 
 def durations(count: int, **point: Any) -> tuple[tuple[int, ...], int | None]:
+    """The durations (ns) that one point makes certain, and the mean of the others."""
     event = one(histogram("opencode.tool.duration", count, **point))
-    return event.durations, event.rest
+    session = Session(id=event.session)
+    add(session.series, key_of(event, ""), event, "")
+    (tally,) = tallies(session, EmittedItems(), event.tool)
+    return tally.durations, tally.rest
 
 
 class TestWhoseMetricItIs:
@@ -148,15 +156,16 @@ class TestPointsThatTellNothing:
 class TestCounts:
     def test_of_a_tool(self):
         event = one(counter("opencode.tool.executions", 3, TOOL))
-        assert event == CallCountEvent(
+        assert event == PointEvent(
             session="ses_a",
+            what="calls",
+            form="delta",
             source="opencode.tool.executions",
-            key=event.key,
-            tool="bash",
-            count=3,
-            time=at(6),
-            start=at(1),
             series=event.series,
+            start=at(1),
+            time=at(6),
+            amount=3,
+            tool="bash",
         )
 
     def test_that_somebody_on_the_way_added_up(self):
@@ -165,7 +174,7 @@ class TestCounts:
         assert (event.total, event.low, event.high) == (30 * MS, 10 * MS, 20 * MS)
 
     def test_may_be_a_double(self):
-        assert one(counter("opencode.tool.executions", 3.0, TOOL)).count == 3
+        assert one(counter("opencode.tool.executions", 3.0, TOOL)).amount == 3
 
     def test_the_session_under_its_other_name(self):
         assert one(counter("opencode.tool.executions", labels={"sessionID": "ses_a", "tool.name": "x"})).tool == "x"
@@ -174,13 +183,11 @@ class TestCounts:
     def test_a_start_that_cannot_be_is_the_end(self, start):
         assert one(counter("opencode.tool.executions", labels=TOOL, start=start)).start == at(6)
 
-    def test_a_copy_of_a_point_has_the_same_key_and_other_points_another(self):
-        first = counter("opencode.tool.executions", labels=TOOL)
-        reversed_labels = counter("opencode.tool.executions", labels=dict(reversed(TOOL.items())))
-        assert one(first).key == one(reversed_labels).key
-        later = counter("opencode.tool.executions", labels=TOOL, start=at(6), time=at(11))
-        other = counter("opencode.tool.executions", labels={**TOOL, "tool.name": "read"})
-        assert len({one(m).key for m in (first, later, other)}) == 3
+    def test_a_copy_of_a_point_is_equal_and_other_labels_are_of_another_series(self):
+        first = one(counter("opencode.tool.executions", labels=TOOL))
+        assert one(counter("opencode.tool.executions", labels=dict(reversed(TOOL.items())))) == first
+        other = one(counter("opencode.tool.executions", labels={**TOOL, "tool.name": "read"}))
+        assert other.series != first.series
 
     def test_of_a_skill(self):
         event = one(counter("opencode.skill.invocations", labels={**SESSION, "skill": "notes"}))
@@ -387,15 +394,15 @@ def test_a_body_without_a_value_is_left_to_others():
 
 
 class TestPointsOfAwkwardSeries:
-    def test_a_copy_of_a_point_has_the_same_key_whatever_its_labels_hold(self):
+    def test_a_copy_of_a_point_is_of_the_same_series_whatever_its_labels_hold(self):
         metric = histogram("opencode.tool.duration", 1, {**TOOL, "x": {"k": [1]}}, sum=5)
-        assert one(metric).key == one(metric).key
+        assert one(metric) == one(metric)
 
-    def test_points_of_two_intervals_differ_however_long_their_labels_are(self):
-        labels = {**TOOL, "x": "y" * 5_000}
-        early = histogram("opencode.tool.duration", 1, labels, sum=5, start_time_unix_nano=at(1), time_unix_nano=at(6))
-        late = histogram("opencode.tool.duration", 1, labels, sum=5, start_time_unix_nano=at(6), time_unix_nano=at(11))
-        assert one(early).key != one(late).key
+    def test_points_with_other_long_labels_are_of_another_series(self):
+        one_label, other_label = ({**TOOL, "x": "y" * 5_000 + end} for end in "ab")
+        event = one(histogram("opencode.tool.duration", 1, one_label, sum=5))
+        other = one(histogram("opencode.tool.duration", 1, other_label, sum=5))
+        assert event.series != other.series
 
     @pytest.mark.parametrize(("count", "low", "high"), [(2, 1, 5), (3, 1, 9.5), (4, 1, 9.9)])
     def test_numbers_that_do_not_add_up_give_only_the_mean(self, count: int, low: float, high: float):

@@ -5,9 +5,8 @@ import pytest
 from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "insecure", "target", "plaintext"),
-    [
+def test_what_grpc_dials(subtests: pytest.Subtests) -> None:
+    for endpoint, insecure, target, plaintext in [
         ("b:4317", False, "b:4317", False),
         ("b:4317", True, "b:4317", True),
         ("http://b:4317", False, "b:4317", True),
@@ -17,11 +16,10 @@ from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
         ("http://b", False, "b:80", True),
         ("[::1]:4317", False, "[::1]:4317", False),
         ("dns:///b:4317", True, "dns:///b:4317", True),
-    ],
-)
-def test_what_grpc_dials(endpoint: str, insecure: bool, target: str, plaintext: bool) -> None:
-    exporter = OTLPGRPCExporter.model_validate({"endpoint": endpoint, "tls": {"insecure": insecure}})
-    assert (exporter.target, exporter.plaintext) == (target, plaintext)
+    ]:
+        with subtests.test(endpoint=endpoint, insecure=insecure, target=target, plaintext=plaintext):
+            exporter = OTLPGRPCExporter.model_validate({"endpoint": endpoint, "tls": {"insecure": insecure}})
+            assert (exporter.target, exporter.plaintext) == (target, plaintext)
 
 
 def test_where_http_posts() -> None:

@@ -6,9 +6,8 @@ from receiver.errors import ConfigError
 from receiver.exporters.endpoint import GrpcTarget, grpc_metadata, grpc_target, http_headers, http_url
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "target"),
-    [
+def test_grpc_endpoints(subtests):
+    for endpoint, target in [
         ("tempo:4317", GrpcTarget("tempo:4317", None, False)),
         ("localhost:4317", GrpcTarget("localhost:4317", None, True)),
         ("http://127.0.0.1:4317", GrpcTarget("127.0.0.1:4317", True, True)),
@@ -18,10 +17,9 @@ from receiver.exporters.endpoint import GrpcTarget, grpc_metadata, grpc_target, 
         ("https://api.example.com:4317/v1/traces", GrpcTarget("api.example.com:4317", False, False)),
         ("dns:///tempo:4317", GrpcTarget("dns:///tempo:4317", None, False)),
         ("unix:///run/otlp.sock", GrpcTarget("unix:///run/otlp.sock", None, False)),
-    ],
-)
-def test_grpc_endpoints(endpoint, target):
-    assert grpc_target(endpoint) == target
+    ]:
+        with subtests.test(endpoint=endpoint, target=target):
+            assert grpc_target(endpoint) == target
 
 
 @pytest.mark.parametrize("endpoint", ["", "http://", "http://:4317", "http://host:port", "host:99999"])

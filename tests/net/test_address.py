@@ -32,13 +32,24 @@ def test_an_authority_may_have_no_port():
         assert split_authority(text) == expected, text
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "localhost", "[::1]", "localhost:", "a:b", "a:-1", "a:70000", "a:٤", "a/b:1", "[::1:4", "[::1]4", "[a]:4"],
-)
-def test_text_that_is_not_host_port_is_refused_with_an_example(text):
-    with pytest.raises(ValueError, match="is not host:port; write for example localhost:4317"):
-        split_host_port(text)
+def test_text_that_is_not_host_port_is_refused_with_an_example(subtests):
+    for text in [
+        "",
+        "localhost",
+        "[::1]",
+        "localhost:",
+        "a:b",
+        "a:-1",
+        "a:70000",
+        "a:٤",
+        "a/b:1",
+        "[::1:4",
+        "[::1]4",
+        "[a]:4",
+    ]:
+        refused = pytest.raises(ValueError, match="is not host:port; write for example localhost:4317")
+        with subtests.test(text=text), refused:
+            split_host_port(text)
 
 
 def test_an_ipv6_address_without_brackets_is_refused_with_the_right_spelling():

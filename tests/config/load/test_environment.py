@@ -83,22 +83,18 @@ def test_every_wrong_variable_is_named_and_no_secret_repeated(refused: Refused) 
     assert "hunter2" not in "".join(lines)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [
+def test_a_problem_with_a_value_is_told_by_its_variable(refused: Refused, subtests: pytest.Subtests) -> None:
+    for name, value, text in [
         ("HEADERS", "a%20b=c", "is not a header name"),
         ("TRACES_HEADERS", "a=b%0Ac", "must be printable ASCII"),
         ("CLIENT_KEY", "/k", "belong together"),
         ("TRACES_CLIENT_CERTIFICATE", "/c", "belong together"),
-    ],
-)
-@pytest.mark.parametrize("endpoint", ["http://b:4317", "http://b:4318"])
-def test_a_problem_with_a_value_is_told_by_its_variable(
-    refused: Refused, name: str, value: str, text: str, endpoint: str
-) -> None:
-    (line,) = refused(**{P + "ENDPOINT": endpoint, P + name: value})
-    assert line.startswith(f"{P}{name}: ")
-    assert text in line
+    ]:
+        for endpoint in ["http://b:4317", "http://b:4318"]:
+            with subtests.test(name=name, value=value, text=text, endpoint=endpoint):
+                (line,) = refused(**{P + "ENDPOINT": endpoint, P + name: value})
+                assert line.startswith(f"{P}{name}: ")
+                assert text in line
 
 
 def test_without_an_endpoint_the_other_variables_do_not_count(read: Read) -> None:
@@ -127,9 +123,8 @@ def test_the_same_endpoint_is_used_where_the_receiver_listens_elsewhere(read: Re
     assert list(settings.exporters) == ["otlp_grpc"]
 
 
-@pytest.mark.parametrize(
-    ("name", "variables"),
-    [
+def test_set_changes_one_key_and_leaves_the_others_to_the_variables(read: Read, subtests: pytest.Subtests) -> None:
+    for name, variables in [
         ("otlp_grpc", {"ENDPOINT": "http://b:4317"}),
         ("otlp", {"ENDPOINT": "http://b:4317"}),
         ("otlp_grpc", {"ENDPOINT": "http://b:4318", "PROTOCOL": "grpc"}),
@@ -138,23 +133,20 @@ def test_the_same_endpoint_is_used_where_the_receiver_listens_elsewhere(read: Re
         ("otlphttp", {"ENDPOINT": "http://b:14318"}),
         ("otlp_http", {"ENDPOINT": "http://b:4317", "PROTOCOL": "http/protobuf"}),
         ("otlp_http", {"TRACES_ENDPOINT": "http://b/x"}),
-    ],
-)
-def test_set_changes_one_key_and_leaves_the_others_to_the_variables(
-    read: Read, name: str, variables: dict[str, str]
-) -> None:
-    variables = {P + key: value for key, value in variables.items()} | {P + "HEADERS": "a=b"}
-    settings = read("", (f"exporters::{name}::timeout=9s",), **variables)
-    exporter = settings.exporters[name]
-    assert isinstance(exporter, OTLPGRPCExporter | OTLPHTTPExporter)
-    assert (variables.get(P + "ENDPOINT") or variables[P + "TRACES_ENDPOINT"]) in (
-        exporter.endpoint,
-        getattr(exporter, "traces_endpoint", None),
-    )
-    assert list(exporter.headers) == ["a"]
-    assert exporter.timeout == 9_000_000_000
-    assert settings.graph.built == (name,)
-    assert settings.notices == ()
+    ]:
+        with subtests.test(name=name, variables=variables):
+            variables = {P + key: value for key, value in variables.items()} | {P + "HEADERS": "a=b"}
+            settings = read("", (f"exporters::{name}::timeout=9s",), **variables)
+            exporter = settings.exporters[name]
+            assert isinstance(exporter, OTLPGRPCExporter | OTLPHTTPExporter)
+            assert (variables.get(P + "ENDPOINT") or variables[P + "TRACES_ENDPOINT"]) in (
+                exporter.endpoint,
+                getattr(exporter, "traces_endpoint", None),
+            )
+            assert list(exporter.headers) == ["a"]
+            assert exporter.timeout == 9_000_000_000
+            assert settings.graph.built == (name,)
+            assert settings.notices == ()
 
 
 def test_set_wins_over_the_variables_key_by_key_and_adds_other_exporters(read: Read) -> None:

@@ -151,12 +151,13 @@ def test_what_cannot_be_replaced_is_one_line(refused: Refused, text: str, told: 
     assert told in line
 
 
-@pytest.mark.parametrize("secret", ["123", "0123", "true", "a: b", "[x]", "'quoted'", "null", "p$$w${x}"])
-def test_a_secret_stays_what_it_is_whatever_yaml_would_see_in_it(read: Read, secret: str) -> None:
-    text = "exporters: {otlp: {endpoint: 'b:1', headers: {k: '${env:S}'}}}"
-    exporter = read(text, S=secret).exporters["otlp"]
-    assert isinstance(exporter, OTLPGRPCExporter)
-    assert exporter.headers["k"].get_secret_value() == secret
+def test_a_secret_stays_what_it_is_whatever_yaml_would_see_in_it(read: Read, subtests: pytest.Subtests) -> None:
+    for secret in ["123", "0123", "true", "a: b", "[x]", "'quoted'", "null", "p$$w${x}"]:
+        with subtests.test(secret=secret):
+            text = "exporters: {otlp: {endpoint: 'b:1', headers: {k: '${env:S}'}}}"
+            exporter = read(text, S=secret).exporters["otlp"]
+            assert isinstance(exporter, OTLPGRPCExporter)
+            assert exporter.headers["k"].get_secret_value() == secret
 
 
 def test_a_whole_block_can_come_out_of_a_variable(read: Read) -> None:

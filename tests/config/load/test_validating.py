@@ -166,9 +166,8 @@ def test_an_unknown_section_is_told_even_where_it_says_nothing(refused: Refused,
     assert refused(f"exporter: {body}") == ["exporter: unknown section; did you mean exporters?"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_no_error_repeats_a_secret(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text in [
         "exporters: {otlp_grpc: {endpoint: 'http://me:hunter2@b:4317'}}",
         "exporters: {otlp_http: {endpoint: 'http://me:hunter2@b:4318'}}",
         "exporters: {otlp_grpc: {endpoint: 'b:1', headers: [hunter2]}}",
@@ -177,10 +176,9 @@ def test_an_unknown_section_is_told_even_where_it_says_nothing(refused: Refused,
         "receivers: {otlp: {protocols: {grpc: {auth: {bearer_token: {x: hunter2}}}}}}",
         "receivers: {otlp: {protocols: {grpc: {auth: {basic: hunter2}}}}}",
         "receivers: {otlp: {protocols: {grpc: {auth: '${env:P}'}}}}",
-    ],
-)
-def test_no_error_repeats_a_secret(refused: Refused, text: str) -> None:
-    assert "hunter2" not in "".join(refused(text, P="hunter2"))
+    ]:
+        with subtests.test(text=text):
+            assert "hunter2" not in "".join(refused(text, P="hunter2"))
 
 
 def test_names_and_levels_of_the_collector_are_taken(read: Read) -> None:

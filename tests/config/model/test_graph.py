@@ -65,9 +65,8 @@ def test_it_may_forward_only(read: Read) -> None:
     assert (graph.connector, graph.built) == (None, ())
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
+def test_what_does_not_fit_is_told(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text, told in [
         ("", "service::pipelines: there must be at least one pipeline"),
         (f"logs: {{exporters: [agenttrace]}}, {BUILT}", "service::pipelines::logs: must have at least one receiver"),
         ("logs: {receivers: [otlp]}", "service::pipelines::logs: must have at least one exporter"),
@@ -106,10 +105,9 @@ def test_it_may_forward_only(read: Read) -> None:
             'service::pipelines::traces: cycle: connector "agenttrace" feeds itself; use two pipelines, '
             "such as traces/in and traces",
         ),
-    ],
-)
-def test_what_does_not_fit_is_told(refused: Refused, text: str, told: str) -> None:
-    assert refused(pipelines(text)) == [told]
+    ]:
+        with subtests.test(text=text, told=told):
+            assert refused(pipelines(text)) == [told]
 
 
 def test_receivers_that_differ_within_a_signal_are_refused(refused: Refused) -> None:

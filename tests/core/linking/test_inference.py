@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from tests.support.plugin_schedules import PROFILES, Play, judge, play, told_of
+from tests.support.seeds import seeds
 from tests.support.virtual_time import Stream, batch
 
-SEEDS = range(10)
+SEEDS = seeds(5)  # one for each profile
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -355,20 +355,25 @@ class TestEvents:
             ),
         )
 
-    @pytest.mark.parametrize(
-        ("said", "status"),
-        [("error", "error"), ("failure", "error"), ("failed", "error"), ("success", "completed"), (None, "completed")],
-    )
-    def test_an_mcp_call_is_named_as_opencode_names_it(self, told, said, status):
-        data = {"sessionID": "ses_a", "server": "my", "tool": "db_ping", "duration_ms": 10, "status": said}
-        (call,) = told("mcp_tool_execution", data)
-        assert (call.tool, call.status, call.end - call.start) == ("my_db_ping", status, 10 * MS)
-        assert call.mcp_server is None
+    def test_an_mcp_call_is_named_as_opencode_names_it(self, told, subtests):
+        for said, status in [
+            ("error", "error"),
+            ("failure", "error"),
+            ("failed", "error"),
+            ("success", "completed"),
+            (None, "completed"),
+        ]:
+            with subtests.test(said=said, status=status):
+                data = {"sessionID": "ses_a", "server": "my", "tool": "db_ping", "duration_ms": 10, "status": said}
+                (call,) = told("mcp_tool_execution", data)
+                assert (call.tool, call.status, call.end - call.start) == ("my_db_ping", status, 10 * MS)
+                assert call.mcp_server is None
 
-    @pytest.mark.parametrize("duration", [None, -5, "long", 1e13])
-    def test_a_duration_that_cannot_be_is_none(self, told, duration):
-        (call,) = told("skill_invocation", {"sessionID": "ses_a", "skill": "notes", "duration_ms": duration})
-        assert call.start == call.end == at(1)
+    def test_a_duration_that_cannot_be_is_none(self, told, subtests):
+        for duration in [None, -5, "long", 1e13]:
+            with subtests.test(duration=duration):
+                (call,) = told("skill_invocation", {"sessionID": "ses_a", "skill": "notes", "duration_ms": duration})
+                assert call.start == call.end == at(1)
 
     def test_without_a_timestamp_the_records_time_stands_in(self, told):
         (call,) = told("skill_invocation", {"sessionID": "ses_a", "skill": "notes"}, timestamp=None)

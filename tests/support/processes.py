@@ -110,7 +110,7 @@ class Receiver:
         self.settings["connectors"]["agenttrace"].update(connector)
         if backend is not None:
             retry = {"initial_interval": "100ms", "max_interval": "300ms"}
-            exporter = {"endpoint": f"http://127.0.0.1:{backend.port}", "retry_on_failure": retry, "timeout": "2s"}
+            exporter = {"endpoint": f"http://127.0.0.1:{backend.port}", "retry_on_failure": retry, "timeout": "60s"}
             self.settings["exporters"] = {"otlp_grpc": exporter}
         self.under: list[str] = []  # a command that runs the one that follows it
         self.process: subprocess.Popen[bytes] | None = None

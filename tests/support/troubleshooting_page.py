@@ -51,7 +51,7 @@ def command(receiver: Receiver, *arguments: str) -> str:
 def sending_to(receiver: Receiver, **exporters: dict[str, object]) -> None:
     retry = {"initial_interval": "100ms", "max_interval": "300ms"}
     receiver.settings["exporters"] = {
-        name.replace("__", "/"): {"timeout": "2s", "retry_on_failure": retry, **body}
+        name.replace("__", "/"): {"timeout": "20s", "retry_on_failure": retry, **body}
         for name, body in exporters.items()
     }
 

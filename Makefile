@@ -81,7 +81,7 @@ interop: interop-build  ## test with the real Collector, Jaeger, Tempo, Phoenix 
 bench: $(VENV)/.dev  ## measure records a second, CPU a record, and memory
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_pipeline.py
 	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
-	PYTHONPATH=. $(BIN)/python benchmarks/bench_doors.py
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_shared_port.py
 
 dist: $(VENV)/.dev  ## build the sdist and the wheel into dist/, and check their metadata
 	rm -rf dist

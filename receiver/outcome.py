@@ -15,7 +15,8 @@ DECIDED, AMBIGUOUS = "decided", "ambiguous"
 @dataclass(slots=True)
 class Outcome:
     """What one look at some trees gave. `deadlines` (ns) say when to look at a session again; None: never. `edges` are
-    those of children that nobody states: what they lead to, and whether that was decided."""
+    those of children that nobody states: what they lead to, and whether that was decided. `stopped`: the look emitted
+    as many spans as it may, and there is more."""
 
     spans: list[Span] = field(default_factory=list)
     discards: Counter[str] = field(default_factory=Counter)
@@ -23,3 +24,4 @@ class Outcome:
     edges: Counter[tuple[str, str]] = field(default_factory=Counter)
     deadlines: dict[str, int | None] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
+    stopped: bool = False

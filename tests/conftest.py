@@ -67,8 +67,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def _cpu_seconds() -> float:
-    """CPU time of this process, of its children that have ended and of the workers of pytest-xdist."""
-    return sum(os.times()[:4]) + sum(_CPU_OF_WORKERS)
+    """CPU time of this process and of its children. Workers of pytest-xdist are children that may not have ended yet."""
+    times = os.times()
+    children = times.children_user + times.children_system
+    return times.user + times.system + max(children, sum(_CPU_OF_WORKERS))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -17,6 +17,7 @@ from receiver import semconv as sc
 from receiver.codec.encode import spans_request
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.pipeline.record_reader import RecordReader
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, SETTINGS
 from tests.support.span_laws import (
     attribute,
@@ -29,7 +30,6 @@ from tests.support.span_laws import (
     violations,
 )
 from tests.support.strategies import CHAOS, CHAOTIC, garbage, stories
-from tests.support.virtual_time import Stream, batch
 
 # a story that breaks a law is told in full
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -244,11 +244,11 @@ class TestGarbage:
         reading = RecordReader(frozenset({"errors", "arguments", "results", "prompts", "paths", "titles"}))
         told = []
         for request in requests:
-            evidence = reading.read(request, arrival=0)
-            assert evidence.used.total() + evidence.discarded.total() == request.items
-            assert evidence.discarded.keys() <= sc.DISCARDS.keys()
-            assert not evidence.discarded["internal_error"]
-            told.extend(evidence.told)
+            result = reading.read(request, arrival=0)
+            assert result.used.total() + result.discarded.total() == request.items
+            assert result.discarded.keys() <= sc.DISCARDS.keys()
+            assert not result.discarded["internal_error"]
+            told.extend(result.events)
         outcome = batch(told)
         assert violations(outcome.spans) == []
         assert outcome.discards.keys() <= sc.DISCARDS.keys()

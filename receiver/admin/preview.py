@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from receiver import semconv as sc
-from receiver.core.builder import Builder, has_open_content
+from receiver.core.builder import Builder
 from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forest import Forest
 from receiver.core.state.ids import item_span_id
 from receiver.core.state.items import EmittedRecord, Item, ItemKind, Registers
-from receiver.core.state.session import Activity, Session, merge_activity
+from receiver.core.state.session import Activity, Session, has_open_content, merge_activity
 from receiver.core.state.settings import BuilderSettings
 from receiver.core.state.stored import decode_session, encode_session
 from receiver.events import EXACT

@@ -7,16 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from receiver.core.apply_events import Source
-from receiver.core.builder import Builder, has_open_content
+from receiver.core.builder import Builder
 from receiver.core.linking.unplaced_sessions import has_free_task, undecided
 from receiver.core.state.forest import Forest
 from receiver.core.state.items import ItemKey, ItemKind
-from receiver.core.state.session import Session
+from receiver.core.state.session import Session, has_open_content
 from receiver.core.state.span_lineage import MOST, Kin, Lineage
 from receiver.core.state.stored import encode_record, encode_session
 from receiver.events import AnyEvent, LineageEvent
 from receiver.pipeline.stored_sessions import decode_emitted, decode_session
-from receiver.storage.interface import SessionRow, SpanRow, Step, Store
+from receiver.storage.interface import SessionRow, SpanRow, StateChange, Store
 
 PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
 SPANS = 20_000  # that stay in memory between steps, for the links that they state
@@ -135,7 +135,11 @@ class SessionCache:
         """The session that a fork says it was copied from, or those that its copied calls are known from; each with
         its tree, which decides its segments."""
         stated = session.get("origin")
-        origins = [str(stated)] if stated else self._store.holders(ItemKey(ItemKind.CALL, min(session.history)).text, 8)
+        origins = (
+            [str(stated)]
+            if stated
+            else self._store.sessions_with_item(ItemKey(ItemKind.CALL, min(session.history)).text, 8)
+        )
         self.load(origins)
         for origin in origins:
             if origin in self.forest.sessions:
@@ -147,9 +151,9 @@ class SessionCache:
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None
 
-    def changes(self, now: int, deadlines: dict[str, int | None]) -> Step:
+    def changes(self, now: int, deadlines: dict[str, int | None]) -> StateChange:
         """Everything that changed since the last step, to be committed; `deadlines` as the core just set them."""
-        step, forest = Step(), self.forest
+        step, forest = StateChange(), self.forest
         for session_id in sorted(forest.dirty | deadlines.keys()):
             session = forest.sessions.get(session_id)
             if session is None:
@@ -185,7 +189,7 @@ class SessionCache:
             encode_session(session),
         )
 
-    def saved(self, step: Step) -> None:
+    def saved(self, step: StateChange) -> None:
         """The step is committed: nothing is dirty, and what is too much goes out of memory."""
         self.forest.dirty.clear()
         self.forest.new_emitted.clear()

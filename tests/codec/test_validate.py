@@ -1,4 +1,4 @@
-"""What a received request must be before anything is done with it."""
+"""Validation of received requests."""
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -50,12 +50,13 @@ def test_data_points_of_every_metric_kind_are_counted():
     assert validate("metrics", request.SerializeToString()).request.items == 1 + 2 + 3 + 4 + 5
 
 
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_an_empty_body_is_an_empty_request(signal):
-    assert validate(signal, b"").request.items == 0
+def test_an_empty_body_is_an_empty_request(subtests):
+    for signal in SIGNALS:
+        with subtests.test(signal=signal):
+            assert validate(signal, b"").request.items == 0
 
 
-def test_what_is_not_protobuf_is_malformed_and_says_for_which_signal(subtests):
+def test_a_body_that_is_not_protobuf_is_malformed_and_names_the_signal(subtests):
     for signal in SIGNALS:
         for body in [b"hello", b"\x0a\xff", b"\x00", b"{}" * 9, bytes(range(256))]:
             refused = pytest.raises(MalformedError, match=f"not a protobuf Export request for {signal}")
@@ -63,7 +64,7 @@ def test_what_is_not_protobuf_is_malformed_and_says_for_which_signal(subtests):
                 validate(signal, body)
 
 
-def test_spans_with_good_ids_pass_untouched():
+def test_spans_with_valid_ids_are_unchanged():
     span = Span(name="a", trace_id=TRACE, span_id=SPAN, parent_span_id=SPAN)
     span.links.add(trace_id=TRACE, span_id=SPAN)
     span.links.add()
@@ -73,7 +74,7 @@ def test_spans_with_good_ids_pass_untouched():
     assert (validated.request.items, validated.rejected) == (2, 0)
 
 
-def test_a_span_no_backend_can_read_is_taken_out_and_the_others_stay(subtests):
+def test_spans_with_invalid_ids_are_removed_and_the_others_stay(subtests):
     for bad in [
         {"trace_id": b"", "span_id": SPAN},
         {"trace_id": TRACE + b"x", "span_id": SPAN},
@@ -93,6 +94,6 @@ def test_a_span_no_backend_can_read_is_taken_out_and_the_others_stay(subtests):
             assert validate("traces", validated.request.body).rejected == 0
 
 
-def test_a_request_of_nothing_but_bad_spans_keeps_no_span():
+def test_a_request_of_invalid_spans_only_becomes_empty():
     validated = validate("traces", traces([Span(name="bad")]))
     assert (validated.request.items, validated.rejected) == (0, 1)

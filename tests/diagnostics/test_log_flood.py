@@ -1,4 +1,4 @@
-"""What strangers can make the log say: whatever they send to whichever door, a bounded number of lines."""
+"""Whatever clients send to whichever endpoint, the log gets a bounded number of lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.processes import Receiver
 
 pytestmark = pytest.mark.process
 
-MANY = 60  # of each; ten a minute are said of one kind, and there are few kinds
+MANY = 60  # of each; ten lines a minute pass for one text, and there are few texts
 INJECTED = "%0aFORGED%1b%5b31m"
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 GARBAGE = {
@@ -46,7 +46,7 @@ def receiver(request, tmp_path_factory):
     made.kill()
 
 
-def doors(receiver: Receiver) -> dict[str, int]:
+def ports_of(receiver: Receiver) -> dict[str, int]:
     said = [json.loads(line) for line in receiver.log.splitlines()]
     found = {one["protocol"]: one["endpoint"] for one in said if one["event"] == "listening"}
     return {name: int(endpoint.rpartition(":")[2]) for name, endpoint in found.items()}
@@ -77,7 +77,7 @@ def call(port: int, method: str, body: bytes) -> None:
 
 
 def test_no_client_can_fill_the_log(receiver):
-    ports = doors(receiver)
+    ports = ports_of(receiver)
     before = len(receiver.log.splitlines())
     assert sorted(ports) == ["admin", "grpc", "health", "http", "metrics"]
     for port in ports.values():

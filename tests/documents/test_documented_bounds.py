@@ -39,8 +39,8 @@ BOUNDS = {
         series.MAX_READINGS,
         series.MAX_CALL_DELTAS,
     ],
-    "calls that one without an id is compared with": [2 * report_matching._MOST],
-    "calls that one look at a session makes up from counts": [missing_calls.MOST_MISSING],
+    "calls that one without an id is compared with": [2 * report_matching.MAX_NEIGHBOURS],
+    "calls that one look at a session makes up from counts": [missing_calls.MAX_MISSING_CALLS],
     "attributes of a span, bytes of a value, events of a span": [
         BuilderSettings().max_attributes,
         BuilderSettings().max_attribute_bytes,

@@ -299,7 +299,7 @@ def test_a_full_disk_is_said_and_told_by_the_health_check_and_heals_when_there_i
     until(lambda: status(health) == 200, "good health")
     receiver.send(CAPTURE[0])
     told("requests could not be persisted", "nothing can be built; trying again", "database or disk is full")
-    told("building goes on", "health is 503")
+    told("building resumed", "health is 503")
 
 
 def status(url: str) -> int:
@@ -330,7 +330,7 @@ def test_an_address_that_is_taken_is_named(receiver):
         said = refusal(receiver, f"receivers::otlp::protocols::grpc::endpoint={where}")
     phrase = "the port is taken; stop the program that listens there, or set another endpoint"
     assert said.endswith(f"cannot listen on {where}: {phrase}")
-    told(f"cannot listen on localhost:4317: {phrase}", "the receiver goes on without it")
+    told(f"cannot listen on localhost:4317: {phrase}", "the receiver works without it")
 
 
 def test_an_exporter_that_leads_back_here_is_refused(receiver):

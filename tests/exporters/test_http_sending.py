@@ -8,7 +8,8 @@ import pytest
 from receiver.codec.export_service import export_response
 from receiver.exporters.otlp_http import HttpExporter
 from receiver.exporters.sender import Sender
-from tests.exporters.test_sender import MemoryQueue, VirtualTime
+from tests.exporters.test_sender import MemoryQueue
+from tests.support.virtual_time import VirtualTime
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def sent(http_backend, stack):
 
 @pytest.mark.parametrize("encoding", ["proto", "json"])
 @pytest.mark.parametrize("compression", ["gzip", "none"])
-async def test_what_a_backend_cannot_take_now_comes_later_once(sent, request_of, encoding, compression):
+async def test_a_batch_refused_for_now_arrives_once_later(sent, request_of, encoding, compression):
     answers = [{"status": 503}, {"status": 429, "headers": {"Retry-After": "40"}}, {"status": 502}, {"status": 504}]
     backend, queue, pauses = await sent(request_of("a"), answers=answers, encoding=encoding, compression=compression)
     (received,) = backend.received
@@ -47,9 +48,9 @@ async def test_what_a_backend_cannot_take_now_comes_later_once(sent, request_of,
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 415, 500, 302])
-async def test_what_a_backend_will_never_take_is_set_aside_with_its_words(sent, request_of, status):
+async def test_a_batch_refused_for_good_is_set_aside_with_the_reason(sent, request_of, status):
     answer = {"status": status, "text": "because", "headers": {"Location": "/elsewhere"}}
-    # the chunk, then its rows one by one
+    # the batch, then its rows one by one
     backend, queue, pauses = await sent(request_of("a"), request_of("b"), answers=[answer, answer])
     assert queue.aside.keys() == {request_of("a")}
     assert f"HTTP {status}" in queue.aside[request_of("a")]
@@ -58,7 +59,7 @@ async def test_what_a_backend_will_never_take_is_set_aside_with_its_words(sent, 
     assert not pauses
 
 
-async def test_what_was_taken_in_part_is_not_sent_again(sent, request_of):
+async def test_a_partial_success_is_not_sent_again(sent, request_of):
     heard = []
     answer = {
         "body": export_response("traces", 1, "too old").SerializeToString(),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from receiver import config
-from receiver.app.factory import builder_settings
+from receiver.app.builder_settings import builder_settings
 from receiver.model import Request
 from receiver.pipeline.offline import build
 from receiver.recordings.files import read_recordings

@@ -57,11 +57,12 @@ def test_an_ipv6_address_without_brackets_is_refused_with_the_right_spelling():
         split_host_port("::1:4317")
 
 
-@pytest.mark.parametrize("text", ["user:s3cret@host:4317", "user@host", "user:s3cret@[::1]:4317"])
-def test_credentials_in_an_address_are_refused_and_not_repeated(text):
-    with pytest.raises(ValueError, match="credentials do not belong") as caught:
-        split_authority(text)
-    assert "s3cret" not in str(caught.value)
+def test_credentials_in_an_address_are_refused_and_not_repeated(subtests):
+    for text in ["user:s3cret@host:4317", "user@host", "user:s3cret@[::1]:4317"]:
+        with subtests.test(text=text):
+            with pytest.raises(ValueError, match="credentials do not belong") as caught:
+                split_authority(text)
+            assert "s3cret" not in str(caught.value)
 
 
 def test_a_url_with_a_bad_port_or_bracket_is_refused():

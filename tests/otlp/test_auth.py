@@ -15,7 +15,7 @@ def basic(pair):
     return "Basic " + b64encode(pair.encode()).decode()
 
 
-def test_valid_credentials_pass(subtests):
+def test_valid_credentials_are_accepted(subtests):
     for auth, header in [
         (BEARER, "Bearer s3cret"),
         (BEARER, "bearer second"),
@@ -29,7 +29,7 @@ def test_valid_credentials_pass(subtests):
             auth.check(header)
 
 
-def test_all_else_is_refused_without_naming_a_secret(subtests):
+def test_other_credentials_are_refused_without_showing_a_secret(subtests):
     for auth in [BEARER, BASIC, BearerAuth(tokens=()), BearerAuth(tokens=("",)), BasicAuth(users=())]:
         for header in [
             None,
@@ -57,11 +57,11 @@ def test_all_else_is_refused_without_naming_a_secret(subtests):
                 assert "pa:ss" not in str(refused.value)
 
 
-def test_secrets_are_not_in_the_representation():
+def test_repr_of_authenticators_shows_no_secret():
     assert "s3cret" not in repr(BEARER)
     assert "pa:ss" not in repr(BASIC)
 
 
-def test_challenges():
+def test_challenge_is_for_the_www_authenticate_header():
     assert BEARER.challenge == "Bearer"
     assert BASIC.challenge.startswith("Basic realm=")

@@ -57,7 +57,7 @@ async def serves(edge, sink, port, logs):
 @pytest.mark.parametrize(
     "garbage", [b"\0" * 100, b"\x16\x03\x01\xff\xff" + b"x" * 400, b"hello\r\n\r\n", b"\xff" * 5000]
 )
-async def test_garbage_is_answered_or_cut(edge, sink, ports, logs, number, garbage):
+async def test_garbage_gets_an_error_or_a_closed_connection(edge, sink, ports, logs, number, garbage):
     answer = await said(ports[number], garbage)
     assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     assert await serves(edge, sink, ports[number], logs)
@@ -65,7 +65,7 @@ async def test_garbage_is_answered_or_cut(edge, sink, ports, logs, number, garba
 
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("frames", FRAMES)
-async def test_the_preface_and_then_garbage_ends_the_connection(edge, sink, ports, logs, number, frames):
+async def test_garbage_after_the_http2_preface_closes_the_connection(edge, sink, ports, logs, number, frames):
     answer = await said(ports[number], HTTP2_PREFACE + FRAMES[frames], b"x" * 100)
     assert answer[:9].hex()  # gRPC's own SETTINGS; and then it has gone
     assert await serves(edge, sink, ports[number], logs)
@@ -84,7 +84,7 @@ async def test_the_preface_and_then_garbage_ends_the_connection(edge, sink, port
         (HEAD + b"\r\n{", b"HTTP/1.1 408"),
     ],
 )
-async def test_half_a_request_is_given_up(edge, sink, ports, logs, number, half, answer):
+async def test_half_a_request_times_out(edge, sink, ports, logs, number, half, answer):
     began = time.monotonic()
     given = await said(ports[number], half)
     if half.startswith(b"\x16") and given:
@@ -96,7 +96,7 @@ async def test_half_a_request_is_given_up(edge, sink, ports, logs, number, half,
     assert await serves(edge, sink, ports[number], logs)
 
 
-async def test_a_client_that_drips_is_given_up_too(edge, sink, ports, logs):
+async def test_a_client_that_sends_byte_by_byte_times_out(edge, sink, ports, logs):
     reader, writer = await asyncio.open_connection("localhost", ports[1])
     writer.write(HEAD + b"\r\n")
     reading = asyncio.ensure_future(reader.readline())
@@ -110,7 +110,7 @@ async def test_a_client_that_drips_is_given_up_too(edge, sink, ports, logs):
     assert await serves(edge, sink, ports[1], logs)
 
 
-async def test_many_half_requests_do_not_hold_up_whole_ones(edge, sink, ports, logs):
+async def test_many_half_requests_do_not_block_whole_ones(edge, sink, ports, logs):
     held = [await asyncio.open_connection("localhost", port) for port in ports for _ in range(100)]
     for number, (_, writer) in enumerate(held):
         writer.write((HEAD, HTTP2_PREFACE[:5], HTTP2_PREFACE + SETTINGS, HEAD + b"\r\n{")[number % 4])
@@ -121,7 +121,7 @@ async def test_many_half_requests_do_not_hold_up_whole_ones(edge, sink, ports, l
 
 
 @pytest.mark.parametrize("number", [0, 1])
-async def test_grpc_that_is_no_request_has_a_clear_answer(edge, sink, ports, logs, number):
+async def test_malformed_grpc_requests_get_a_clear_error(edge, sink, ports, logs, number):
     call = edge.channel(ports[number]).unary_unary(LOGS)
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await call(b"\xff" * 50)
@@ -143,14 +143,14 @@ def series(count):
     return request.SerializeToString()
 
 
-async def test_a_million_series_are_taken_in_one_request(edge, sink, ports):
+async def test_a_million_series_are_accepted_in_one_request(edge, sink, ports):
     body = series(1_000_000)
     for port in ports:
         assert await edge.channel(port).unary_unary(METRICS)(body, timeout=60) == b""
     assert [request.items for request in sink.requests] == [1_000_000] * 2
 
 
-async def test_a_million_attributes_are_taken_in_one_request(edge, sink, ports):
+async def test_a_million_attributes_are_accepted_in_one_request(edge, sink, ports):
     request = ExportMetricsServiceRequest()
     point = request.resource_metrics.add().scope_metrics.add().metrics.add(name="x").sum.data_points.add()
     for number in range(1_000_000):
@@ -170,7 +170,7 @@ async def test_a_million_series_in_json_are_refused_at_once(edge, sink, ports):
     assert not sink.requests
 
 
-def test_braces_in_a_text_are_not_objects():
+def test_braces_in_a_json_string_do_not_count_as_objects():
     text = "{" * 600_000 + r"\"{"
     body = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{{"stringValue":"{text}"}}}}]}}]}}]}}'
     assert len(otlp_json.to_protobuf("logs", body.encode())) > 600_000

@@ -49,7 +49,7 @@ def read(kind, body, message):
     return Parse(body, message) if kind == JSON else type(message).FromString(body)
 
 
-async def test_every_row_of_the_table(edge, sink, half_bad_traces, subtests):
+async def test_otlp_http_conforms_to_every_row_of_the_table(edge, sink, half_bad_traces, subtests):
     for row in TABLE:
         with subtests.test(row=row.asked):
             sink.requests.clear()
@@ -79,7 +79,7 @@ async def test_every_row_of_the_table(edge, sink, half_bad_traces, subtests):
             assert [request.items for request in sink.requests] == ([row.records] * 2 if row.records else [])
 
 
-async def test_requests_of_one_connection_are_answered_one_after_the_other(edge, sink, logs):
+async def test_requests_of_one_connection_are_answered_in_order(edge, sink, logs):
     receiver = await edge.http()
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     for number in itertools.islice(itertools.count(1), 3):
@@ -94,5 +94,5 @@ async def test_requests_of_one_connection_are_answered_one_after_the_other(edge,
     assert [request.items for request in sink.requests] == [1, 2, 3]
 
 
-def test_the_page_shows_the_table():
+def test_the_otlp_http_page_contains_the_conformance_table():
     assert as_markdown() in PAGE.read_text(encoding="utf-8"), f"write this into {PAGE}:\n{as_markdown()}"

@@ -52,7 +52,7 @@ SIGNALS = {
 @pytest.mark.parametrize("port", ["grpc", "http"])
 @pytest.mark.parametrize("client", ["grpc", "http", "http, gzip"])
 @pytest.mark.parametrize("signal", SIGNALS)
-async def test_the_sdks_exporters_are_served_on_either_port(edge, sink, tmp_path_factory, signal, client, port):
+async def test_the_python_sdks_exporters_work_on_either_port(edge, sink, tmp_path_factory, signal, client, port):
     grpc, http = await edge.both(tmp_path_factory.mktemp("s"))
     send, over_grpc, over_http = SIGNALS[signal]
     number = grpc.port if port == "grpc" else http.port

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from receiver.core.counting.call_counts import tallies
+from receiver.core.counting.call_counts import call_counts
 from receiver.core.counting.series import add, is_told, key_of, records
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.items import EmittedRecord, ItemKey
@@ -40,10 +40,10 @@ def stored(**point: object) -> bytes:
 )
 def test_a_counted_point_of_version_1_gives_the_same_durations(count, durations, rest):
     session = decode_session(stored(count=count, durations=durations, rest=rest, skill="notes", status="error"))
-    (tally,) = tallies(session, EmittedItems(), "bash")
-    assert (tally.count, tally.start, tally.time) == (count, NOON, NOON + 9 * SECOND)
-    assert (tally.durations, tally.rest) == (durations, rest)
-    assert (tally.name, tally.resource, tally.skill, tally.status) == (SERIES, "k", "notes", "error")
+    (found,) = call_counts(session, EmittedItems(), "bash")
+    assert (found.count, found.start, found.time) == (count, NOON, NOON + 9 * SECOND)
+    assert (found.durations, found.rest) == (durations, rest)
+    assert (found.name, found.resource, found.skill, found.status) == (SERIES, "k", "notes", "error")
 
 
 def test_a_session_that_was_read_from_version_1_is_written_without_its_old_field():

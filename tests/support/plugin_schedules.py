@@ -19,8 +19,8 @@ from receiver.dialects.opencode import plugin_otel
 from receiver.dialects.table import MAX_SIGNAL_DELAY
 from receiver.events import AnyEvent, Discarded
 from receiver.model import LogRecord, Resource, Scope, Span
+from tests.support.core_runs import batch
 from tests.support.factories import NOON, session_id
-from tests.support.virtual_time import batch
 
 PROFILES = (
     "devtheops",

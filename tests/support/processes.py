@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 
 from receiver import config
-from receiver.app.factory import builder_settings
+from receiver.app.builder_settings import builder_settings
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.codec.otlp_json import from_protobuf
 from receiver.model import SIGNALS, Request
@@ -30,10 +30,11 @@ PATIENCE = 120.0  # s: longer than anything takes on a busy machine; every wait 
 
 def until(holds: Callable[[], Any], what: str = "it", patience: float = PATIENCE) -> None:
     """Return when it holds; fail when it does not for too long (s)."""
-    deadline = time.monotonic() + patience
+    deadline, pause = time.monotonic() + patience, 0.02
     while not holds():
         assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.5)  # a look may cost a lot, and slow down what it waits for
 
 
 class Backend:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from receiver.config.model.exporters import OTLPGRPCExporter, OTLPHTTPExporter
 from receiver.config.model.graph import SIGNALS
 from receiver.config.model.problem import Path, Problem
 from receiver.config.model.settings import Settings
+from receiver.net.address import is_loopback, is_wildcard, join_host_port, split_host_port, split_url
 
-_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
-_ALL_ADDRESSES = {"", "0.0.0.0", "[::]"}  # noqa: S104 - only compared, never bound
+_LOCALHOST = {"localhost", "127.0.0.1", "::1"}  # the name and what it resolves to
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +25,13 @@ class Listener:
 
     @property
     def host(self) -> str:
-        """The host; empty for all addresses."""
-        return self.endpoint.rpartition(":")[0].lower()
+        """The host, without brackets; empty for all addresses."""
+        return split_host_port(self.endpoint)[0].lower()
 
     @property
-    def port(self) -> str:
-        """The port."""
-        return self.endpoint.rpartition(":")[2]
+    def port(self) -> int:
+        """The port; 0 for any free one."""
+        return split_host_port(self.endpoint)[1]
 
 
 def receivers(settings: Settings) -> Iterator[Listener]:
@@ -76,14 +75,15 @@ def loops(settings: Settings) -> Iterator[Problem]:
         for key, host, port in _destinations(settings, name):
             path = ("exporters", name, key)
             if any(_reaches(host, port, listener) for listener in own):
-                yield Problem(path, f"{host}:{port} is this program's own receiver; set the backend's address")
+                yield Problem(
+                    path, f"{join_host_port(host, port)} is this program's own receiver; set the backend's address"
+                )
 
 
 def notices(settings: Settings) -> Iterator[str]:
     """Warnings about endpoints that are open to the network without TLS or credentials, which is allowed."""
     for one in _all(settings):
-        local = one.host in _LOOPBACK or one.host.startswith("127.")
-        if one.private and not one.guarded and not local:
+        if one.private and not one.guarded and not is_loopback(one.host):
             of_extension = one.path[0] == "extensions"
             remedy = "keep it on localhost" if of_extension else "set tls or auth, or keep it on localhost"
             yield f"{'::'.join(one.path)}: {one.endpoint} is open to the network without TLS or credentials; {remedy}"
@@ -100,13 +100,17 @@ def pushed_to_itself(settings: Settings) -> Iterator[str]:
         host, port = _host_and_port(otlp.target if otlp.protocol != "grpc" else f"//{otlp.target}")
         if any(_reaches(host, port, listener) for listener in own):
             path = f"service::telemetry::metrics::readers::{number}::periodic::exporter::otlp::endpoint"
-            yield f"{path}: {host}:{port} is this program's own receiver, where its own metrics are unknown records"
+            address = join_host_port(host, port)
+            yield f"{path}: {address} is this program's own receiver, where its own metrics are unknown records"
 
 
-def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, str]]:
+def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, int]]:
     exporter = settings.exporters[name]
     if isinstance(exporter, OTLPGRPCExporter):
-        host, _, port = exporter.target.rpartition(":")
+        try:
+            host, port = split_host_port(exporter.target)
+        except ValueError:  # a name that gRPC resolves itself, such as dns:///host:4317
+            return
         yield "endpoint", host.lower(), port
     if isinstance(exporter, OTLPHTTPExporter):
         for signal in SIGNALS:
@@ -116,22 +120,24 @@ def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, str
                 yield key, *_host_and_port(url)
 
 
-def _host_and_port(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    return f"[{host}]" if ":" in host else host, str(parts.port or {"http": 80}.get(parts.scheme, 443))
+def _host_and_port(url: str) -> tuple[str, int]:
+    parts = split_url(url)
+    return (parts.hostname or "").lower(), parts.port or {"http": 80}.get(parts.scheme, 443)
 
 
 def _same(one: Listener, other: Listener) -> bool:
-    return one.port == other.port != "0" and _hosts_overlap(one.host, other.host)
+    return one.port == other.port != 0 and _hosts_overlap(one.host, other.host)
 
 
-def _reaches(host: str, port: str, listener: Listener) -> bool:
-    local = host in _LOOPBACK or host in _ALL_ADDRESSES
-    return port == listener.port and (host == listener.host or (local and listener.host in _LOOPBACK | _ALL_ADDRESSES))
+def _reaches(host: str, port: int, listener: Listener) -> bool:
+    return port == listener.port and (host == listener.host or (_is_local(host) and _is_local(listener.host)))
+
+
+def _is_local(host: str) -> bool:
+    return host in _LOCALHOST or is_wildcard(host)
 
 
 def _hosts_overlap(host: str, other: str) -> bool:
-    if host == other or host in _ALL_ADDRESSES or other in _ALL_ADDRESSES:
+    if host == other or is_wildcard(host) or is_wildcard(other):
         return True
-    return "localhost" in (host, other) and {host, other} <= _LOOPBACK
+    return "localhost" in (host, other) and {host, other} <= _LOCALHOST

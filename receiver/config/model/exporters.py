@@ -6,8 +6,8 @@ They differ from the Collector's because the queue is on disk: it is always on, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Literal, Self, TypeAlias
-from urllib.parse import urlsplit
 
 from annotated_types import Gt, Le
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
@@ -29,6 +29,7 @@ from receiver.config.model.section import (
     in_any_case,
 )
 from receiver.config.model.tls import TLSClient
+from receiver.net.address import join_host_port, split_authority, split_url
 
 _PORTS = {"http": 80, "https": 443}
 _GRPC_SCHEMES = ("dns:", "unix:")  # that gRPC resolves itself (its doc/naming.md)
@@ -48,15 +49,14 @@ def grpc_target(value: str) -> str:
             raise ValueError(f"{value!r} names no host; write for example dns:///host:4317 or unix:///run/backend.sock")
         return value
     scheme, separator, rest = value.rpartition("://")
-    host, colon, port = rest.rstrip("/").rpartition(":")
     if separator and scheme not in _PORTS:
         raise ValueError(f"{value!r} has an unknown scheme; write host:port, http://host:port or https://host:port")
     if "/" in rest.rstrip("/"):
         raise ValueError(f"{value!r} has a path, which gRPC does not use; for OTLP over HTTP use otlp_http")
-    if colon and host and port.isdecimal() and int(port) < 65536:
-        return value
-    if separator and rest.rstrip("/") and not colon:
-        return value
+    with suppress(ValueError):  # the error below has an example for an exporter
+        host, port = split_authority(rest.rstrip("/"))
+        if host and (separator or port is not None):
+            return value
     raise ValueError(f"{value!r} is not host:port; write for example localhost:4317 or https://host:4317")
 
 
@@ -64,8 +64,7 @@ def http_url(value: str) -> str:
     """The value, if it is an HTTP URL. Raises ValueError."""
     _no_credentials(value)
     try:
-        parts = urlsplit(value)
-        _ = parts.port
+        parts = split_url(value)
     except ValueError as error:
         raise ValueError(f"{value!r} is not a URL: {error}") from None
     if parts.scheme not in _PORTS or not parts.hostname:
@@ -235,11 +234,9 @@ class OTLPGRPCExporter(Sending):
         """The address that gRPC connects to: the endpoint without scheme, with a port."""
         if self.endpoint.startswith(_GRPC_SCHEMES):
             return self.endpoint
-        scheme, separator, rest = self.endpoint.rpartition("://")
-        rest = rest.rstrip("/")
-        if not separator or rest.rpartition(":")[2].isdecimal():
-            return rest
-        return f"{rest}:{_PORTS[scheme]}"
+        scheme, _, rest = self.endpoint.rpartition("://")
+        host, port = split_authority(rest.rstrip("/"))
+        return join_host_port(host, port if port is not None else _PORTS[scheme])
 
     @property
     def plaintext(self) -> bool:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from receiver.config.model import duration
+from receiver.net.address import split_host_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +129,7 @@ def _filled(value: SecretStr) -> SecretStr:
 
 
 def _listening(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535 or "/" in host:
-        raise ValueError(f"{value!r} is not host:port; write for example localhost:4317 or 0.0.0.0:4317")
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError(f"{value!r} is an IPv6 address without brackets; write [{host}]:{port}")
+    split_host_port(value)
     return value
 
 

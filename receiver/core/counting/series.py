@@ -46,15 +46,15 @@ def key_of(event: PointEvent, resource: str) -> str:
     return f"{event.series}@{since}/{kind}/{resource}"
 
 
-# merge points
+# merging points
 
 
-def add(held: dict[str, Series], key: str, event: PointEvent, resource: str) -> str | None:
+def add(all_series: dict[str, Series], key: str, event: PointEvent, resource: str) -> str | None:
     """Merge one point. Returns the reason if it adds nothing. Of too many series the least keys are kept, of too many
     values the largest, of too many intervals with calls the earliest, so that the order of points does not matter."""
-    series = held.get(key)
+    series = all_series.get(key)
     if series is None:
-        series = held[key] = Series(
+        series = all_series[key] = Series(
             what=event.what,
             form=event.form,
             source=event.source,
@@ -64,19 +64,19 @@ def add(held: dict[str, Series], key: str, event: PointEvent, resource: str) -> 
             status=event.status,
             resource=resource,
         )
-        if _drop_greatest_series(held) == key:
+        if _drop_greatest_series(all_series) == key:
             return "too_many_series"
     if event.agent and (series.agent is None or event.agent > series.agent):
         series.agent = event.agent
     if event.skill and (series.skill is None or event.skill > series.skill):
         series.skill = event.skill
-    if not _learn(series, event):
+    if not _merge(series, event):
         return "already_told"
     if is_call_delta(series):
-        _drop_latest_call_deltas(held)
-        return None if key in held and _reading_name(event) in series.readings else "too_many_series"
+        _drop_latest_call_deltas(all_series)
+        return None if key in all_series and _reading_name(event) in series.readings else "too_many_series"
     if len(series.readings) > 2 * MAX_READINGS:
-        kept = _largest(series)
+        kept = _largest_readings(series)
         series.readings = {n: r for n, r in series.readings.items() if (r.amount, n) in kept}
     return None
 
@@ -87,7 +87,7 @@ def _reading_name(event: PointEvent) -> str:
     return f"{event.amount}/{event.total}/{event.low}/{event.high}"
 
 
-def _learn(series: Series, event: PointEvent) -> bool:
+def _merge(series: Series, event: PointEvent) -> bool:
     """Add a point's value; False if it was known."""
     first = event.start if event.form == "delta" else event.time
     reading = SeriesValue(event.amount, event.total, event.low, event.high, first, event.time)
@@ -106,47 +106,47 @@ def _numbers(reading: SeriesValue) -> tuple[float, int, int, int]:
     return reading.amount, reading.total, reading.low, reading.high
 
 
-def _drop_greatest_series(held: dict[str, Series]) -> str | None:
+def _drop_greatest_series(all_series: dict[str, Series]) -> str | None:
     """Drop one of too many series; returns its key. Deltas of calls have a bound of their own."""
-    if len(held) <= MAX_SERIES:
+    if len(all_series) <= MAX_SERIES:
         return None
-    keys = [key for key, series in held.items() if not is_call_delta(series)]
+    keys = [key for key, series in all_series.items() if not is_call_delta(series)]
     if len(keys) <= MAX_SERIES:
         return None
     gone = max(keys)
-    del held[gone]
+    del all_series[gone]
     return gone
 
 
-def _drop_latest_call_deltas(held: dict[str, Series]) -> None:
-    """Drop intervals that are never read, an eighth more than the bound at a time: sorting them costs."""
-    counting = {key: series for key, series in held.items() if is_call_delta(series)}
+def _drop_latest_call_deltas(all_series: dict[str, Series]) -> None:
+    """Drop the intervals beyond the bound once they are an eighth more: sorting them costs."""
+    counting = {key: series for key, series in all_series.items() if is_call_delta(series)}
     if sum(len(s.readings) for s in counting.values()) <= MAX_CALL_DELTAS * 9 // 8:
         return
-    kept = _earliest(counting)
+    kept = _earliest_deltas(counting)
     for key, series in counting.items():
         series.readings = {n: r for n, r in series.readings.items() if (r.last, r.first, key) in kept}
         if not series.readings:
-            del held[key]
+            del all_series[key]
 
 
-def _largest(series: Series) -> set[tuple[float, str]]:
+def _largest_readings(series: Series) -> set[tuple[float, str]]:
     return set(sorted((r.amount, n) for n, r in series.readings.items())[-MAX_READINGS:])
 
 
-def _earliest(counting: Mapping[str, Series]) -> set[tuple[int, int, str]]:
+def _earliest_deltas(counting: Mapping[str, Series]) -> set[tuple[int, int, str]]:
     order = sorted((r.last, r.first, key) for key, series in counting.items() for r in series.readings.values())
     return set(order[:MAX_CALL_DELTAS])
 
 
-# read them
+# reading series
 
 
 def readings(series: Series) -> list[SeriesValue]:
     """The values of a series that are kept, in order of time."""
-    kept = _largest(series) if len(series.readings) > MAX_READINGS and not is_call_delta(series) else None
-    held = [r for n, r in series.readings.items() if kept is None or (r.amount, n) in kept]
-    return sorted(held, key=lambda r: (r.first, r.amount, r.last, r.total, r.low, r.high))
+    kept = _largest_readings(series) if len(series.readings) > MAX_READINGS and not is_call_delta(series) else None
+    found = [r for n, r in series.readings.items() if kept is None or (r.amount, n) in kept]
+    return sorted(found, key=lambda r: (r.first, r.amount, r.last, r.total, r.low, r.high))
 
 
 def call_deltas(session: Session, tool: str) -> list[tuple[Series, SeriesValue]]:
@@ -154,7 +154,7 @@ def call_deltas(session: Session, tool: str) -> list[tuple[Series, SeriesValue]]
     with two Resources (directly, and through a Collector that adds attributes) counts once."""
     counting = {key: series for key, series in session.series.items() if is_call_delta(series)}
     many = sum(len(s.readings) for s in counting.values()) > MAX_CALL_DELTAS
-    kept = _earliest(counting) if many else None
+    kept = _earliest_deltas(counting) if many else None
     found: dict[tuple[str, str, int, int], tuple[Series, SeriesValue]] = {}
     for key, series in sorted(counting.items()):
         if series.tool != tool:
@@ -165,10 +165,10 @@ def call_deltas(session: Session, tool: str) -> list[tuple[Series, SeriesValue]]
     return list(found.values())
 
 
-def rises(series: Series, emitted: EmittedRecord | None = None) -> list[Increase]:
-    """What was counted, bit by bit, since the session closed last."""
+def increases(series: Series, emitted: EmittedRecord | None = None) -> list[Increase]:
+    """What was counted since the session closed last (`emitted`), in steps, in order of time."""
     if series.form == "delta":
-        return _intervals(series, emitted.end if emitted is not None else 0)
+        return _increases_of_deltas(series, emitted.end if emitted is not None else 0)
     found: list[Increase] = []
     before = _as_reading(emitted) if emitted is not None else None
     for now in readings(series):
@@ -181,11 +181,11 @@ def rises(series: Series, emitted: EmittedRecord | None = None) -> list[Increase
             amount = now.amount - (before.amount if before is not None else 0)
             found.append(Increase(min(begin, now.first), now.first, amount, now, before))
         before = now
-    return [r for r in found if r.amount > 0]
+    return [increase for increase in found if increase.amount > 0]
 
 
-def _intervals(series: Series, since: int) -> list[Increase]:
-    """Deltas. Of those that overlap, a later one adds only what it counts beyond the earlier ones within it."""
+def _increases_of_deltas(series: Series, since: int) -> list[Increase]:
+    """Of intervals that overlap, a later one adds only what it counts beyond the earlier ones within it."""
     found: list[Increase] = []
     for now in sorted(readings(series), key=lambda r: (r.last, -r.first)):
         if now.last <= since:
@@ -196,47 +196,45 @@ def _intervals(series: Series, since: int) -> list[Increase]:
     return found
 
 
-def single_story(held: Mapping[str, Series]) -> list[tuple[str, Series]]:
-    """The series without those whose time another start of the same one covers already, in order of their keys."""
+def without_overlaps(all_series: Mapping[str, Series]) -> list[tuple[str, Series]]:
+    """The series in order of their keys. Of several starts of one series that overlap in time, only the larger one."""
     by_identity: dict[tuple[str, str, str], list[tuple[str, Series]]] = {}
-    for key, series in sorted(held.items()):
+    for key, series in sorted(all_series.items()):
         by_identity.setdefault((series.source, series.series, series.form), []).append((key, series))
-    return sorted(pair for group in by_identity.values() for pair in _apart(group))
+    return sorted(pair for group in by_identity.values() for pair in _largest_apart(group))
 
 
-def _apart(group: Iterable[tuple[str, Series]]) -> Iterable[tuple[str, Series]]:
-    taken: list[tuple[int, int, str, Series]] = []
-    for key, series in sorted(group, key=lambda pair: (-_most(pair[1]), pair[0])):
-        held = readings(series)
-        if not held:
+def _largest_apart(group: Iterable[tuple[str, Series]]) -> Iterator[tuple[str, Series]]:
+    taken: list[tuple[int, int]] = []
+    for key, series in sorted(group, key=lambda pair: (-_largest_amount(pair[1]), pair[0])):
+        values = readings(series)
+        if not values:
             continue
-        begin, end = series.start or held[0].first, max(r.last for r in held)
-        if any(b < end and begin < e for b, e, _, _ in taken):
-            continue
-        taken.append((begin, end, key, series))
-    return [(key, series) for _, _, key, series in taken]
+        begin, end = series.start or values[0].first, max(r.last for r in values)
+        if not any(other_begin < end and begin < other_end for other_begin, other_end in taken):
+            taken.append((begin, end))
+            yield key, series
 
 
-def _most(series: Series) -> float:
+def _largest_amount(series: Series) -> float:
     return max((r.amount for r in series.readings.values()), default=0.0)
 
 
-def sightings(session: Session) -> list[int]:
-    """When (ns) a session was alive, by its metrics alone: when something was first counted, and the last time that it
-    was not yet counted. What nobody knows the moment of is left out."""
-    found = {time for time, _, _ in session.lines.values()}
-    found.update(n.time for n in session.notes.values())
+def times_alive(session: Session) -> list[int]:
+    """When (ns) a session was alive, by its metrics alone: when something was first counted, and when a value was last
+    seen before it grew. Times that no point states are left out."""
+    times = {time for time, _, _ in session.lines.values()}
+    times.update(note.time for note in session.notes.values())
     for series in session.series.values():
-        held = readings(series)
-        if series.form == "cumulative" and held:
-            found.add(series.start)
-            found.update(r.before.last for r in rises(series) if r.before is not None)
+        if series.form == "cumulative" and series.readings:
+            times.add(series.start)
+            times.update(i.before.last for i in increases(series) if i.before is not None)
         elif series.form == "delta":
-            found.update(r.first for r in held)
-    return sorted(t for t in found if t > 0)
+            times.update(interval.first for interval in readings(series))
+    return sorted(t for t in times if t > 0)
 
 
-# what a closed session remembers
+# remembering what a closed session counted
 
 
 def interval_id(series: str, first: int, last: int) -> str:
@@ -269,15 +267,15 @@ def records(
 
 
 def _record(series: Series, before: EmittedRecord | None, until: int | None) -> EmittedRecord | None:
-    held = [r for r in readings(series) if until is None or not is_after(series, r, until)]
-    if not held:
+    values = [r for r in readings(series) if until is None or not is_after(series, r, until)]
+    if not values:
         return before
-    last = max(held, key=lambda r: (r.last, r.amount))
+    last = max(values, key=lambda r: (r.last, r.amount))
     if series.form == "cumulative":
-        last = max(held, key=lambda r: (r.amount, r.last, r.total))
+        last = max(values, key=lambda r: (r.amount, r.last, r.total))
         if before is not None and before.usage[0] >= last.amount:
             return before
-    seen = max(r.last for r in held)
+    seen = max(r.last for r in values)
     return EmittedRecord(start=last.first, end=seen, usage=(last.amount, last.total, last.low, last.high))
 
 

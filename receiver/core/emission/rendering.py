@@ -105,9 +105,16 @@ def call_kind(item: Item, mcp: McpName | None) -> str:
 
 
 def call_span(
-    settings: BuilderSettings, place: Place, item: Item, end: int, mcp: McpName | None, links: Iterable[Link]
+    settings: BuilderSettings,
+    place: Place,
+    item: Item,
+    end: int,
+    mcp: McpName | None,
+    links: Iterable[Link],
+    child: str = "",
 ) -> Span:
-    """The span of a tool call. `end` (ns) is given where the call's own is not known."""
+    """The span of a tool call. `end` (ns) is given where the call's own is not known, `child` is the session that it
+    started, or ''."""
     kind, tool = call_kind(item, mcp), str(item.get("tool") or "unknown")
     put = Attributes(settings)
     put.put(sc.OPERATION_NAME, sc.EXECUTE_TOOL)
@@ -131,7 +138,7 @@ def call_span(
     if kind == TASK:
         put.put(sc.TRANSFER_TARGET, item.get("agent"))
         put.put(sc.TRANSFER_MODE, "return_to_caller")
-        put.put(sc.CHILD_SESSION_ID, item.get("child"))
+        put.put(sc.CHILD_SESSION_ID, child)
         put.put(sc.TASK_TOOL_COUNT, item.get("tool_count"))
         put.put(sc.TASK_BACKGROUND, item.get("background"))
     if kind == SKILL:

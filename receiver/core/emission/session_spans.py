@@ -1,15 +1,17 @@
-"""Closing: a session's segment is over and becomes a span that covers everything below it (contract 5.4). Below a
-task call where one started it, at the root of a trace where it has no parent; linked to what it goes on from.
+"""Plans the spans of sessions: a segment that is over becomes a span that covers everything below it (docs/contract.md
+5.4). Below a task call where one started it, at the root of a trace where it has no parent; linked to what it goes on
+from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from receiver import semconv as sc
 from receiver.core.counting import series, usage_totals
-from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS, ItemSpans, resource_of
+from receiver.core.emission.changes import Change, PinnedPlacement, SegmentEmitted, SegmentRolled, SessionClosed
+from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS, ItemPlanner, resource_of
 from receiver.core.emission.parenting import Parenting
 from receiver.core.emission.rendering import USAGE, SessionPart, session_span
 from receiver.core.linking.candidates import agent_at
@@ -19,7 +21,7 @@ from receiver.core.segmentation.tree_segments import TreeView, ended_at
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import session_span_id
-from receiver.core.state.items import EmittedRecord, ItemKey, ItemKind, report_of
+from receiver.core.state.items import EmittedRecord, Inferred, ItemKey, ItemKind, report_of
 from receiver.core.state.session import Closed, Note, Session
 from receiver.core.state.settings import SECOND
 from receiver.events import COUNTED_NOTE, TOTALS
@@ -68,47 +70,42 @@ class _Known:
         return [record.end for record in self.left_in(segment, self.until(segment) - 1).values()]
 
 
-class SessionSpans:
-    """Closes the sessions of one tree, children before parents. `flushed`: someone asked, so that what follows is a
-    new segment however soon it comes."""
+class SessionPlanner:
+    """Plans the spans of one tree's sessions, children before parents. `flushed`: someone asked for it, so that what
+    follows is a new segment however soon it comes."""
 
-    def __init__(self, leaving: ItemSpans, flushed: bool) -> None:
-        self._leaving = leaving
-        self._settings = leaving.settings
-        self._forest = leaving.forest
+    def __init__(self, items: ItemPlanner, flushed: bool) -> None:
+        self._items = items
+        self._settings = items.settings
+        self._forest = items.forest
         self._flushed = flushed
+        self._parenting = Parenting(items)
 
     @property
     def _view(self) -> TreeView:
-        return self._leaving.view
+        return self._items.view
 
-    def close(self, session: Session) -> None:
-        """Write every open segment of a session, and keep only what tells late records where to go."""
-        copies = sum(is_history(session, n.time) for n in session.notes.values())
-        if copies:
-            self._leaving.outcome.discards["history"] += copies
+    def close(self, session: Session) -> Iterator[Change]:
+        """Every open segment of a session, and then the session itself."""
         segments = list(self._view.segments(session))
         known = _Known(self._forest.emitted_of(session.id), segments)
         for segment in segments:
-            self._write(session, segment, known)
-        if not segments and (counted := sum(len(s.readings) for s in session.series.values() if s.what in TOTALS)):
-            self._leaving.outcome.discards["already_left" if session.closed else "not_told"] += counted
-        session.pins.clear()
-        session.gone = not session.closed
-        session.news = 0
-        if session.hints:
-            self._leaving.outcome.discards["not_told"] += len(session.hints)
-        self._remember_series(session)
-        session.series.clear()
-        turns.forget(session, session.closed[-1].end + 1 if session.closed else 0)
-        session.rests.clear()
-        for kept in (session.activities, session.notes, session.lines, session.history, session.hints):
-            kept.clear()
-        session.agents = dict(sorted(session.agents.items())[-1:])
-        self._forest.dirty.add(session.id)
+            yield from self._emit(session, segment, known)
+        yield SessionClosed(session, self._series(session), tuple(self._unused(session, segments)))
 
-    def roll(self, session: Session, is_due: Callable[[int, int], bool]) -> None:
-        """Write the segments that a roll-over or the next turn ended, once nothing that began in them is still to leave
+    @staticmethod
+    def _unused(session: Session, segments: Sequence[Segment]) -> Iterator[tuple[str, int]]:
+        """What of a session that closes is in no span: a reason, and how many."""
+        if copies := sum(is_history(session, n.time) for n in session.notes.values()):
+            yield "history", copies
+        totals = () if segments else (s for s in session.series.values() if s.what in TOTALS)
+        if counted := sum(len(s.readings) for s in totals):
+            yield "already_left" if session.closed else "not_told", counted
+        if session.hints:
+            yield "not_told", len(session.hints)
+
+    def roll(self, session: Session, is_due: Callable[[int, int], bool]) -> Iterator[Change]:
+        """The segments that a roll-over or the next turn ended, once nothing that began in them is still to be emitted
         (and, of turns, to come: `is_due` takes an arrival and a wait)."""
         segments = list(self._view.segments(session))
         known: _Known | None = None
@@ -118,30 +115,15 @@ class SessionSpans:
             if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
                 return
             known = known or _Known(self._forest.emitted_of(session.id), segments)
-            self._write(session, segment, known)
-            if not segment.turned:
-                self._view.keep_cuts(self._view.top(session), segment.until + 1)
-            session.notes = {k: n for k, n in session.notes.items() if n.time > segment.until}
-            session.lines = {k: n for k, n in session.lines.items() if n[0] > segment.until}
-            self._remember_series(session, segment.until)
-            for activity in session.activities:
-                activity.start = max(activity.start, segment.until + 1)
-            session.activities = [s for s in session.activities if s.end >= s.start]
-            session.news = max(session.arrival, 0)
-            turns.forget(session, segment.until + 1)
-            self._forest.dirty.add(session.id)
+            yield from self._emit(session, segment, known)
+            yield SegmentRolled(session, segment, self._series(session, segment.until))
 
-    def _remember_series(self, session: Session, until: int | None = None) -> None:
-        """What the session's metrics counted (as far as a roll-over at `until`, ns) is told: only what goes beyond is
-        news. Calls are looked for when a session closes, not before."""
-        emitted = self._forest.emitted_of(session.id)
-        for key, held in session.series.items():
-            if until is not None and held.what == "calls":
-                continue
-            for name, told in series.records(key, held, emitted.series, until):
-                self._forest.add_emitted(session.id, ItemKind.SERIES, name, told)
-            if until is not None:
-                held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}
+    def _series(self, session: Session, until: int | None = None) -> tuple[tuple[str, EmittedRecord], ...]:
+        """What the session's metrics counted (as far as a roll-over at `until`, ns): only what goes beyond it is news
+        later. Calls are looked for when a session closes, not before."""
+        emitted = self._forest.emitted_of(session.id).series
+        counted = ((k, s) for k, s in session.series.items() if until is None or s.what != "calls")
+        return tuple(record for key, held in counted for record in series.records(key, held, emitted, until))
 
     def _busy_before(self, session: Session, time: int) -> bool:
         """Whether something that began before a moment (ns) is still to leave, in a session or below it."""
@@ -160,22 +142,18 @@ class SessionSpans:
             for item in items.values()
         )
 
-    def _write(self, session: Session, segment: Segment, known: _Known) -> None:
-        self._leaving.session_started(session, segment)
+    def _emit(self, session: Session, segment: Segment, known: _Known) -> Iterator[Change]:
+        yield from self._items.session_started(session, segment)
         placement = self._view.placement_in(session, segment, segment.start)
-        place = self._leaving.place_in(placement, segment.start)
-        hung = Parenting(self._leaving).hang(session, segment, placement)
+        place = self._items.place_in(placement, segment.start)
+        parent = self._parenting.parent(session, segment, placement)
         emitted = known.left_in(segment, segment.own_end)
         end = max([segment.end, *known.ends_in(segment), *self._ends_below(session, segment)])
-        place.parent = hung.parent
-        place.remote_parent = session is self._view.root and bool(hung.parent)
+        place.parent = parent.span
+        place.remote_parent = session is self._view.root and bool(parent.span)
         place.agent = self._agent(session, segment)
         place.resource = resource_of(session)
-        place.inferred = [*hung.inferred, *(["start"] if segment.start_guessed else [])]
-        if segment.named_only:
-            place.inferred.append("end")
-        elif session.get("metered"):
-            place.inferred.extend(("start", "end"))
+        place.inferred = [*parent.inferred, *self._inferred(session, segment)]
         error_type, error = self._error(session, segment, emitted)
         part = SessionPart(
             span_id=session_span_id(session.id, segment.number),
@@ -189,18 +167,28 @@ class SessionSpans:
             error_type=error_type,
             error=error,
             events=self._events(session, segment),
-            links=[*hung.links, *self._continued(session, segment), *self._forked(session, segment)],
+            links=[*parent.links, *self._continued(session, segment), *self._forked(session, segment)],
         )
-        self._leaving.outcome.spans.append(session_span(self._settings, place, part))
-        for fact in place.inferred:
-            self._leaving.outcome.inferred[fact] += 1
+        span = session_span(self._settings, place, part)
         until = segment.end if self._flushed and not segment.turned else segment.until
-        session.pins.pop(segment.number, None)
         closed = Closed(segment.number, segment.start, end, until - end, placement.trace, placement.root_segment)
-        session.closed.append(closed)
-        self._leaving.pin(
-            self._view.line(self._view.placement_above(session, placement.trace, segment.start)), placement.start
-        )
+        pinned = [parent.pinned] if parent.pinned is not None else []
+        above = self._view.placement_above(session, placement.trace, segment.start)
+        if above is not None:
+            pinned.append(PinnedPlacement(above, placement.start))
+        inferred = tuple(place.inferred)
+        yield SegmentEmitted(session, span, closed, inferred, tuple(pinned), parent.awaited, parent.edge)
+
+    @staticmethod
+    def _inferred(session: Session, segment: Segment) -> Iterator[Inferred]:
+        """What of a segment's times was reconstructed."""
+        if segment.start_guessed:
+            yield Inferred.START
+        if segment.named_only:
+            yield Inferred.END
+        elif session.get("metered"):
+            yield Inferred.START
+            yield Inferred.END
 
     # what it goes on from
 

@@ -1,8 +1,8 @@
-"""Parts: what a session's activity is divided into, and the numbers that they have.
+"""Segments: the parts that a session's activity is divided into, and their numbers.
 
-What has left cannot be moved. A part from which a span has left is pinned to its number and its trace; where stragglers
-would make parts that no number is left for, none is made, and they are late (core/segmentation/tree_segments.py,
-Seat.late).
+What was emitted cannot be moved. A segment from which a span was emitted is pinned to its number and its trace. Late
+records may ask for a segment before it; if no number is left for that, none is made and the records are late
+(Placement.late in core/segmentation/tree_segments.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from receiver.core.state.session import Activity, Closed, Session, merge_activit
 
 @dataclass(slots=True)
 class Run:
-    """Activity of one session, as far as segments care. `limit` (ns) is how long after it more may come."""
+    """Activity of one session (ns, inclusive). `limit` is how long after it more may come; `work` is false for mere
+    housekeeping (Activity.work in core/state/session.py)."""
 
     start: int
     end: int
@@ -25,8 +26,9 @@ class Run:
 
 @dataclass(slots=True)
 class Segment:
-    """One open segment (ns, inclusive). `until` is how long activity would still belong to it; `rolled` says that it
-    was cut off there, `turned` that the session's next turn did so."""
+    """One open segment (ns, inclusive). Activity up to `until` still belongs to it. `rolled`: a rollover or the next
+    turn ended it there; `turned`: it was the next turn. `start_guessed`: its begin is inferred. `named_only`: nothing
+    but the calls that started the session shows it."""
 
     number: int
     start: int
@@ -40,12 +42,13 @@ class Segment:
 
     @property
     def own_end(self) -> int:
-        """The end of what the session itself does in it (ns): a turn may be outlived by what it began below."""
+        """The end of the session's own activity in it (ns). What a turn started below may last longer."""
         return min(self.end, self.until) if self.rolled else self.end
 
 
 def numbered_parts(session: Session, parts: list[Segment]) -> list[Segment]:
-    """Give numbers in order of time. Pinned ones have theirs; a part that would need one between them is no segment."""
+    """Number the segments in order of time. Pinned ones keep their number; a part that would need a number between two
+    of them becomes no segment."""
     pins = sorted((pin.start, number) for number, pin in session.pins.items())
     taken: list[int | None] = [
         next((number for start, number in pins if part.start <= start <= part.own_end), None) for part in parts
@@ -69,12 +72,12 @@ def numbered_parts(session: Session, parts: list[Segment]) -> list[Segment]:
 
 
 def is_pinned_to(session: Session, segment: Segment, time: int) -> bool:
-    """Whether a span has left, from the segment that began here, that begins no sooner than a moment (ns)."""
+    """Whether a span that begins at a moment (ns) or later was emitted from this segment."""
     return any(pin.start <= segment.end and time <= pin.last for pin in session.pins.values())
 
 
 def closed_at(session: Session, time: int, joint: int) -> Closed | None:
-    """The segment that has left which a moment (ns) should have been in."""
+    """The closed segment that a moment (ns) belongs to."""
     for closed in session.closed:
         if closed.start - joint <= time <= closed.end + closed.limit:
             return closed
@@ -82,8 +85,8 @@ def closed_at(session: Session, time: int, joint: int) -> Closed | None:
 
 
 def with_items(session: Session, joint: int) -> list[Activity]:
-    """The stretches of a session with the calls, requests and permissions that are held: each is activity all along,
-    also if its beginning and its end were told apart."""
+    """The activity of a session with its pending calls, requests and permissions. Each of these is activity from begin
+    to end, also if separate records report the two."""
     long = [
         item
         for items in (session.calls, session.requests, session.permissions)

@@ -135,12 +135,16 @@ class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
     @property
     def start(self) -> int:
         """When it began (ns), or ended where no start is known."""
-        return int(self.get("start") or self.get("asked") or self.get("end") or self.get("replied") or 0)
+        fact = self.facts.get("start")
+        if fact is not None and fact[1]:
+            return int(fact[1])
+        return int(self.get("asked") or self.get("end") or self.get("replied") or 0)
 
     @property
     def end(self) -> int:
         """When it ended (ns), 0 if that is not known."""
-        return int(self.get("end") or self.get("replied") or 0)
+        fact = self.facts.get("end") or self.facts.get("replied")
+        return int(fact[1] or 0) if fact is not None else 0
 
     @property
     def tool(self) -> str:

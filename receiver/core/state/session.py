@@ -189,6 +189,13 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
         return bool(self.get("root")) and not (self.get("parent") or self.get("subagent"))
 
 
+def has_open_content(session: Session) -> bool:
+    """Whether anything of a session is still to be emitted."""
+    if session.activities or session.calls or session.requests or session.permissions or session.reports:
+        return True
+    return bool(session.series or session.notes or session.pins) or not (session.closed or session.gone)
+
+
 def merge_activity(activities: list[Activity], new: Activity, joint: int) -> None:
     """Add activity, joining every stretch that it touches within `joint` (ns). The list stays sorted."""
     touched = [s for s in activities if s.start - joint <= new.end and new.start - joint <= s.end]

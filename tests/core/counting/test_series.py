@@ -1,4 +1,4 @@
-"""What a metric series says, whatever order its points come in: rises, durations, and totals from a moment to
+"""What a metric series says, whatever order its points come in: increases, durations, and totals from a moment to
 another.
 """
 
@@ -7,8 +7,8 @@ from __future__ import annotations
 import pytest
 
 from receiver.core.counting import series, usage_totals
-from receiver.core.counting.call_counts import known_durations, tallies
-from receiver.core.counting.series import rises
+from receiver.core.counting.call_counts import call_counts, known_durations
+from receiver.core.counting.series import increases
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.items import EmittedRecord
 from receiver.core.state.session import Series, Session
@@ -38,9 +38,10 @@ def session(*points: PointEvent) -> Session:
 
 
 def found(*points: PointEvent, emitted: EmittedRecord | None = None) -> list[tuple[int, int, float]]:
-    """The rises as (begin, time, amount), in ms after NOON."""
+    """The increases as (begin, time, amount), in ms after NOON."""
     (only,) = session(*points).series.values()
-    return [((r.begin - NOON) // MILLISECOND, (r.time - NOON) // MILLISECOND, r.amount) for r in rises(only, emitted)]
+    found = increases(only, emitted)
+    return [((i.begin - NOON) // MILLISECOND, (i.time - NOON) // MILLISECOND, i.amount) for i in found]
 
 
 class TestRises:
@@ -73,8 +74,8 @@ class TestRises:
         held = session(*points)
         (only,) = held.series.values()
         assert len(only.readings) <= 2 * series.MAX_READINGS
-        assert sum(r.amount for r in rises(only)) == 5_000
-        assert rises(only) == rises(next(iter(session(*reversed(points)).series.values())))
+        assert sum(r.amount for r in increases(only)) == 5_000
+        assert increases(only) == increases(next(iter(session(*reversed(points)).series.values())))
 
 
 class TestDeltasThatCountCalls:
@@ -118,7 +119,7 @@ class TestDurations:
     def timed(self, *points: PointEvent) -> list[tuple[tuple[int, ...], int | None]]:
         return [
             (tuple(d // MILLISECOND for d in t.durations), None if t.rest is None else t.rest // MILLISECOND)
-            for t in tallies(session(*points), EmittedItems(), "bash")
+            for t in call_counts(session(*points), EmittedItems(), "bash")
         ]
 
     def test_one_more_call_took_what_the_sum_rose_by(self):

@@ -19,7 +19,7 @@ from receiver.core.emission.rendering import (
     session_span,
     text,
 )
-from receiver.core.state.items import Item
+from receiver.core.state.items import Inferred, Item
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT
 from receiver.model import KIND_CLIENT, KIND_INTERNAL, STATUS_ERROR, STATUS_UNSET, BuiltEvent, Link
@@ -161,8 +161,8 @@ class TestCalls:
 
     def test_a_task(self):
         link = Link(b"\x01" * 16, b"\x04" * 8)
-        told = item(tool="task", agent="explore", child="ses_c", tool_count=2)
-        span = call_span(SETTINGS, place(), told, at(2), None, [link])
+        told = item(tool="task", agent="explore", tool_count=2)
+        span = call_span(SETTINGS, place(), told, at(2), None, [link], "ses_c")
         held = dict(span.attributes)
         assert span.name == "execute_tool task explore"
         assert span.links == (link,)
@@ -197,7 +197,9 @@ class TestCalls:
 
     def test_what_was_inferred_is_named_once(self):
         where = place(inferred=["parent"])
-        span = call(McpName("my", "x", True), tool="my_x", inferred="identity,parent", where=where)
+        told = item(tool="my_x")
+        told.infer(Inferred.IDENTITY, Inferred.PARENT)
+        span = call_span(SETTINGS, where, told, at(2), McpName("my", "x", True), ())
         assert dict(span.attributes)[sc.INFERRED] == ("parent", "mcp.server", "identity")
 
     def test_what_is_late_says_so(self):

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
+from tests.support.core_runs import Stream, batch
 from tests.support.plugin_schedules import PROFILES, Play, judge, play, told_of
 from tests.support.seeds import seeds
-from tests.support.virtual_time import Stream, batch
 
 SEEDS = seeds(5)  # one for each profile
 

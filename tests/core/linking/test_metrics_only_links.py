@@ -12,12 +12,12 @@ import pytest
 from receiver.core.builder import Builder
 from receiver.core.linking import task_links
 from receiver.core.state.forest import Forest
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, SETTINGS
 from tests.support.metric_producer import PLUGIN, Call, Run, from_plugin, ns
 from tests.support.random_metric_runs import judge, play
 from tests.support.seeds import seeds
 from tests.support.span_laws import canonical, violations
-from tests.support.virtual_time import Stream, batch
 
 EVERY = 10_000  # ms between collections
 LATER = 2_000_000  # ms that points are sent for after the last thing happened

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from receiver import semconv as sc
+from receiver.core.emission.changes import ReportMatched, ReportUnmatched
 from receiver.core.linking.report_matching import (
     END_SKEW,
     START_SKEW,
     Nearby,
     emitted_reports,
-    find_calls,
     is_unnamed,
+    matched_reports,
     same_calls,
-    stand_alone,
+    unmatched_report,
 )
 from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
 from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind
 from receiver.core.state.session import Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
+from tests.support.changes import apply
+from tests.support.core_runs import Stream, trees
 from tests.support.factories import NOON, RELAY, a_session, at
 from tests.support.read_counter import CountedEmittedItems
 from tests.support.span_laws import attribute
-from tests.support.virtual_time import Stream, trees
 
 
 def ms(time: int) -> int:
@@ -46,7 +50,13 @@ def session(calls: list[Item], **reports: Item) -> Session:
 
 def find(held: Session, emitted: EmittedItems | None = None) -> None:
     """Every report is due: it has waited long enough for the call that it tells of."""
-    find_calls(held, emitted or EmittedItems(), set(held.reports), ())
+    find_due(held, emitted or EmittedItems(), set(held.reports), ())
+
+
+def find_due(held: Session, emitted: EmittedItems, due: Collection[str], calls: Collection[str]) -> None:
+    """Merge the reports that tell of a call, where either is due."""
+    for found, of in matched_reports(held, emitted, due, calls).items():
+        apply(held, emitted, ReportMatched(held, found, of))
 
 
 class TestFindingTheCall:
@@ -108,7 +118,7 @@ class TestFindingTheCall:
     )
     def test_is_decided_when_either_is_due(self, due, leaving, found):
         held = session([call("call_1", 1000, 2000)], r=report(1000, 2000, skill="notes"))
-        find_calls(held, EmittedItems(), due, leaving)
+        find_due(held, EmittedItems(), due, leaving)
         assert (held.calls["call_1"].get("skill") == "notes") is found
         assert (held.reports == {}) is found
 
@@ -129,13 +139,14 @@ class TestFindingTheCall:
 class TestStandingAlone:
     def test_becomes_a_call_whose_identity_is_inferred(self):
         held = session([], r=report(1000, 2000, skill="notes"))
-        item = stand_alone(held, "r", infer=True)
-        assert held.calls == {item.id: item}
+        item = unmatched_report("r", held.reports["r"], infer=True)
+        apply(held, EmittedItems(), ReportUnmatched(held, "r", item))
+        assert (held.calls, held.reports) == ({item.id: item}, {})
         assert is_unnamed(item.id)
         assert (item.start, item.end, item.inferred) == (ms(1000), ms(2000), (Inferred.IDENTITY,))
 
     def test_nothing_is_marked_where_nothing_may_be_inferred(self):
-        assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).inferred == ()
+        assert unmatched_report("r", report(1000, 2000), infer=False).inferred == ()
 
     def test_the_call_that_is_told_later_is_known_to_have_left(self):
         emitted = emitted_reports(EmittedItems.of([("call:~r", EmittedRecord(ms(1000), ms(2000), "skill"))]))

@@ -8,8 +8,8 @@ import random
 from receiver.core.apply_events import Source
 from receiver.events import LineageEvent
 from receiver.semconv import CHILD_SESSION_ID, INFERRED
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import a_session, at, session_id
-from tests.support.virtual_time import Stream, batch
 
 NATIVE = Source(producer="native", key="k1", resource=b"", wait=0, arrival=0)
 ROOT, TWINS = session_id(0), [session_id(1, number) for number in (1, 2, 3)]

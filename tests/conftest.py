@@ -67,7 +67,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def _cpu_seconds() -> float:
-    """CPU time of this process and of its children. Workers of pytest-xdist are children that may not have ended yet."""
+    """CPU time of this process and its children. The workers of pytest-xdist are children that may still run."""
     times = os.times()
     children = times.children_user + times.children_system
     return times.user + times.system + max(children, sum(_CPU_OF_WORKERS))

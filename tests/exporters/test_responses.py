@@ -1,4 +1,4 @@
-"""Which answers of a backend are worth another attempt, and when."""
+"""Which responses of a backend are retryable, and when."""
 
 import re
 
@@ -105,11 +105,11 @@ def test_a_partial_success_is_read_in_both_encodings(subtests):
         with subtests.test(signal=signal):
             answer = export_response(signal, 3, "too old")
 
-            for said in (
+            for rejection in (
                 parse_partial_success(signal, answer.SerializeToString()),
                 parse_partial_success(signal, response_json(answer), "application/json"),
             ):
-                assert (said.count, said.message) == (3, "too old")
+                assert (rejection.count, rejection.message) == (3, "too old")
 
 
 def test_a_full_success_has_no_parse_partial_success():
@@ -134,7 +134,7 @@ def test_a_warning_without_rejected_records_is_kept():
 def test_hints_on_the_command_line_name_no_configuration_key(subtests):
     for words, hint in _HINTS:
         with subtests.test(words=words, hint=hint):
-            said = for_command_line(with_hint(f"there: {words}"))
+            message = for_command_line(with_hint(f"there: {words}"))
 
-            assert said.startswith(f"there: {words} (")
-            assert not re.search(r"otlp_|insecure|headers::", said)
+            assert message.startswith(f"there: {words} (")
+            assert not re.search(r"otlp_|insecure|headers::", message)

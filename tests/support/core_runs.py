@@ -21,11 +21,11 @@ from receiver.model import Span
 from receiver.outcome import Outcome
 from tests.support.factories import NOON, RELAY, SETTINGS, ASession, arriving
 
-_LOOKS = 5_000  # far more than any of these trees needs until it is done
+_MAX_LOOKS = 5_000  # far more than any of these trees needs until it is done
 
 
 def batch(told: Iterable[tuple[Source, AnyEvent]], settings: BuilderSettings = SETTINGS) -> Outcome:
-    """Everything is told, then everything leaves."""
+    """All events are merged, then all spans are emitted."""
     forest, builder = Forest(), Builder(settings)
     skipped: Counter[str] = Counter()
     for source, event in forest.lineage.expand(told):
@@ -37,14 +37,14 @@ def batch(told: Iterable[tuple[Source, AnyEvent]], settings: BuilderSettings = S
 
 
 def trees(*sessions: ASession, settings: BuilderSettings = SETTINGS) -> list[Span]:
-    """The spans of sessions that told what they had to tell."""
+    """The spans of sessions, from all that they reported."""
     told = [(RELAY, event) for session in sessions for event in session.told]
     return sorted(batch(told, settings).spans, key=lambda s: (s.start, -s.end, s.span_id))
 
 
 @dataclass
 class Stream:
-    """A receiver that runs: the same steps as the pipeline's, by a clock that is moved by hand (ns)."""
+    """A receiver that runs: the pipeline's steps, by a clock that is moved by hand (ns)."""
 
     settings: BuilderSettings = SETTINGS
     now: int = NOON
@@ -67,8 +67,8 @@ class Stream:
         return self
 
     def until(self, now: int) -> Stream:
-        """Time goes on, and whatever falls due on the way leaves."""
-        for _ in range(_LOOKS):
+        """Time goes on, and what falls due on the way is emitted."""
+        for _ in range(_MAX_LOOKS):
             soonest = min(self.deadlines.values(), default=now + 1)
             if soonest > now:
                 break
@@ -81,7 +81,7 @@ class Stream:
 
     def drain(self) -> Stream:
         """Time goes on until nothing is left to do."""
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_LOOKS):
             if not self.deadlines:
                 break
             self.now = max(self.now, min(self.deadlines.values()))
@@ -93,7 +93,7 @@ class Stream:
         return self
 
     def flush(self) -> Stream:
-        """Somebody asked for everything to close now."""
+        """Everything is closed now, by request."""
         self._apply(self.builder.advance(self.forest, sorted(self.forest.sessions), self.now, flush=True))
         return self
 
@@ -125,7 +125,7 @@ class Stream:
         self.forest.new_emitted.clear()
 
     def _store_and_load(self) -> None:
-        """Every session goes out of memory and comes back, as it does when the receiver was killed."""
+        """Every session goes through its stored form, as it does when the receiver was killed."""
         fresh = Forest()
         fresh.servers, fresh.lineage = self.forest.servers, self.forest.lineage
         for session in self.forest.sessions.values():

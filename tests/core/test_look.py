@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from receiver.core import look
 from receiver.core.state.settings import BuilderSettings
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
-from tests.support.laws import canonical, violations
+from tests.support.span_laws import canonical, violations
 from tests.support.strategies import stories
-from tests.support.virtual import Stream, batch
 
 EACH = {
     "usual": SETTINGS,

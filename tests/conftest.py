@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, settings
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 settings.register_profile(
     "ci",
-    max_examples=60,
+    max_examples=45,  # what the CPU budget allows
     deadline=None,
     derandomize=True,
     suppress_health_check=_SLOW,

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from tests.support.otlp_requests import joined, recorded, singles
-from tests.support.processes import Backend, Receiver, renamed, until
+from tests.support.processes import UNHURRIED, Backend, Receiver, renamed, until
 
 pytestmark = pytest.mark.process
 
@@ -25,7 +25,7 @@ def backend():
 @pytest.fixture
 def receiver(tmp_path, backend):
     """A receiver that is not started. Its `settle` is longer than a restart takes."""
-    made = Receiver(tmp_path / "receiver", backend, settle="3s")
+    made = Receiver(tmp_path / "receiver", backend, **UNHURRIED)
     yield made
     made.kill()
 

@@ -21,7 +21,7 @@ from receiver.model import Request
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import spans_request
 from tests.support.otlp_requests import joined, recorded, singles
-from tests.support.processes import Backend, Receiver, renamed, until
+from tests.support.processes import UNHURRIED, Backend, Receiver, renamed, until
 
 pytestmark = pytest.mark.process
 
@@ -72,7 +72,7 @@ SENT = {
 def run(tmp_path_factory):
     """A receiver that got all of SENT, and its backend, when every span has arrived."""
     backend = Backend().start()
-    running = Receiver(tmp_path_factory.mktemp("run"), backend)
+    running = Receiver(tmp_path_factory.mktemp("run"), backend, **UNHURRIED)
     # logs and metrics are also forwarded as they come
     taking = {"receivers": ["otlp"], "exporters": ["agenttrace", "otlp_grpc"]}
     running.settings["service"]["pipelines"] = {
@@ -141,7 +141,7 @@ def backend():
 @pytest.fixture
 def receiver(tmp_path, backend):
     """A receiver that is not started."""
-    made = Receiver(tmp_path / "receiver", backend, settle="200ms")
+    made = Receiver(tmp_path / "receiver", backend, **{**UNHURRIED, "settle": "200ms"})
     yield made
     made.kill()
 
@@ -151,7 +151,8 @@ def test_spans_built_without_a_backend_arrive_when_it_is_back(receiver, backend)
     receiver.start().send(*recorded("parallel-nested"))
     until(lambda: "export failed; will retry" in receiver.log, "a failed export")
     backend.start()
-    until(lambda: backend.spans() == receiver.expected(recorded("parallel-nested")), "every span")
+    expected = receiver.expected(recorded("parallel-nested"))
+    until(lambda: backend.spans() == expected, "every span")
     assert backend.copies() == 0
 
 
@@ -159,7 +160,8 @@ def test_batches_refused_for_good_are_set_aside_and_the_others_arrive(receiver, 
     bad, good = renamed(recorded("parallel-nested"), "BA"), renamed(recorded("parallel-nested"), "BB")
     backend.refuse = lambda body: grpc.StatusCode.INVALID_ARGUMENT if b"BA" in body else None
     receiver.start().send(*bad, *good)
-    until(lambda: backend.spans() == receiver.expected(good), "every good span")
+    expected = receiver.expected(good)
+    until(lambda: backend.spans() == expected, "every good span")
     refused = len(receiver.expected(bad))
     until(lambda: "batch set aside" in receiver.log and _set_aside(receiver) == refused, "every refusal")
     assert receiver.stop() == 0
@@ -191,7 +193,8 @@ def test_open_sessions_continue_after_a_restart(receiver, backend):
     before = backend.spans()
     assert not any(b"opencode.end_reason" in span for span in before)  # no session's span: no session is closed
     receiver.start().send(*requests[5:])
-    until(lambda: backend.spans() == receiver.expected(requests), "every span")
+    expected = receiver.expected(requests)
+    until(lambda: backend.spans() == expected, "every span")
     assert backend.copies() == 0
 
 

@@ -57,7 +57,8 @@ def test_a_backend_that_is_gone_is_waited_for(receiver, backend):
     assert re.search(r"^ *otlp_grpc +\d+s ago +\d+ .*Connection refused", shown, re.MULTILINE), shown
     told("sending fails, and is retried")
     backend.start()
-    until(lambda: backend.spans() == receiver.expected(CAPTURE), "every span")
+    expected = receiver.expected(CAPTURE)
+    until(lambda: backend.spans() == expected, "every span")
     until(lambda: "export works again" in receiver.log, "a line in the log")
     until(lambda: "failing" not in command(receiver, "queue"), "nothing that fails")
     told("export works again")

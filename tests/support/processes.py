@@ -27,6 +27,10 @@ from tests.support.otlp_requests import span_ids, spans_in
 
 PATIENCE = 120.0  # s: longer than anything takes on a busy machine; every wait ends when its condition holds
 
+# Settings under which a busy machine that sends or restarts slowly closes no session early: pauses here are longer than
+# both take. Without them, sessions close soon, so that a test waits for little.
+UNHURRIED = {"settle": "4s", "idle_timeout": "6s", "inactivity_timeout": "15s"}
+
 
 def until(holds: Callable[[], Any], what: str = "it", patience: float = PATIENCE) -> None:
     """Return when it holds; fail when it does not for too long (s)."""

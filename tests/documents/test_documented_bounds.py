@@ -46,8 +46,8 @@ BOUNDS = {
         BuilderSettings().max_attribute_bytes,
         BuilderSettings().max_events,
     ],
-    "spans looked through below one task call, for its child": [span_lineage.MOST],
-    "spans in memory, for the same": [session_cache.SPANS],
+    "spans looked through below one task call, for its child": [span_lineage.MAX_SPANS_BELOW_CALL],
+    "spans in memory, for the same": [session_cache.MAX_SPANS],
 }
 # rows that name a key of the configuration and no number
 KEYS = {

@@ -263,7 +263,7 @@ async def test_a_small_session_cache_does_not_change_the_spans(start):
 @pytest.mark.parametrize("name", ["native-export", "native-resumed"])
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_small_span_cache_does_not_change_the_links(start, monkeypatch, name, seed):
-    monkeypatch.setattr("receiver.pipeline.session_cache.SPANS", 0)
+    monkeypatch.setattr("receiver.pipeline.session_cache.MAX_SPANS", 0)
     records = singles(recorded(name))
     random.Random(seed).shuffle(records)
     running = await start(limits=Limits(step_items=5))

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from receiver.core.counting.call_counts import call_counts
-from receiver.core.counting.series import add, is_told, key_of, records
+from receiver.core.counting.series import add, is_counted, key_of, records
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.items import EmittedRecord, ItemKey
 from receiver.core.state.session import Session
@@ -65,8 +65,8 @@ def test_a_session_that_was_read_from_version_1_is_written_without_its_old_field
 def test_a_point_that_version_1_has_counted_is_known_as_counted(key, start):
     emitted = decode_emitted([(key, encode_record(EmittedRecord(start=0, end=0)))])
     copy = point(start)
-    assert is_told(copy, key_of(copy, "any resource"), emitted.series)
-    assert not is_told(point(start - 1), key_of(copy, "any resource"), emitted.series)
+    assert is_counted(copy, key_of(copy, "any resource"), emitted.series)
+    assert not is_counted(point(start - 1), key_of(copy, "any resource"), emitted.series)
 
 
 def point(start: int) -> PointEvent:

@@ -1,5 +1,5 @@
-"""Virtual time: the core offline (everything told, then everything leaves) and as it runs (told bit by bit, looked at
-whenever a deadline comes), without a clock, a store or a wire.
+"""Virtual time: the core offline (all events, then all spans) and as it runs (events one by one, a look at every
+deadline), without a clock, a store or a network.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from receiver.model import Span
 from receiver.outcome import Outcome
 from tests.support.factories import NOON, RELAY, SETTINGS, ASession, arriving
 
-_LOOKS = 5_000  # far more than any of these trees needs until it is done
+_MAX_LOOKS = 5_000  # far more than any of these trees needs until it is done
 
 
 def batch(told: Iterable[tuple[Source, AnyEvent]], settings: BuilderSettings = SETTINGS) -> Outcome:
-    """Everything is told, then everything leaves."""
+    """All events are merged, then all spans are emitted."""
     forest, builder = Forest(), Builder(settings)
     skipped: Counter[str] = Counter()
     for source, event in forest.lineage.expand(told):
@@ -35,14 +35,14 @@ def batch(told: Iterable[tuple[Source, AnyEvent]], settings: BuilderSettings = S
 
 
 def trees(*sessions: ASession, settings: BuilderSettings = SETTINGS) -> list[Span]:
-    """The spans of sessions that told what they had to tell."""
+    """The spans of sessions, from all that they reported."""
     told = [(RELAY, event) for session in sessions for event in session.told]
     return sorted(batch(told, settings).spans, key=lambda s: (s.start, -s.end, s.span_id))
 
 
 @dataclass
 class Stream:
-    """A receiver that runs: the same steps as the pipeline's, by a clock that is moved by hand (ns)."""
+    """A receiver that runs: the pipeline's steps, by a clock that is moved by hand (ns)."""
 
     settings: BuilderSettings = SETTINGS
     now: int = NOON
@@ -65,8 +65,8 @@ class Stream:
         return self
 
     def until(self, now: int) -> Stream:
-        """Time goes on, and whatever falls due on the way leaves."""
-        for _ in range(_LOOKS):
+        """Time goes on, and what falls due on the way is emitted."""
+        for _ in range(_MAX_LOOKS):
             soonest = min(self.deadlines.values(), default=now + 1)
             if soonest > now:
                 break
@@ -79,7 +79,7 @@ class Stream:
 
     def drain(self) -> Stream:
         """Time goes on until nothing is left to do."""
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_LOOKS):
             if not self.deadlines:
                 break
             self.now = max(self.now, min(self.deadlines.values()))
@@ -91,7 +91,7 @@ class Stream:
         return self
 
     def flush(self) -> Stream:
-        """Somebody asked for everything to close now."""
+        """Everything is closed now, by request."""
         self._apply(self.builder.advance(self.forest, sorted(self.forest.sessions), self.now, flush=True))
         return self
 
@@ -123,7 +123,7 @@ class Stream:
         self.forest.new_emitted.clear()
 
     def _store_and_load(self) -> None:
-        """Every session goes out of memory and comes back, as it does when the receiver was killed."""
+        """Every session goes through its stored form, as it does when the receiver was killed."""
         fresh = Forest()
         fresh.servers, fresh.lineage = self.forest.servers, self.forest.lineage
         for session in self.forest.sessions.values():

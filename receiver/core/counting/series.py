@@ -242,7 +242,7 @@ def interval_id(series: str, first: int, last: int) -> str:
     return f"{series}:{first}-{last}"
 
 
-def is_told(event: PointEvent, key: str, emitted: Mapping[str, EmittedRecord]) -> bool:
+def is_counted(event: PointEvent, key: str, emitted: Mapping[str, EmittedRecord]) -> bool:
     """Whether a point of the series `key` counts nothing that was not counted when the session closed."""
     if is_call_delta(event):
         return interval_id(event.series, event.start, event.time) in emitted

@@ -1,8 +1,8 @@
 """Usage totals: tokens, cost and lines of a session, as its metrics count them (docs/contract.md 6.2).
 
 Events may report the same requests. Then the metric is not added: the larger total of each kind is taken, since a
-metric also counts what no event reports. A metric's total is divided between segments by the times of its points. Over
-all segments together it never adds more than it counted beyond the events.
+metric also counts what no event reports. A metric's total is divided between segments by the times of its points. In no
+segment does it add more than it counted beyond the events in all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from receiver.events import TOTALS
 INPUT = ("fresh_tokens", "cache_read_tokens", "cache_creation_tokens")
 
 
-def counted(session: Session, emitted: EmittedItems, begin: int, until: int) -> dict[str, float]:
+def totals_between(session: Session, emitted: EmittedItems, begin: int, until: int) -> dict[str, float]:
     """What the session's metrics counted in [begin, until) (ns), by kind. `input_tokens` includes cached ones, as in
     the semantic conventions. If several instruments count one kind, the largest total is taken."""
     by_source: dict[str, dict[str, float]] = {}
@@ -31,7 +31,7 @@ def counted(session: Session, emitted: EmittedItems, begin: int, until: int) -> 
     return totals
 
 
-def larger(told: float | None, metered: float, told_in_all: float, metered_in_all: float) -> float:
+def segment_total(told: float | None, metered: float, told_in_all: float, metered_in_all: float) -> float:
     """A segment's total of one kind: what its events reported (`told`), and what was counted beyond that, in this
     segment and at most in all of them."""
     beyond = min(metered - (told or 0), metered_in_all - told_in_all)

@@ -221,22 +221,22 @@ class ChangeApplier:
         session, until = change.session, change.segment.until
         view = self._tree.view
         if not change.segment.turned:
-            view.keep_cuts(view.top(session), until + 1)
+            view.keep_rollovers(view.top(session), until + 1)
         session.notes = {k: n for k, n in session.notes.items() if n.time > until}
         session.lines = {k: n for k, n in session.lines.items() if n[0] > until}
         self._remember(session, change.series)
-        for held in session.series.values():
-            if held.what != "calls":
-                held.readings = {n: r for n, r in held.readings.items() if series.is_after(held, r, until)}
+        for one in session.series.values():
+            if one.what != "calls":
+                one.readings = {n: r for n, r in one.readings.items() if series.is_after(one, r, until)}
         for activity in session.activities:
             activity.start = max(activity.start, until + 1)
         session.activities = [a for a in session.activities if a.end >= a.start]
         session.news = max(session.arrival, 0)
-        turns.forget(session, until + 1)
+        turns.forget_before(session, until + 1)
         self._forest.dirty.add(session.id)
 
     def _session_closed(self, change: SessionClosed) -> None:
-        """Keep only what tells late records where to go."""
+        """Keep only what places late records."""
         session = change.session
         for reason, number in change.discards:
             self._outcome.discards[reason] += number
@@ -245,7 +245,7 @@ class ChangeApplier:
         session.news = 0
         self._remember(session, change.series)
         session.series.clear()
-        turns.forget(session, session.closed[-1].end + 1 if session.closed else 0)
+        turns.forget_before(session, session.closed[-1].end + 1 if session.closed else 0)
         session.rests.clear()
         for kept in (session.activities, session.notes, session.lines, session.history, session.hints):
             kept.clear()
@@ -273,7 +273,7 @@ class ChangeApplier:
                 pin = Pin(segment.start, start, placement.trace, placement.root_segment, above)
                 session.pins[placement.number] = pin
                 if session is view.top(session):
-                    view.keep_cuts(session, segment.start)
+                    view.keep_rollovers(session, segment.start)
             pin.start = min(pin.start, segment.start)
             pin.last = max(pin.last, start)
             self._forest.dirty.add(session.id)

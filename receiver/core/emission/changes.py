@@ -1,5 +1,5 @@
-"""What planning yields: frozen values, each of which says one step whole. Planning writes nothing; apply.py carries a
-change out, and planning goes on from what is then the state. After any change, applying may stop.
+"""Changes: the frozen values that planning yields, each of them one complete step. Planning writes nothing; apply.py
+carries a change out, and planning goes on from what is then the state. Applying may stop between two changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from receiver.model import Span
 
 @dataclass(frozen=True, slots=True)
 class LifetimeFound:
-    """A session that only metrics tell of was alive at these times (ns)."""
+    """A session that only metrics report was active at these times (ns)."""
 
     session: Session
     times: tuple[int, ...]
@@ -27,7 +27,7 @@ class LifetimeFound:
 
 @dataclass(frozen=True, slots=True)
 class RootFound:
-    """Nothing says that a session is somebody's child."""
+    """No record states that a session is a child: it is a root."""
 
     session: Session
 
@@ -51,7 +51,7 @@ class ChildFound:
 
 @dataclass(frozen=True, slots=True)
 class ReportMatched:
-    """A report tells of a call that is known, pending or emitted."""
+    """A report is about a call that is known, pending or emitted."""
 
     session: Session
     report: str
@@ -69,7 +69,7 @@ class ReportUnmatched:
 
 @dataclass(frozen=True, slots=True)
 class HintMatched:
-    """A hint means a pending call; `facts` are what nothing else says of it."""
+    """A hint is about a pending call; `facts` are what nothing else states about it."""
 
     session: Session
     hint: str
@@ -79,7 +79,7 @@ class HintMatched:
 
 @dataclass(frozen=True, slots=True)
 class CallCounted:
-    """A call that only a metric tells of."""
+    """A call that only a metric counted."""
 
     session: Session
     call: Item
@@ -164,7 +164,7 @@ class SegmentEmitted:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRolled:
-    """An emitted segment was cut off by a roll-over or by the session's next turn: what was told of it is done with.
+    """An emitted segment was cut off by a roll-over or by the session's next turn: its records are not needed any more.
     `series` is what the session's metrics had counted by then."""
 
     session: Session

@@ -1,4 +1,4 @@
-"""Plans the spans of pending items: what each item becomes, in which place. Which items are due the look says."""
+"""Plans the spans of pending items: what each item becomes, in which place. The look decides which items are due."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from receiver.core.emission.rendering import Place, call_span, marker_span, perm
 from receiver.core.emission.tree import EmittedTree
 from receiver.core.linking import task_links
 from receiver.core.linking.candidates import agent_at, placed_tasks, task_calls, turns
-from receiver.core.linking.report_matching import emitted_reports, is_placed, is_unnamed
+from receiver.core.linking.report_matching import emitted_reports, has_no_stated_id, lacks_times
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import Placement, TreeView
 from receiver.core.state.forks import is_history
@@ -29,11 +29,11 @@ USAGE_FACTS = (
     "reasoning_tokens",
     "cost",
 )
-NOT_TOLD = -1.0
+UNKNOWN_USAGE = -1.0  # in a record: no number was stated
 
 
 def resource_of(session: Session, item: Item | None = None) -> bytes:
-    """The serialized Resource of who told best of an item, or of the session."""
+    """The serialized Resource of an item's most reliable record, or of the session."""
     key = item.get("resource") if item is not None else None
     if key in session.resources:
         return session.resources[key]
@@ -47,7 +47,7 @@ class ItemPlanner:
         self.tree = tree
         self.settings = tree.settings
         self.forest = tree.forest
-        self._makers: dict[str, dict[task_links.Child, list[task_links.TaskCall]]] = {}
+        self._makers: dict[str, dict[task_links.ChildTurn, list[task_links.TaskCall]]] = {}
 
     @property
     def view(self) -> TreeView:
@@ -81,11 +81,11 @@ class ItemPlanner:
         yield ItemEmitted(session, item, span, placement, _record(item, span.end, placement.number, child, guessed))
 
     def place(self, session: Session, time: int) -> Place:
-        """Where an item of a session hangs, by when it began (ns)."""
+        """Where an item of a session belongs, by when it began (ns)."""
         return self.place_in(self.view.placement(session, time), time)
 
     def place_in(self, placement: Placement, time: int) -> Place:
-        """Where a span hangs whose segment is known, by when it began (ns)."""
+        """Where a span belongs whose segment is known, by when it began (ns)."""
         return Place(
             trace=placement.trace,
             parent=session_span_id(placement.session.id, placement.number),
@@ -113,7 +113,7 @@ class ItemPlanner:
     def task_started(self, session: Session, call: Item) -> Iterator[Change]:
         """A task call began: the same."""
         is_announced = self.settings.live_markers and call.tool == task_links.TASK and call.earliest
-        if not is_announced or is_unnamed(call.id):
+        if not is_announced or has_no_stated_id(call.id):
             return
         placement = self.view.placement(session, call.earliest)
         place = self.place_in(placement, call.earliest)
@@ -163,7 +163,7 @@ class ItemPlanner:
     def _is_emitted_unnamed(self, session: Session, call: Item) -> bool:
         """Whether the span of a call was emitted, by a look before this one, for a report or a count that did not name
         it: what this look emits was matched with all calls, and is another one."""
-        if is_unnamed(call.id):
+        if has_no_stated_id(call.id):
             return False
         emitted = self.forest.emitted_of(session.id)
         if not emitted.has_unnamed:
@@ -177,7 +177,7 @@ class ItemPlanner:
         return bool(call) and not item.awaited and not self._has_call(session, str(call))
 
     def _has_call(self, session: Session, call: str) -> bool:
-        """A permission's span follows that of its call, since not every call that is told of gets one."""
+        """A permission's span follows that of its call, since not every known call gets one."""
         return self.forest.is_emitted(session.id, ItemKind.CALL, call)
 
     def _end_of(self, placement: Placement, item: Item) -> int:
@@ -219,7 +219,7 @@ class ItemPlanner:
         """The session that a call started, '' if that is not known, and whether this was inferred."""
         if child := call.get("child"):
             return str(child), call.facts["child"][0] >= INFERRED
-        may_be_task = call.tool in task_links.MAYBE_TASKS and self.settings.infer
+        may_be_task = call.tool in task_links.POSSIBLE_TASKS and self.settings.infer
         found = self._inferred_child(session, call) if may_be_task else None
         return (found, True) if found else ("", False)
 
@@ -241,30 +241,30 @@ class ItemPlanner:
         return min(segments, key=lambda s: (abs(s.start - time), s.number), default=None)
 
     def _inferred_child(self, session: Session, item: Item) -> str | None:
-        if is_placed(item):
+        if lacks_times(item):
             return None  # its times would have to be its child's (core/linking/metrics_only_sessions.py)
-        for child, calls in self.infer_makers(session).items():
+        for child, calls in self.infer_calls(session).items():
             if [c.key for c in calls] == [item.id]:
                 return child.session
         return None
 
-    def infer_makers(self, session: Session) -> dict[task_links.Child, list[task_links.TaskCall]]:
+    def infer_calls(self, session: Session) -> dict[task_links.ChildTurn, list[task_links.TaskCall]]:
         """Which calls of a session may have started those of its children that no call names, turn by turn: one where
-        the times decide it. Found once for each look, since who has closed is no rival any more."""
+        the times decide it. Found once for each look, since a child that has closed is no rival any more."""
         if session.id not in self._makers:
             self._makers[session.id] = self._infer_makers(session)
         return self._makers[session.id]
 
-    def _infer_makers(self, session: Session) -> dict[task_links.Child, list[task_links.TaskCall]]:
+    def _infer_makers(self, session: Session) -> dict[task_links.ChildTurn, list[task_links.TaskCall]]:
         calls = task_calls(self.forest, session)
         named = {c.child for c in calls if c.child and not c.guessed}
-        lost: list[task_links.Child] = []
+        unnamed: list[task_links.ChildTurn] = []
         for child in self.forest.children(session.id):
             if child.id not in named and child.id != self.view.root.id:
-                lost.extend(turns(self.forest, child))
-        if any(child.metrics_only for child in lost):
+                unnamed.extend(turns(self.forest, child))
+        if any(child.metrics_only for child in unnamed):
             calls += placed_tasks(self.forest, session)  # which are no answer here, but may be the right one
-        return task_links.infer_makers(lost, calls) if lost else {}
+        return task_links.infer_calls(unnamed, calls) if unnamed else {}
 
 
 def _order(session: Session, item: Item) -> tuple[int, int, str, str, str]:
@@ -275,10 +275,10 @@ def _order(session: Session, item: Item) -> tuple[int, int, str, str, str]:
 
 def _record(item: Item, end: int, segment: int, child: str, guessed: bool) -> EmittedRecord:
     if item.kind is ItemKind.REQUEST:
-        usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
+        usage = tuple(float(v) if (v := item.get(f)) is not None else UNKNOWN_USAGE for f in USAGE_FACTS)
         error = str(item.get("error_type") or "")
         return EmittedRecord(item.start, end, error, "", bool(error), usage, segment=segment)
-    is_task = item.tool in task_links.MAYBE_TASKS
+    is_task = item.tool in task_links.POSSIBLE_TASKS
     return EmittedRecord(
         item.start,
         end,
@@ -286,7 +286,7 @@ def _record(item: Item, end: int, segment: int, child: str, guessed: bool) -> Em
         child,
         item.failed,
         guessed=guessed,
-        task=tuple(str(item.get(f) or "") for f in task_links.TOLD) if is_task else (),
-        placed=is_placed(item),
+        task=tuple(str(item.get(f) or "") for f in task_links.KEPT_FACTS) if is_task else (),
+        placed=lacks_times(item),
         segment=segment,
     )

@@ -1,7 +1,8 @@
-"""MCP names: OpenCode calls an MCP tool `{server}_{tool}`, both sanitized, and both may hold underscores (contract 6.4)
+"""MCP names: OpenCode names an MCP tool `{server}_{tool}`, both sanitized, and both may have underscores
+(docs/contract.md 6.4).
 
-Best first: the event states the server; the longest known server that is a prefix (configured, or named by this
-producer); otherwise the first underscore, which is a guess. A tool that ships with OpenCode is never an MCP tool.
+Best first: the server that the event states; the longest known server that is a prefix (configured, or named by this
+producer); otherwise all before the first underscore, which is a guess. A tool of OpenCode's own is never an MCP tool.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def resolve(
     builtin: frozenset[str],
     infer: bool = True,
 ) -> McpName | None:
-    """What server and tool a tool's name means; None if it is not an MCP tool (or cannot be known, without `infer`)."""
+    """Which server and tool a tool's name means; None if it is no MCP tool (or, without `infer`, cannot be known)."""
     if stated_server:
         prefix = sanitized(stated_server) + "_"
         rest = name[len(prefix) :] if name.startswith(prefix) else name

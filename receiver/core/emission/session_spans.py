@@ -11,7 +11,7 @@ from typing import TypedDict
 from receiver import semconv as sc
 from receiver.core.counting import series, usage_totals
 from receiver.core.emission.changes import Change, PinnedPlacement, SegmentEmitted, SegmentRolled, SessionClosed
-from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS, ItemPlanner, resource_of
+from receiver.core.emission.item_spans import UNKNOWN_USAGE, USAGE_FACTS, ItemPlanner, resource_of
 from receiver.core.emission.parenting import Parenting
 from receiver.core.emission.rendering import USAGE, SessionPart, session_span
 from receiver.core.linking.candidates import agent_at
@@ -39,8 +39,8 @@ class _Totals(TypedDict):
     lines: tuple[int, int]
 
 
-class _Known:
-    """What has left of a session whose segments close, by segment: sorted once for all of them."""
+class _EmittedBySegment:
+    """What was emitted of a session whose segments close, by segment: sorted once for all of them."""
 
     def __init__(self, emitted: EmittedItems, segments: Iterable[Segment]) -> None:
         self._in: dict[int, dict[ItemKey, EmittedRecord]] = {}
@@ -57,17 +57,17 @@ class _Known:
         return segment.number == min(self._until)
 
     def until(self, segment: Segment) -> int:
-        """Until when (ns) what cannot be placed for certain is a segment's: until the next one begins."""
+        """Until when (ns) what has no certain place is a segment's: until the next one begins."""
         return self._until[segment.number]
 
-    def left_in(self, segment: Segment, until: int) -> dict[ItemKey, EmittedRecord]:
-        """What left in a segment; where that is not kept, what began in it."""
+    def emitted_in(self, segment: Segment, until: int) -> dict[ItemKey, EmittedRecord]:
+        """What was emitted in a segment; where that is not kept, what began in it."""
         placeless = self._in.get(0, {}).items()
         return self._in.get(segment.number, {}) | {k: r for k, r in placeless if segment.start <= r.start <= until}
 
     def ends_in(self, segment: Segment) -> list[int]:
-        """When what has left ended that began in a segment, or after it where no number was left for one of its own."""
-        return [record.end for record in self.left_in(segment, self.until(segment) - 1).values()]
+        """The ends (ns) of what began in a segment, or after it where no number was free for another one."""
+        return [record.end for record in self.emitted_in(segment, self.until(segment) - 1).values()]
 
 
 class SessionPlanner:
@@ -88,7 +88,7 @@ class SessionPlanner:
     def close(self, session: Session) -> Iterator[Change]:
         """Every open segment of a session, and then the session itself."""
         segments = list(self._view.segments(session))
-        known = _Known(self._forest.emitted_of(session.id), segments)
+        known = _EmittedBySegment(self._forest.emitted_of(session.id), segments)
         for segment in segments:
             yield from self._emit(session, segment, known)
         yield SessionClosed(session, self._series(session), tuple(self._unused(session, segments)))
@@ -108,13 +108,13 @@ class SessionPlanner:
         """The segments that a roll-over or the next turn ended, once nothing that began in them is still to be emitted
         (and, of turns, to come: `is_due` takes an arrival and a wait)."""
         segments = list(self._view.segments(session))
-        known: _Known | None = None
+        known: _EmittedBySegment | None = None
         for segment in segments:
             if not segment.rolled or self._busy_before(session, segment.until):
                 return
-            if segment.turned and not is_due(turns.told_at(session, segment.until + 1), session.wait):
+            if segment.turned and not is_due(turns.arrival_of(session, segment.until + 1), session.wait):
                 return
-            known = known or _Known(self._forest.emitted_of(session.id), segments)
+            known = known or _EmittedBySegment(self._forest.emitted_of(session.id), segments)
             yield from self._emit(session, segment, known)
             yield SegmentRolled(session, segment, self._series(session, segment.until))
 
@@ -123,13 +123,13 @@ class SessionPlanner:
         later. Calls are looked for when a session closes, not before."""
         emitted = self._forest.emitted_of(session.id).series
         counted = ((k, s) for k, s in session.series.items() if until is None or s.what != "calls")
-        return tuple(record for key, held in counted for record in series.records(key, held, emitted, until))
+        return tuple(record for key, one in counted for record in series.records(key, one, emitted, until))
 
     def _busy_before(self, session: Session, time: int) -> bool:
-        """Whether something that began before a moment (ns) is still to leave, in a session or below it."""
+        """Whether something that began before a moment (ns) is still to be emitted, in a session or below it."""
         is_top = session is self._view.top(session)
         below = [session] if is_top and session is not self._view.root else list(self._forest.below(session.id))
-        if self._settings.trace_mode == "turn" and not all(turns.is_told(member, time + 1) for member in below):
+        if self._settings.trace_mode == "turn" and not all(turns.is_complete(member, time + 1) for member in below):
             return True
         for member in below[1:]:
             written = {c.number for c in member.closed}
@@ -142,12 +142,12 @@ class SessionPlanner:
             for item in items.values()
         )
 
-    def _emit(self, session: Session, segment: Segment, known: _Known) -> Iterator[Change]:
+    def _emit(self, session: Session, segment: Segment, known: _EmittedBySegment) -> Iterator[Change]:
         yield from self._items.session_started(session, segment)
         placement = self._view.placement_in(session, segment, segment.start)
         place = self._items.place_in(placement, segment.start)
         parent = self._parenting.parent(session, segment, placement)
-        emitted = known.left_in(segment, segment.own_end)
+        emitted = known.emitted_in(segment, segment.own_end)
         end = max([segment.end, *known.ends_in(segment), *self._ends_below(session, segment)])
         place.parent = parent.span
         place.remote_parent = session is self._view.root and bool(parent.span)
@@ -196,7 +196,9 @@ class SessionPlanner:
         if not session.closed:
             return []
         last = session.closed[-1]
-        of_turns = self._settings.trace_mode == "turn" and not self._view.is_cut(session, last.start, segment.start)
+        of_turns = self._settings.trace_mode == "turn" and not self._view.rolled_over(
+            session, last.start, segment.start
+        )
         kind = sc.LINK_TURN if of_turns else sc.LINK_CONTINUED
         return [Link(last.trace, session_span_id(session.id, last.number), ((sc.LINK_TYPE, kind),))]
 
@@ -229,17 +231,17 @@ class SessionPlanner:
         return holders[0] if len(holders) == 1 else None
 
     def _was_copied(self, session: Session, other: Session, call: str) -> bool:
-        """Whether another session told, by its id or by the facts that identify it, of a call of its own that a session
-        can have copied: it ended before that one began. What the other copied itself says nothing, since that is
-        forgotten as soon as it is found out."""
+        """Whether another session has a call, by its id or by the facts that identify it, that a session can have
+        copied: it ended before that one began. What the other copied itself does not count, since that is dropped
+        as soon as it is found out."""
         emitted = self._forest.emitted_of(other.id).calls.get(call)
         report = report_of(call)
         reported = other.reports.get(report) if report is not None else None
-        told = emitted or other.calls.get(call) or reported
-        ended = (told.end or told.start) if told is not None else 0
+        found = emitted or other.calls.get(call) or reported
+        ended = (found.end or found.start) if found is not None else 0
         return is_history(session, ended) and not is_history(other, ended)
 
-    # what it says
+    # what it states
 
     def _ends_below(self, session: Session, segment: Segment) -> list[int]:
         trace = self._view.placement_in(session, segment, segment.start).trace
@@ -251,7 +253,7 @@ class SessionPlanner:
                 continue
             seen.add(child.id)
             inside = [closed for closed in child.closed if closed.trace == trace]
-            if not inside:  # what is below it in this trace hangs here
+            if not inside:  # what is below it in this trace is directly below this one
                 waiting.extend(self._forest.children(child.id))
             for closed in inside:
                 above = self._view.placement_above(child, trace, closed.start)
@@ -285,74 +287,74 @@ class SessionPlanner:
                 if then := [t for t in held_then if t <= segment.until]:
                     facts[name] = held_then[max(then)]
                 continue
-            told = [s.facts[name] for s in session.activities if name in s.facts and s.start <= segment.end]
-            held = min(told, key=lambda fact: fact[0], default=session.facts.get(name))
-            if held is not None:
-                facts[name] = held[1]
+            stated = [s.facts[name] for s in session.activities if name in s.facts and s.start <= segment.end]
+            latest = min(stated, key=lambda fact: fact[0], default=session.facts.get(name))
+            if latest is not None:
+                facts[name] = latest[1]
         return facts
 
-    def _totals(self, session: Session, segment: Segment, known: _Known) -> _Totals:
-        """What the segment's own requests and calls used, by what was told of them and what metrics counted."""
-        told, lines = _usage(known.left_in(segment, segment.own_end)), self._lines(session, segment)
+    def _totals(self, session: Session, segment: Segment, known: _EmittedBySegment) -> _Totals:
+        """What the segment's own requests and calls used, by their records and by what metrics counted."""
+        stated, lines = _usage(known.emitted_in(segment, segment.own_end)), self._lines(session, segment)
         if not session.series or session.get("copies"):
-            return {"usage": told, "lines": lines}
+            return {"usage": stated, "lines": lines}
         everything = self._forest.emitted_of(session.id)
         begin = 0 if not session.closed and known.is_first(segment) else segment.start
         until = known.until(segment)
-        metered, in_all = (usage_totals.counted(session, everything, *t) for t in ((begin, until), (0, _EVER)))
-        told_in_all = _usage(dict(everything.spans()))
+        metered, in_all = (usage_totals.totals_between(session, everything, *t) for t in ((begin, until), (0, _EVER)))
+        stated_in_all = _usage(dict(everything.spans()))
         usage: dict[str, AttributeValue] = {}
         for fact, name in zip(USAGE_FACTS, _USAGE_NAMES, strict=True):
             if fact in metered:
-                amounts = (metered[fact], float(told_in_all.get(name) or 0), in_all[fact])  # type: ignore[arg-type]
-                amount = usage_totals.larger(told.get(name), *amounts)  # type: ignore[arg-type]
+                amounts = (metered[fact], float(stated_in_all.get(name) or 0), in_all[fact])  # type: ignore[arg-type]
+                amount = usage_totals.segment_total(stated.get(name), *amounts)  # type: ignore[arg-type]
                 usage[name] = round(amount, 9) if name == sc.COST else int(amount)
-            elif name in told:
-                usage[name] = told[name]
+            elif name in stated:
+                usage[name] = stated[name]
         added, removed = (int(metered.get(what, 0)) for what in ("lines_added", "lines_removed"))
         return {"usage": usage, "lines": (max(lines[0], added), max(lines[1], removed))}
 
     def _lines(self, session: Session, segment: Segment) -> tuple[int, int]:
-        told = [n for n in session.lines.values() if segment.start <= n[0] <= segment.own_end]
-        return sum(n[1] for n in told), sum(n[2] for n in told)
+        lines = [n for n in session.lines.values() if segment.start <= n[0] <= segment.own_end]
+        return sum(n[1] for n in lines), sum(n[2] for n in lines)
 
     def _events(self, session: Session, segment: Segment) -> list[BuiltEvent]:
         notes = {key: n for key, n in session.notes.items() if segment.start <= n.time <= segment.own_end}
-        told = [n for key, n in notes.items() if f":{COUNTED_NOTE}" not in key]
+        reported = [n for key, n in notes.items() if f":{COUNTED_NOTE}" not in key]
         return [
             BuiltEvent(n.name, n.time, tuple(n.attributes))
             for key, n in notes.items()
-            if f":{COUNTED_NOTE}" not in key or not any(_is_same(n, other) for other in told)
+            if f":{COUNTED_NOTE}" not in key or not any(_is_same(n, other) for other in reported)
         ]
 
     def _error(
         self, session: Session, segment: Segment, emitted: Mapping[ItemKey, EmittedRecord]
     ) -> tuple[str | None, str | None]:
-        """The error that a segment ended with: told of the session after its last good answer, or its last answer."""
+        """The error that a segment ended with: the session's after its last good answer, or that of its last answer."""
         answers = [r for key, r in emitted.items() if key.kind is ItemKind.REQUEST]
         good = max((r.end for r in answers if not r.failed), default=0)
         notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.own_end]
         notes = [n for n in notes if n.time >= segment.start]
         if notes:
             last = max(notes, key=lambda n: (n.time, repr(n.attributes)))
-            told = dict(last.attributes)
-            return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
+            stated = dict(last.attributes)
+            return str(stated.get(sc.ERROR_TYPE) or "session_error"), str(stated.get("error.message") or "") or None
         last_answer = max(answers, key=lambda r: (r.end, r.start, not r.failed, r.label), default=None)
         return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
 
 
-def _is_same(counted: Note, told: Note) -> bool:
-    """Whether a metric counted what a record told."""
-    near = abs(counted.time - told.time) <= _SAME_NOTE
-    return near and counted.name == told.name and counted.attributes[:1] == told.attributes[:1]
+def _is_same(counted: Note, reported: Note) -> bool:
+    """Whether a metric counted what a record reported."""
+    near = abs(counted.time - reported.time) <= _SAME_NOTE
+    return near and counted.name == reported.name and counted.attributes[:1] == reported.attributes[:1]
 
 
 def _usage(emitted: Mapping[ItemKey, EmittedRecord]) -> dict[str, AttributeValue]:
-    """Totals of the segment's own requests; a total is told if any of them told a part of it."""
+    """Totals of the segment's own requests; a total is known if any of them states a part of it."""
     requests = [r.usage for key, r in sorted(emitted.items()) if key.kind is ItemKind.REQUEST and r.usage]
     totals: dict[str, AttributeValue] = {}
     for i, name in enumerate(_USAGE_NAMES):
-        told = [u[i] for u in requests if u[i] != NOT_TOLD]
-        if told:
-            totals[name] = round(sum(told), 9) if name == sc.COST else int(sum(told))
+        stated = [u[i] for u in requests if u[i] != UNKNOWN_USAGE]
+        if stated:
+            totals[name] = round(sum(stated), 9) if name == sc.COST else int(sum(stated))
     return totals

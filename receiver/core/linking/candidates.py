@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from receiver.core.counting.missing_calls import missing_calls
 from receiver.core.linking import metrics_only_sessions, task_links
-from receiver.core.linking.report_matching import is_placed
+from receiver.core.linking.report_matching import lacks_times
 from receiver.core.state.forest import Forest
 from receiver.core.state.items import EmittedRecord, Inferred, Item, reported_call
 from receiver.core.state.session import Session
@@ -33,7 +33,7 @@ def task_calls(forest: Forest, session: Session) -> list[task_links.TaskCall]:
     found = [
         task_call(session, c)
         for c in session.calls.values()
-        if (c.get("tool") in task_links.MAYBE_TASKS or c.get("child")) and c.start and not is_placed(c)
+        if (c.get("tool") in task_links.POSSIBLE_TASKS or c.get("child")) and c.start and not lacks_times(c)
     ]
     emitted = forest.emitted_of(session.id).task_calls
     found += [_emitted_call(session, call, record) for call, record in emitted.items() if not record.placed]
@@ -41,7 +41,7 @@ def task_calls(forest: Forest, session: Session) -> list[task_links.TaskCall]:
 
 
 def _emitted_call(session: Session, call: str, record: EmittedRecord) -> task_links.TaskCall:
-    agent, label, context = (*record.task, "", "", "")[: len(task_links.TOLD)]
+    agent, label, context = (*record.task, "", "", "")[: len(task_links.KEPT_FACTS)]
     return task_links.TaskCall(
         call,
         record.start,
@@ -62,7 +62,7 @@ def task_reports(session: Session) -> list[task_links.TaskCall]:
     return [
         _task_call(session, reported_call(key), report)
         for key, report in sorted(session.reports.items())
-        if report.tool in task_links.MAYBE_TASKS
+        if report.tool in task_links.POSSIBLE_TASKS
     ]
 
 
@@ -71,16 +71,16 @@ def counted_tasks(session: Session, counted: Iterable[Item]) -> list[task_links.
     calls = ((item, task_call(session, item)) for item in counted)
     return [
         call
-        if not is_placed(item)
+        if not lacks_times(item)
         else replace(call, duration=item.end - item.start, after=item.get("after"), before=item.get("before"))
         for item, call in calls
-        if not is_placed(item) or Inferred.DURATION not in item.inferred
+        if not lacks_times(item) or Inferred.DURATION not in item.inferred
     ]
 
 
 def placed_tasks(forest: Forest, session: Session) -> list[task_links.TaskCall]:
     """The task calls that only a metric counted and whose times are unknown."""
-    items = [c for c in session.calls.values() if c.get("tool") == task_links.TASK and is_placed(c)]
+    items = [c for c in session.calls.values() if c.get("tool") == task_links.TASK and lacks_times(c)]
     if session.series:
         items += missing_calls(session, forest.emitted_of(session.id), (task_links.TASK,))
     return [call for call in counted_tasks(session, items) if call.before]
@@ -108,10 +108,10 @@ def _task_call(session: Session, key: str, item: Item) -> task_links.TaskCall:
     )
 
 
-def turns(forest: Forest, session: Session) -> list[task_links.Child]:
+def turns(forest: Forest, session: Session) -> list[task_links.ChildTurn]:
     """A session as a child: its first turn, and one more for each time that it was resumed."""
-    if metrics_only_sessions.may_be_child(session):
-        times = metrics_only_sessions.lived(session)
+    if metrics_only_sessions.is_metrics_only_child(session):
+        times = metrics_only_sessions.begin_and_end(session)
         return [replace(_child(session, *times, 0), metrics_only=True)] if times is not None else []
     if not session.activities:
         return []
@@ -156,8 +156,8 @@ def _resumed(session: Session, start: int, done: list[tuple[int, int]]) -> list[
     return found
 
 
-def _child(session: Session, start: int, end: int, created: int) -> task_links.Child:
-    return task_links.Child(
+def _child(session: Session, start: int, end: int, created: int) -> task_links.ChildTurn:
+    return task_links.ChildTurn(
         session.id,
         start,
         end,

@@ -12,23 +12,23 @@ from receiver.core.state.settings import BuilderSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Deadlines:
     """The deadlines of a forest's sessions."""
 
     settings: BuilderSettings
     forest: Forest
 
-    def own(self, session: Session) -> int:
+    def quiet_at(self, session: Session) -> int:
         """When a session has been quiet for long enough."""
-        is_idle = rests(session) and not self._has_running_call(session)
-        limit = self.settings.idle_timeout if is_idle else self.settings.inactivity_timeout
+        idle = is_idle(session) and not self._has_running_call(session)
+        limit = self.settings.idle_timeout if idle else self.settings.inactivity_timeout
         return session.arrival + session.wait + self.settings.settle + limit
 
-    def below(self, session: Session) -> int:
+    def tree_quiet_at(self, session: Session) -> int:
         """When a session and everything below it has been quiet for long enough."""
-        return max(self.own(s) for s in self.forest.below(session.id))
+        return max(self.quiet_at(s) for s in self.forest.below(session.id))
 
-    def last_told(self, session: Session) -> int:
+    def settled_at(self, session: Session) -> int:
         """When the last record of a session, or of anything below it, has settled."""
         return max(s.arrival + s.wait + self.settings.settle for s in self.forest.below(session.id))
 
@@ -38,6 +38,6 @@ class Waiting:
         return parent is not None and any(c.get("child") == session.id and not c.end for c in parent.calls.values())
 
 
-def rests(session: Session) -> bool:
+def is_idle(session: Session) -> bool:
     """Whether a session said that it is idle, or nothing of what it does is known."""
     return session.activities[-1].rests if session.activities else not session.series

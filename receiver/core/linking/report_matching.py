@@ -63,12 +63,12 @@ def _times(call: Item) -> CallTimes:
 # what a call's id says of its reports
 
 
-def is_unnamed(call: str) -> bool:
+def has_no_stated_id(call: str) -> bool:
     """Whether a call's id is made of the facts that identify it, since no record states one."""
     return call_source(call) is not CallSource.NAMED
 
 
-def is_placed(call: Item) -> bool:
+def lacks_times(call: Item) -> bool:
     """Whether a call that only a metric counted has a place in its interval for want of known times. A child that it
     names would give it its times."""
     without_times = call_source(call.id) is CallSource.COUNTED and Inferred.END in call.inferred
@@ -89,16 +89,16 @@ def matched_reports(
 ) -> dict[str, str]:
     """The reports that are about a known call, if the report (`due`) or the call (`calls`) is due: report -> call. The
     others are matched too, since each of several parallel calls has its own report."""
-    found = same_calls(session, emitted)
+    found = match_reports(session, emitted)
     return {report: call for report, call in found.items() if report in due or call in calls}
 
 
-def same_calls(session: Session, emitted: EmittedItems) -> dict[str, str]:
+def match_reports(session: Session, emitted: EmittedItems) -> dict[str, str]:
     """Which reports are about a call whose id is known, pending or emitted: report -> call."""
     if not session.reports:
         return {}
     tools = {report.tool for report in session.reports.values()}
-    named = {id_: call for id_, call in session.calls.items() if call.end and not is_unnamed(id_)}
+    named = {id_: call for id_, call in session.calls.items() if call.end and not has_no_stated_id(id_)}
     # not the emitted reports: a copy of one has its id, and any other is about another call
     calls = Nearby(pending(named, tools), emitted.index(CallSource.NAMED), emitted.index(CallSource.COUNTED))
     costs: dict[tuple[str, str], int] = {}

@@ -37,8 +37,8 @@ from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import HIDDEN
 from receiver.events import TASK as TASK
 
-MAYBE_TASKS = (TASK, HIDDEN)  # calls that may have started a session
-TOLD = ("agent", "label", "context")  # facts of a task call that its emitted record keeps, besides its times
+POSSIBLE_TASKS = (TASK, HIDDEN)  # calls that may have started a session
+KEPT_FACTS = ("agent", "label", "context")  # facts of a task call that its emitted record keeps, besides its times
 
 # How far a child may begin before its call (LEAD) and after it (DELAY); how long its last activity may lie after the
 # call's end (OVERTIME) or before it (REST).
@@ -96,7 +96,7 @@ class TaskCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ChildTurn:
     """What links need of a session that may be a child, or of one turn of it if it was resumed; times in ns.
 
     `start` and `end` are its first and last activity; `created` is when it was created, 0 if that is not known.
@@ -116,13 +116,13 @@ class Child:
     metrics_only: bool = False
 
 
-def maker(child: Child, calls: Iterable[TaskCall]) -> TaskCall | None:
+def naming_call(child: ChildTurn, calls: Iterable[TaskCall]) -> TaskCall | None:
     """The call that names a child. Several calls name a resumed child: the one that started nearest to this turn."""
     naming = [c for c in calls if c.child == child.session]
     return min(naming, key=lambda c: (abs(c.start - child.start), c.start, c.key), default=None)
 
 
-def infer_makers(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[Child, list[TaskCall]]:
+def infer_calls(children: Iterable[ChildTurn], calls: Iterable[TaskCall]) -> dict[ChildTurn, list[TaskCall]]:
     """For children that no call names, the calls of one session that may have started them: one where the times decide
     it, several where they do not. Children that perhaps none of these calls started are left out."""
     return {
@@ -132,7 +132,7 @@ def infer_makers(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[C
     }
 
 
-def infer_parents(fitting_to: Mapping[Child, Collection[TaskCall]]) -> dict[str, str]:
+def infer_parents(fitting_to: Mapping[ChildTurn, Collection[TaskCall]]) -> dict[str, str]:
     """For children whose parent is not stated: child -> the session whose call started it, where the times decide that,
     even if several calls of that session fit. All turns of a child must agree."""
     found: dict[str, set[str]] = {}
@@ -141,10 +141,10 @@ def infer_parents(fitting_to: Mapping[Child, Collection[TaskCall]]) -> dict[str,
     return {child: parents.pop() for child, parents in found.items() if len(parents) == 1 and parents != {""}}
 
 
-def fitting_calls(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[Child, set[TaskCall]]:
+def fitting_calls(children: Iterable[ChildTurn], calls: Iterable[TaskCall]) -> dict[ChildTurn, set[TaskCall]]:
     """The calls that each child gets in the best matching and in those that cost about as much; none if one of these
     leaves the child without a call."""
-    costs: dict[tuple[Child, TaskCall], int] = {}
+    costs: dict[tuple[ChildTurn, TaskCall], int] = {}
     unknown = [c for c in calls if not c.child and c.before]
     free = sorted((c for c in calls if not (c.child or c.before)), key=attrgetter("start"))
     for child in children:
@@ -154,7 +154,7 @@ def fitting_calls(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[
             price = cost(child, call)
             if price is not None:
                 costs[child, call] = price
-    fitting: dict[Child, set[TaskCall]] = {}
+    fitting: dict[ChildTurn, set[TaskCall]] = {}
     for child, options in alternatives(costs, _margins(costs), MAX_COST, MARGIN_PERCENT).items():
         certain = {call for call in options if call is not None}
         believed = not child.metrics_only or any(costs[child, call] <= MAX_COST_METRICS for call in certain)
@@ -162,12 +162,12 @@ def fitting_calls(children: Iterable[Child], calls: Iterable[TaskCall]) -> dict[
     return fitting
 
 
-def _margins(costs: Mapping[tuple[Child, TaskCall], int]) -> dict[Child, int]:
+def _margins(costs: Mapping[tuple[ChildTurn, TaskCall], int]) -> dict[ChildTurn, int]:
     """For each child, how much more another matching may cost and still fit equally well. A busy process counts late:
     how late shows the worst pair of those that may belong to one another."""
-    found: dict[Child, int] = {}
+    found: dict[ChildTurn, int] = {}
     for part in components(costs):
-        nearest: dict[Child, int] = {}
+        nearest: dict[ChildTurn, int] = {}
         for (child, _), price in part.items():
             nearest[child] = min(price, nearest.get(child, price))
         late = max((price for child, price in nearest.items() if child.metrics_only), default=0)
@@ -175,7 +175,7 @@ def _margins(costs: Mapping[tuple[Child, TaskCall], int]) -> dict[Child, int]:
     return found
 
 
-def cost(child: Child, call: TaskCall) -> int | None:
+def cost(child: ChildTurn, call: TaskCall) -> int | None:
     """How badly (ns) a child and the call that may have started it fit in time; None if it cannot have."""
     if _excluded(child, call):
         return None
@@ -198,13 +198,13 @@ def cost(child: Child, call: TaskCall) -> int | None:
     return by_both if by_both <= _max_cost(child) else None
 
 
-def _max_cost(child: Child) -> int:
+def _max_cost(child: ChildTurn) -> int:
     if child.stated:
         return MAX_COST
     return MAX_COST_NOT_STATED if child.created else MAX_COST_NOT_CREATED
 
 
-def _metered_cost(child: Child, call: TaskCall) -> int | None:
+def _metered_cost(child: ChildTurn, call: TaskCall) -> int | None:
     """The larger distance of starts and ends. Where the call's times are unknown, the difference of the durations, if
     the child ended in the interval that counted the call."""
     if call.before:
@@ -218,11 +218,11 @@ def _metered_cost(child: Child, call: TaskCall) -> int | None:
     return apart if apart <= MAX_RIVAL_COST else None
 
 
-def _is_close(child: Child, call: TaskCall) -> bool:
+def _is_close(child: ChildTurn, call: TaskCall) -> bool:
     return abs(child.start - call.start) <= START_NOISE and -MAX_REST_HIDDEN <= child.end - call.end <= MAX_OVERTIME
 
 
-def _excluded(child: Child, call: TaskCall) -> bool:
+def _excluded(child: ChildTurn, call: TaskCall) -> bool:
     if call.session and (call.session == child.session or child.parent not in ("", call.session)):
         return True
     if call.context and child.contexts and call.context not in child.contexts:

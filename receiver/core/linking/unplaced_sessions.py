@@ -12,9 +12,9 @@ from operator import itemgetter
 from receiver.core.counting.missing_calls import missing_calls
 from receiver.core.linking import task_links
 from receiver.core.linking.candidates import counted_tasks, task_calls, task_reports, turns
-from receiver.core.linking.deadlines import Waiting
-from receiver.core.linking.metrics_only_sessions import may_be_child
-from receiver.core.linking.report_matching import same_calls
+from receiver.core.linking.deadlines import Deadlines
+from receiver.core.linking.metrics_only_sessions import is_metrics_only_child
+from receiver.core.linking.report_matching import match_reports
 from receiver.core.state.forest import Forest
 from receiver.core.state.items import CallSource, Item, call_source, reported_call
 from receiver.core.state.session import Session
@@ -32,7 +32,7 @@ def undecided(forest: Forest, producer: str) -> list[Session]:
         other
         for _, other in sorted(forest.sessions.items())
         if other.producer == producer
-        and (other.activities or may_be_child(other))
+        and (other.activities or is_metrics_only_child(other))
         and not (other.is_stated_root or other.parent or other.closed or other.pins)
     ]
 
@@ -58,7 +58,7 @@ def may_start(forest: Forest, call: task_links.TaskCall, child: Session) -> bool
 
 def has_free_task(forest: Forest, session: Session) -> bool:
     """Whether a session has a task call, or what may turn out to be one, that names no child."""
-    if any(u.tool in task_links.MAYBE_TASKS for u in session.reports.values()):
+    if any(u.tool in task_links.POSSIBLE_TASKS for u in session.reports.values()):
         return True
     if task_links.TASK in {s.tool for s in session.series.values()}:
         return True
@@ -92,10 +92,10 @@ class SessionsByInterval:
         return {session for _, since, session in self._intervals[begin:until] if since <= last}
 
 
-class UnplacedByProducer:
+class UnplacedSessionsByProducer:
     """The unplaced sessions of each producer, looked up once and kept until something changes."""
 
-    def __init__(self, forest: Forest, waiting: Waiting) -> None:
+    def __init__(self, forest: Forest, waiting: Deadlines) -> None:
         self._forest = forest
         self.waiting = waiting
         self._unplaced: dict[str, UnplacedSessions] = {}
@@ -121,17 +121,17 @@ class UnplacedSessions:
     """The sessions of one producer that have no place yet, and the calls that may have started them. Pairs are looked
     up by time, since a busy producer has thousands of both. What is known of a session is kept until it changes."""
 
-    def __init__(self, forest: Forest, producer: str, waiting: Waiting) -> None:
+    def __init__(self, forest: Forest, producer: str, waiting: Deadlines) -> None:
         self._forest = forest
         self._producer = producer
         self._waiting = waiting
         self._calls: dict[str, list[task_links.TaskCall]] = {}
         self._counted: dict[str, dict[str, Item]] = {}
-        self._turns: dict[str, list[task_links.Child]] = {}
+        self._turns: dict[str, list[task_links.ChildTurn]] = {}
         self._rivals: dict[str, list[Session]] = {}
         self._started: dict[str, list[Session]] = {}
         self._waits: dict[str, dict[str, int]] = {}
-        self._fitting: dict[str, dict[task_links.Child, set[task_links.TaskCall]]] = {}
+        self._fitting: dict[str, dict[task_links.ChildTurn, set[task_links.TaskCall]]] = {}
         self._look()
 
     def _look(self) -> None:
@@ -224,7 +224,7 @@ class UnplacedSessions:
                 for one in self.rivals(at) if at.id in self._places else [at]:
                     if one.id in found:
                         continue
-                    found[one.id] = self._waiting.below(one)
+                    found[one.id] = self._waiting.tree_quiet_at(one)
                     started = (s for below in self._forest.below(one.id) for s in self._started_by(below))
                     waiting.extend(s for s in started if s.id not in found)
             self._waits[key] = dict(sorted(found.items(), key=lambda w: (-w[1], w[0])))
@@ -250,7 +250,7 @@ class UnplacedSessions:
         found = calls.pop() if len(calls) == 1 else None
         return self._counted[found.session].get(found.key) if found is not None else None
 
-    def _fitting_to(self, child: Session) -> dict[task_links.Child, set[task_links.TaskCall]]:
+    def _fitting_to(self, child: Session) -> dict[task_links.ChildTurn, set[task_links.TaskCall]]:
         """The calls that may have started each turn of a child."""
         if child.id not in self._fitting:
             rivals = self.rivals(child)
@@ -277,7 +277,7 @@ class UnplacedSessions:
         turns_of = self._turns_of(child) if calls else []
         return any(task_links.cost(turn, call) is not None for turn in turns_of for call in calls)
 
-    def _turns_of(self, session: Session) -> list[task_links.Child]:
+    def _turns_of(self, session: Session) -> list[task_links.ChildTurn]:
         if session.id not in self._turns:
             self._turns[session.id] = turns(self._forest, session)
         return self._turns[session.id]
@@ -285,7 +285,7 @@ class UnplacedSessions:
     def _calls_of(self, session: Session) -> list[task_links.TaskCall]:
         if session.id not in self._calls:
             emitted = self._forest.emitted_of(session.id)
-            matched = {reported_call(report) for report in same_calls(session, emitted)}
+            matched = {reported_call(report) for report in match_reports(session, emitted)}
             calls = [*task_calls(self._forest, session), *(c for c in task_reports(session) if c.key not in matched)]
             self._counted[session.id] = {k: c for k, c in session.calls.items() if call_source(k) is CallSource.COUNTED}
             if session.series:

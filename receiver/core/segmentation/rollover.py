@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from receiver.core.segmentation import turns
-from receiver.core.segmentation.segment import Run
+from receiver.core.segmentation.segment import ActivityRun
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.session import Session
 
@@ -28,7 +28,7 @@ def by_number(top: Session) -> int:
 
 
 def by_age(
-    top: Session, runs: Sequence[Run], beginnings: Sequence[int], bounds: Iterable[int], age: int
+    top: Session, runs: Sequence[ActivityRun], beginnings: Sequence[int], bounds: Iterable[int], age: int
 ) -> Iterator[int]:
     """Where traces get older than `age` (ns). Each of `bounds` but the last begins a trace; `beginnings` (ns, sorted)
     are those of everything that may have a span."""
@@ -45,12 +45,12 @@ def by_age(
             yield cut
 
 
-def beginnings(runs: Iterable[Run], members: Sequence[tuple[Session, EmittedItems]]) -> list[int]:
+def all_starts(runs: Iterable[ActivityRun], members: Sequence[tuple[Session, EmittedItems]]) -> list[int]:
     """When everything began (ns, in order) that has a span, pending or emitted, in some sessions."""
     known = {session.id for session, _ in members}
     found = {run.start for run in runs if run.work and run.session in known}
     for session, emitted in members:
-        found.update(start for start, _ in turns.items(session, emitted))
+        found.update(start for start, _ in turns.item_times(session, emitted))
     return sorted(found)
 
 
@@ -59,7 +59,7 @@ def keep(top: Session, cuts: Iterable[int], start: int) -> None:
     top.cuts = sorted({*top.cuts, *(cut for cut in cuts if cut <= start)})
 
 
-def _active(runs: Sequence[Run], time: int) -> int | None:
+def _active(runs: Sequence[ActivityRun], time: int) -> int | None:
     """The first moment from `time` on (ns) at which a session works."""
     return min((max(run.start, time) for run in runs if run.work and run.end >= time), default=None)
 

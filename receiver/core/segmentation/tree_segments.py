@@ -20,7 +20,16 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from receiver.core.segmentation import rollover, turns
-from receiver.core.segmentation.segment import Run, Segment, closed_at, is_pinned_to, numbered_parts, with_items
+from receiver.core.segmentation.segment import (
+    ActivityRun,
+    Boundary,
+    Segment,
+    activities_with_items,
+    boundaries,
+    closed_at,
+    is_pinned_to,
+    number_segments,
+)
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import trace_id
@@ -60,7 +69,7 @@ class TreeView:
         self.members = list(forest.below(root.id))
         self._forest = forest
         self._settings = settings
-        self._runs: dict[str, list[Run]] = {}
+        self._runs: dict[str, list[ActivityRun]] = {}
         self._guessed: set[str] = set()
         self._segments: dict[str, list[Segment]] = {}
         self._remotes: dict[int, Remote | None] = {}
@@ -205,12 +214,12 @@ class TreeView:
 
     # activity
 
-    def _own_runs(self, session: Session) -> list[Run]:
-        activities = with_items(session, self._settings.joint)
+    def _own_runs(self, session: Session) -> list[ActivityRun]:
+        activities = activities_with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
-            Run(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
+            ActivityRun(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
             for s in activities
             if s.end >= created or any(s.start <= pin.start <= s.end for pin in session.pins.values())
         ]
@@ -233,11 +242,12 @@ class TreeView:
                 self._guessed.add(session.id)  # nothing but its live marker was then
         return runs
 
-    def _left_runs(self, session: Session) -> Iterable[Run]:
+    def _left_runs(self, session: Session) -> Iterable[ActivityRun]:
         """The closed segments of a session in this tree: the sessions above it still cover them."""
         for closed in session.closed:
             if self._is_in_tree(session, closed):
-                yield Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
+                end, limit = closed.end + min(closed.limit, 0), max(closed.limit, 0)
+                yield ActivityRun(closed.start, end, session.id, limit, True)
 
     def _is_in_tree(self, session: Session, closed: Closed) -> bool:
         ours = closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment)
@@ -272,11 +282,11 @@ class TreeView:
             found[0].start_guessed = found[0].start == session.get("created")
         return found
 
-    def _not_closed(self, session: Session) -> Iterable[Run]:
+    def _not_closed(self, session: Session) -> Iterable[ActivityRun]:
         """The activity after closed segments. Late activity that reaches beyond one goes on in the next segment."""
         if not session.closed:
             return self._runs[session.id]
-        after: list[Run] = []
+        after: list[ActivityRun] = []
         for run in self._runs[session.id]:
             start = run.start
             while (closed := closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
@@ -305,11 +315,11 @@ class TreeView:
             self._cuts[top.id] = sorted(set(top.cuts) | self._cuts_by_age(top))
         return self._cuts[top.id]
 
-    def is_cut(self, session: Session, since: int, time: int) -> bool:
+    def rolled_over(self, session: Session, since: int, time: int) -> bool:
         """Whether a rollover, and no turn, divides what begins at `time` from what began at `since` (ns)."""
-        return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.begins(session, time)
+        return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.starts_turn(session, time)
 
-    def keep_cuts(self, top: Session, start: int) -> None:
+    def keep_rollovers(self, top: Session, start: int) -> None:
         """Keep the rollovers of a top session up to a moment (ns): something after it is emitted."""
         rollover.keep(top, self._cuts_of(top), start)
         self._forest.dirty.add(top.id)
@@ -320,16 +330,16 @@ class TreeView:
         for segment in self._gaps(top) if self._settings.max_trace_age > 0 else ():
             if segment.end - segment.start < self._settings.max_trace_age:
                 continue
-            bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
+            bounds = [b.time for b in boundaries(top, segment, top.cuts, self._turns(top, segment))]
             members = [(m, self._forest.emitted_of(m.id)) for m in self.members if self.top(m) is top]
-            begun = rollover.beginnings(segment.runs, members)
+            begun = rollover.all_starts(segment.runs, members)
             found.update(rollover.by_age(top, segment.runs, begun, bounds, self._settings.max_trace_age))
         return found
 
     def _turns(self, session: Session, segment: Segment) -> list[int]:
         if self._settings.trace_mode != "turn":
             return []
-        return turns.beginnings(session, self._forest.emitted_of(session.id), segment.start, segment.end)
+        return turns.turn_starts(session, self._forest.emitted_of(session.id), segment.start, segment.end)
 
     def _cover(self, session: Session) -> None:
         """Let each turn last as long as everything that began in it, in sessions below too."""
@@ -347,39 +357,28 @@ class TreeView:
             if segment.named_only:
                 parts.append(segment)
                 continue
-            begun = self._turns(session, segment)
-            bounds = _bounds(session, segment, {*self._cuts_of(self.top(session)), *begun})
-            for start, until in pairwise(bounds):
-                if (part := self._part(session, segment, start, until)) is not None:
-                    part.turned = until in begun
+            cuts, begun = self._cuts_of(self.top(session)), self._turns(session, segment)
+            for start, until in pairwise(boundaries(session, segment, cuts, begun)):
+                if (part := self._part(session, segment, start.time, until)) is not None:
                     parts.append(part)
-        return numbered_parts(session, parts)
+        return number_segments(session, parts)
 
-    def _part(self, session: Session, segment: Segment, start: int, until: int) -> Segment | None:
-        """The part of a segment in [start, until) (ns)."""
+    def _part(self, session: Session, segment: Segment, start: int, boundary: Boundary) -> Segment | None:
+        """The part of a segment from `start` (ns) up to a boundary."""
+        until = boundary.time
         runs = [r for r in segment.runs if start <= r.end and r.start < until]
         if not runs:
             return None
-        rolled = until <= segment.end
         part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
-        part.until = until - 1 if rolled else segment.until
+        part.ended_by = boundary.reason
+        part.until = until - 1 if part.rolled else segment.until
         part.start_guessed = segment.start_guessed and start == segment.start
-        part.rolled = rolled
         if self._settings.trace_mode == "turn":  # what goes on below is covered by the turn that it began in
             own = [r.end for r in runs if r.session == session.id]
             part.end = min(until - 1, max([part.start, *own]))
-            if rolled:
-                part.end = turns.last_thing(session, self._forest.emitted_of(session.id), part.start, until)
+            if part.rolled:
+                part.end = turns.last_end(session, self._forest.emitted_of(session.id), part.start, until)
         return part
-
-
-def _bounds(session: Session, segment: Segment, divided: set[int]) -> list[int]:
-    """The moments (ns) that divide a segment, its beginning and its end among them. Pinned segments stay apart, also if
-    the pause between them turns out to be none."""
-    bounds = [segment.start, *sorted(t for t in divided if segment.start < t <= segment.end), segment.end + 1]
-    pinned = sorted(p.start for p in session.pins.values())
-    inner = {t for start, until in pairwise(bounds) for t in [p for p in pinned if start <= p < until][1:]}
-    return sorted({*bounds, *inner})
 
 
 def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]]:

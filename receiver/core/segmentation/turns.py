@@ -25,27 +25,27 @@ from receiver.events import COUNTED_NOTE
 PROMPT = "user_prompt"
 
 
-def beginnings(session: Session, emitted: EmittedItems, start: int, end: int) -> list[int]:
+def turn_starts(session: Session, emitted: EmittedItems, start: int, end: int) -> list[int]:
     """Where turns begin (ns) in [start, end] of a session's activity, except the first."""
     prompts = [n for n in _prompts(session) if start <= n.time <= end]
     if prompts:
         found = set(_asked(prompts, session.rests))
     else:
-        begun = sorted(s for s, _ in items(session, emitted) if start < s <= end)
+        begun = sorted(s for s, _ in item_times(session, emitted) if start < s <= end)
         after_idle = (next((s for s in begun if s > idle), 0) for idle in session.rests if start <= idle <= end)
         found = {s for s in after_idle if s}
     held = session.pins.values()
     return sorted(t for t in found if t > start and not any(pin.start < t <= pin.last for pin in held))
 
 
-def begins(session: Session, time: int) -> bool:
+def starts_turn(session: Session, time: int) -> bool:
     """Whether a user asked for something at a moment (ns)."""
     return any(n.time == time for n in _prompts(session))
 
 
-def last_thing(session: Session, emitted: EmittedItems, start: int, until: int) -> int:
+def last_end(session: Session, emitted: EmittedItems, start: int, until: int) -> int:
     """When the last thing ended (ns) that began in [start, until)."""
-    ends = [end for begun, end in items(session, emitted) if start <= begun < until]
+    ends = [end for begun, end in item_times(session, emitted) if start <= begun < until]
     told = [*session.rests, *(n.time for n in session.notes.values()), *(n[0] for n in session.lines.values())]
     return max([start, *ends, *(t for t in told if start <= t < until)])
 
@@ -55,29 +55,29 @@ def was_idle(session: Session, start: int, until: int) -> bool:
     return any(start <= idle < until for idle in session.rests)
 
 
-def told_at(session: Session, begin: int) -> int:
+def arrival_of(session: Session, begin: int) -> int:
     """When the record arrived that says that a turn began (ns of the receiver's clock)."""
     return min((n.arrival for n in _prompts(session) if n.time == begin), default=session.arrival)
 
 
-def is_told(session: Session, until: int) -> bool:
+def is_complete(session: Session, until: int) -> bool:
     """Whether everything that began before a moment (ns) has its id: no count, report or hint waits to be matched."""
     to_match = session.hints or any(s.what == "calls" for s in session.series.values())
     return not to_match and not any(u.start < until for u in session.reports.values())
 
 
-def last_told(session: Session) -> int:
+def last_prompt_arrival(session: Session) -> int:
     """When the last prompt arrived (ns of the receiver's clock), 0 for none."""
     return max((n.arrival for n in _prompts(session)), default=0)
 
 
-def learn_rest(session: Session, time: int) -> None:
+def learn_idle(session: Session, time: int) -> None:
     """Merge one statement that the session is idle."""
     if time not in session.rests:
         insort(session.rests, time)
 
 
-def forget(session: Session, until: int) -> None:
+def forget_before(session: Session, until: int) -> None:
     """Drop what only turns needed that ended before a moment (ns) and are emitted."""
     session.rests = [t for t in session.rests if t >= until]
     for name, told in session.changes.items():
@@ -85,7 +85,7 @@ def forget(session: Session, until: int) -> None:
         session.changes[name] = {t: value for t, value in told.items() if t >= holds}
 
 
-def items(session: Session, emitted: EmittedItems) -> Iterator[tuple[int, int]]:
+def item_times(session: Session, emitted: EmittedItems) -> Iterator[tuple[int, int]]:
     """When each call, request and permission of a session began and ended (ns), pending or emitted."""
     for held in (session.calls, session.requests, session.permissions):
         yield from ((i.start, i.end or i.start) for i in held.values() if i.start)

@@ -110,10 +110,10 @@ _INFERRED = tuple(Inferred)
 
 class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
     """A call, request, permission or report whose span is not emitted yet. `arrival` and `wait` are in ns of the
-    receiver's clock: when it was last told of, and how much longer than `settle` its producer's other signals may take.
-    `inferred` is what of it was reconstructed. `awaited`: a child's span was emitted that names this one's as its
-    parent, in `segment` (its number). For live markers: the earliest beginning that was told (ns), and when it was
-    first told of (`news`, receiver's clock; 0: never, or its marker was emitted)."""
+    receiver's clock: when its last record came, and how much longer than `settle` its producer's other signals may
+    take. `inferred` is what of it was reconstructed. `awaited`: a child's span was emitted that names this one's as its
+    parent, in `segment` (its number). For live markers: the earliest stated beginning (ns), and when the first
+    record of it came (`news`, receiver's clock; 0: never, or its marker was emitted)."""
 
     id: str = ""
     facts: Registers = {}
@@ -164,8 +164,8 @@ class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
 class EmittedRecord(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span was emitted: enough to know it again, to match reports of it, and
     for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
-    `child` was reconstructed; `task` is what links ask of a task call besides its times (task_links.TOLD); `segment` is
-    the number of the one that an item's span is in, 0 where it is none or was not kept."""
+    `child` was reconstructed; `task` is what links ask of a task call besides its times (task_links.KEPT_FACTS);
+    `segment` is the number of the one that an item's span is in, 0 where it is none or was not kept."""
 
     start: int
     end: int

@@ -13,9 +13,9 @@ from receiver.core.linking.report_matching import (
     START_SKEW,
     Nearby,
     emitted_reports,
-    is_unnamed,
+    has_no_stated_id,
+    match_reports,
     matched_reports,
-    same_calls,
     unmatched_report,
 )
 from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
@@ -142,7 +142,7 @@ class TestStandingAlone:
         item = unmatched_report("r", held.reports["r"], infer=True)
         apply(held, EmittedItems(), ReportUnmatched(held, "r", item))
         assert (held.calls, held.reports) == ({item.id: item}, {})
-        assert is_unnamed(item.id)
+        assert has_no_stated_id(item.id)
         assert (item.start, item.end, item.inferred) == (ms(1000), ms(2000), (Inferred.IDENTITY,))
 
     def test_nothing_is_marked_where_nothing_may_be_inferred(self):
@@ -166,14 +166,14 @@ class TestManyOfThem:
         calls = {f"c{i}": Asked(f"c{i}", call("c", i * 1000, i * 1000 + 500).facts) for i in range(300)}
         reports = {f"r{i}": report(i * 1000 + 3, i * 1000 + 495) for i in range(300)}
         held = Session(id="ses_a", calls=calls, reports=reports)
-        assert same_calls(held, EmittedItems()) == {f"r{i}": f"c{i}" for i in range(300)}
+        assert match_reports(held, EmittedItems()) == {f"r{i}": f"c{i}" for i in range(300)}
         assert sum(c.asked for c in calls.values()) == 300
 
     def test_what_has_left_unnamed_is_read_once_for_all_calls_that_leave(self):
         stream = Stream().tell(RELAY, *_reports(300)).until(at(302 + 2))
         emitted = CountedEmittedItems.of_items(stream.forest.emitted_of("ses_a"))
         stream.forest.emitted["ses_a"] = emitted
-        assert sum(is_unnamed(call) for call in emitted.calls) == 300
+        assert sum(has_no_stated_id(call) for call in emitted.calls) == 300
         named = a_session()
         for i in range(300):
             named.call("skill", i, i + 0.5, call=f"c{i}")

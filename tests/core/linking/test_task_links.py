@@ -10,12 +10,12 @@ from receiver.core.linking.task_links import (
     MAX_COST_NOT_STATED,
     MAX_LEAD,
     MAX_OVERTIME_FAILED,
-    Child,
+    ChildTurn,
     TaskCall,
     fitting_calls,
-    infer_makers,
+    infer_calls,
     infer_parents,
-    maker,
+    naming_call,
 )
 from receiver.core.state.settings import MILLISECOND
 from tests.support.factories import NOON
@@ -29,12 +29,12 @@ def call(key: str, start: int, end: int, **more) -> TaskCall:
     return TaskCall(key, ms(start), ms(end) if end else 0, **more)
 
 
-def child(session: str, start: int, end: int, **more) -> Child:
-    return Child(session, ms(start), ms(end), **more)
+def child(session: str, start: int, end: int, **more) -> ChildTurn:
+    return ChildTurn(session, ms(start), ms(end), **more)
 
 
 def links(children, calls):
-    found = {child.session: [c.key for c in fitting] for child, fitting in infer_makers(children, calls).items()}
+    found = {child.session: [c.key for c in fitting] for child, fitting in infer_calls(children, calls).items()}
     decided = {child: keys[0] for child, keys in found.items() if len(keys) == 1}
     return decided, {child: keys for child, keys in found.items() if len(keys) > 1}
 
@@ -42,15 +42,15 @@ def links(children, calls):
 class TestStated:
     def test_the_call_that_names_it(self):
         calls = [call("t1", 0, 100), call("t2", 500, 900, child="ses_b")]
-        assert maker(child("ses_b", 10, 90), calls).key == "t2"
+        assert naming_call(child("ses_b", 10, 90), calls).key == "t2"
 
     def test_a_resumed_child_belongs_to_the_call_that_started_nearest(self):
         calls = [call("t1", 0, 100, child="ses_b"), call("t2", 5000, 5900, child="ses_b")]
-        assert maker(child("ses_b", 5010, 5800), calls).key == "t2"
-        assert maker(child("ses_b", -5, 90), calls).key == "t1"
+        assert naming_call(child("ses_b", 5010, 5800), calls).key == "t2"
+        assert naming_call(child("ses_b", -5, 90), calls).key == "t1"
 
     def test_no_call_names_it(self):
-        assert maker(child("ses_b", 0, 1), [call("t1", 0, 100)]) is None
+        assert naming_call(child("ses_b", 0, 1), [call("t1", 0, 100)]) is None
 
     def test_a_call_that_names_a_child_is_free_for_no_other(self):
         assert links([child("ses_c", 10, 90)], [call("t1", 0, 100, child="ses_b")]) == ({}, {})

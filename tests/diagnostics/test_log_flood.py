@@ -45,8 +45,8 @@ def receiver(request, tmp_path_factory):
 
 
 def ports_of(receiver: Receiver) -> dict[str, int]:
-    said = [json.loads(line) for line in receiver.log.splitlines()]
-    found = {one["protocol"]: one["endpoint"] for one in said if one["event"] == "listening"}
+    events = [json.loads(line) for line in receiver.log.splitlines()]
+    found = {event["protocol"]: event["endpoint"] for event in events if event["event"] == "listening"}
     return {name: int(endpoint.rpartition(":")[2]) for name, endpoint in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""Which answers of a backend are worth another attempt, and when."""
+"""Which responses of a backend are retryable, and when."""
 
 import re
 
@@ -107,11 +107,11 @@ def test_a_backend_that_does_not_answer_is_retryable():
 def test_a_partial_success_is_read_in_both_encodings(signal):
     answer = export_response(signal, 3, "too old")
 
-    for said in (
+    for rejection in (
         parse_partial_success(signal, answer.SerializeToString()),
         parse_partial_success(signal, response_json(answer), "application/json"),
     ):
-        assert (said.count, said.message) == (3, "too old")
+        assert (rejection.count, rejection.message) == (3, "too old")
 
 
 def test_a_full_success_has_no_parse_partial_success():
@@ -134,7 +134,7 @@ def test_a_warning_without_rejected_records_is_kept():
 
 @pytest.mark.parametrize(("words", "hint"), _HINTS)
 def test_hints_on_the_command_line_name_no_configuration_key(words, hint):
-    said = for_command_line(with_hint(f"there: {words}"))
+    message = for_command_line(with_hint(f"there: {words}"))
 
-    assert said.startswith(f"there: {words} (")
-    assert not re.search(r"otlp_|insecure|headers::", said)
+    assert message.startswith(f"there: {words} (")
+    assert not re.search(r"otlp_|insecure|headers::", message)

@@ -1,4 +1,4 @@
-"""Who is let in, and that secrets stay secret."""
+"""Bearer and basic credentials; secrets stay out of messages."""
 
 from base64 import b64encode
 

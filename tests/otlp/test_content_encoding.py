@@ -1,4 +1,4 @@
-"""Undoing Content-Encoding, with limits."""
+"""Decompression of request bodies, within limits."""
 
 import gzip
 import resource

@@ -1,4 +1,4 @@
-"""OTLP/HTTP's answers, row by row of the table, from a running receiver; and the page that shows the table."""
+"""A running receiver's OTLP/HTTP responses, row by row of the table; and the page that shows the table."""
 
 import asyncio
 import itertools

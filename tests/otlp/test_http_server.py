@@ -1,4 +1,4 @@
-"""OTLP/HTTP as a client sees it."""
+"""The OTLP/HTTP receiver, tested with a real client."""
 
 import asyncio
 import gzip
@@ -246,7 +246,7 @@ async def test_decoding_a_large_json_body_does_not_block_the_loop(edge, sink, po
 
 
 async def raw(port, *sent):
-    """Everything that the server says to these bytes, until it closes."""
+    """Everything that the server sends in response to these bytes, until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in sent:
         writer.write(part)
@@ -329,8 +329,8 @@ async def test_http_responses_have_cors_headers(edge, post, logs):
     for body, status in ((logs(), 200), (b"hello", 400)):
         answer = await post(receiver, "/v1/logs", body, Origin=origin)
         assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, origin)
-    stranger = await post(receiver, "/v1/logs", logs(), Origin="https://evil.example.org")
-    assert "Access-Control-Allow-Origin" not in stranger.headers
+    other_origin = await post(receiver, "/v1/logs", logs(), Origin="https://evil.example.org")
+    assert "Access-Control-Allow-Origin" not in other_origin.headers
 
 
 async def test_http_over_tls_and_mutual_tls(edge, sink, client, logs, certificates):
@@ -347,9 +347,9 @@ async def test_http_over_tls_and_mutual_tls(edge, sink, client, logs, certificat
 
     assert await send(plain) == 200
     assert await send(mutual, certificates.client) == 200
-    for stranger in (None, certificates.stranger):
+    for certificate in (None, certificates.stranger):
         with pytest.raises(aiohttp.ClientError):
-            await send(mutual, stranger)
+            await send(mutual, certificate)
     assert len(sink.requests) == 2
 
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry's own exporters for Python, gRPC and HTTP, each signal, on the right port and on the wrong one."""
+"""OpenTelemetry's own exporters for Python, gRPC and HTTP, each signal, on its own port and on the other one."""
 
 import asyncio
 

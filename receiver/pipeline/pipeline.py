@@ -23,8 +23,6 @@ from typing import Any, TypeVar
 
 import structlog
 
-from receiver.core.apply_events import mentioned
-from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.errors import UnavailableError, described
 from receiver.exporters.queue import PersistentQueue
@@ -32,9 +30,10 @@ from receiver.model import Request
 from receiver.outcome import Outcome
 from receiver.pipeline.backpressure import Backpressure
 from receiver.pipeline.observer import NoObserver, Observer, errors_logged
-from receiver.pipeline.record_reader import ReadResult, RecordReader
+from receiver.pipeline.record_reader import ReadResult
 from receiver.pipeline.routing import Routes
 from receiver.pipeline.session_cache import SessionCache
+from receiver.pipeline.step import MAX_SESSIONS_IN_MEMORY, Step
 from receiver.storage.interface import AcceptedRequest, Outgoing, QueueSize, StateChange, Store
 
 _T = TypeVar("_T")
@@ -47,7 +46,7 @@ DAY = 24 * 3600 * SECOND
 class Limits:
     """Every bound of the pipeline. They limit memory and disk, whatever the number and age of sessions."""
 
-    sessions_in_memory: int = 2_000
+    sessions_in_memory: int = MAX_SESSIONS_IN_MEMORY
     backlog_items: int = 1_000_000  # accepted and not built; above it requests are refused as unavailable
     queue_items: int = 100_000  # built and not sent, for an exporter that is not in `queues`; above it building waits
     queues: Mapping[str, int] = field(default_factory=dict)  # the same, by exporter
@@ -89,10 +88,8 @@ class Pipeline:
         self._limits = limits or Limits()
         self._observer = observer or NoObserver()
         self._clock = clock
-        self._builder = Builder(settings)
-        self._reader = RecordReader(settings.capture_content)
         self._settle = settings.settle
-        self._cache = SessionCache(store, self._builder, self._limits.sessions_in_memory)
+        self._step = Step(store, settings, self._limits.sessions_in_memory)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owner")
         self._pending: list[tuple[Request, asyncio.Future[None]]] = []
         self._pending_items = 0
@@ -198,7 +195,7 @@ class Pipeline:
     def _step_safely(self) -> float | None:
         """Run one step. Returns the pause (s) before the next one; None when there is more to do now."""
         try:
-            pause = self._step()
+            pause = self._run_step()
             if self._commit_error:
                 _log.info("building resumed")
                 self._commit_error = ""
@@ -211,7 +208,7 @@ class Pipeline:
         self._roll_back()
         return _PAUSE_AFTER_FAILURE
 
-    def _step(self) -> float | None:
+    def _run_step(self) -> float | None:
         if self._backpressure.is_full():
             return _PAUSE_WHILE_FULL
         now = self._clock()
@@ -247,10 +244,7 @@ class Pipeline:
 
     def _process_batch(self, until: int, requests: Sequence[AcceptedRequest], due: Sequence[str]) -> None:
         outgoing, skipped = self._read(requests)
-        outcome = Outcome()
-        if due:
-            self._cache.load_trees(due)
-            outcome = self._builder.advance(self._cache.forest, due, until)
+        outcome = self._step.advance(due, until)
         self._commit(requests, outgoing, outcome)
         self._report_outcome(skipped + outcome.discards, outcome)
 
@@ -280,7 +274,7 @@ class Pipeline:
 
     def _roll_back(self) -> None:
         """Drop everything in memory that is not committed."""
-        self._cache.forget()
+        self._step.roll_back()
         self._uncommitted_reads.clear()
 
     def _next_requests(self) -> list[AcceptedRequest]:
@@ -303,27 +297,21 @@ class Pipeline:
             outgoing.extend(self._routes.passed_through(one.request))
             if one.request.signal not in self._routes.connector:
                 continue
-            result = self._reader.read(one.request, one.arrival)
+            result = self._step.read(one.request, one.arrival)
             self._uncommitted_reads.append(result)
-            events = list(self._cache.with_links(result.events))
-            self._cache.load({s for _, event in events for s in mentioned(event)})
-            for source, event in events:
-                self._cache.load_producer(source.producer)
-                reason = self._builder.take(self._cache.forest, source, event)
-                if reason:
-                    skipped[reason] += 1
+            skipped += result.skipped
             outgoing.extend(self._routes.handed_on(result))
         return outgoing, skipped
 
     def _commit(self, requests: Sequence[AcceptedRequest], outgoing: list[Outgoing], outcome: Outcome) -> None:
         now = self._clock()
-        change = self._cache.changes(now, outcome.deadlines)
+        change = self._step.changes(now)
         change.at = now
         change.built = [one.id for one in requests]
         change.outgoing = [*outgoing, *self._routes.built(outcome.spans)]
         if not change.is_empty:
             self._store.commit(change)
-        self._cache.saved(change)
+        self._step.committed(change)
         self._report_committed(change)
         if change.outgoing:
             self._wake_senders()
@@ -374,7 +362,7 @@ class Pipeline:
 
     async def ask(self, question: Callable[[SessionCache, Store], _T]) -> _T:
         """Run a function in the owner's thread, between two steps; what it returned."""
-        return await self._in_owner(question, self._cache, self._store)
+        return await self._in_owner(question, self._step.cache, self._store)
 
     async def check(self) -> None:
         """Return when requests can be persisted and built. Raises UnavailableError when they cannot."""
@@ -397,8 +385,7 @@ class Pipeline:
 
     def _close(self, sessions: Sequence[str], now: int) -> int:
         try:
-            self._cache.load_trees(sessions)
-            outcome = self._builder.advance(self._cache.forest, sessions, now, flush=True)
+            outcome = self._step.advance(sessions, now, flush=True)
             self._commit((), [], outcome)
         except Exception:
             self._roll_back()

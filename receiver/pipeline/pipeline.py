@@ -29,6 +29,7 @@ from receiver.exporters.queue import PersistentQueue
 from receiver.model import Request
 from receiver.outcome import Outcome
 from receiver.pipeline.backpressure import Backpressure
+from receiver.pipeline.clock import ReceiverClock
 from receiver.pipeline.observer import NoObserver, Observer, errors_logged
 from receiver.pipeline.record_reader import ReadResult
 from receiver.pipeline.routing import Routes
@@ -62,16 +63,20 @@ class Limits:
 MAX_ATTEMPTS = 3  # failures after which a request is set aside, and a session is postponed
 _SESSION_RETRY_DELAY = 60 * SECOND  # ns
 _PURGE_INTERVAL = 3600 * SECOND  # ns
+_SAVE_TIME_INTERVAL = 30 * SECOND  # ns
 _PAUSE_AFTER_FAILURE = 1.0  # s
 _PAUSE_WHILE_FULL = 0.5  # s
-_MAX_IDLE_PAUSE = 60.0  # s
+_MAX_IDLE_PAUSE = 60.0  # s; a suspension does not count, so that a deadline in it is this late at most
 _HOUR = 3600.0  # s; a producer that no dialect knows may send for as long as the receiver runs
 _STOP_GRACE = 5.0  # s that stop() continues to build
 _STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
 
 
 class Pipeline:
-    """Accepts requests and queues spans. Call start() before the OTLP servers start and stop() after they stopped."""
+    """Accepts requests and queues spans. Call start() before the OTLP servers start and stop() after they stopped.
+
+    `clock` is the receiver's, `suspended` how long the machine was suspended by it, `wall` is only shown; all in ns.
+    """
 
     def __init__(
         self,
@@ -81,13 +86,19 @@ class Pipeline:
         *,
         limits: Limits | None = None,
         observer: Observer | None = None,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] | None = None,
+        suspended: Callable[[], int] | None = None,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
+        receiver_clock = ReceiverClock(store.last_time())
         self._store = store
         self._routes = routes
         self._limits = limits or Limits()
         self._observer = observer or NoObserver()
-        self._clock = clock
+        self._clock = clock or receiver_clock
+        self._suspended = suspended or (receiver_clock.suspended if clock is None else lambda: 0)
+        self._suspended_before = 0
+        self._wall = wall
         self._settle = settings.settle
         self._step = Step(store, settings, self._limits.sessions_in_memory)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owner")
@@ -95,7 +106,7 @@ class Pipeline:
         self._pending_items = 0
         self._has_work = asyncio.Event()
         self._has_pending = asyncio.Event()
-        self.sending_queue = PersistentQueue(store, self._in_owner, clock)
+        self.sending_queue = PersistentQueue(store, self._in_owner, wall)
         self._not_before = 0
         self._failures: Counter[int | str] = Counter()
         self._uncommitted_reads: list[ReadResult] = []
@@ -129,9 +140,17 @@ class Pipeline:
         """Run a step now. For callers that changed the store or the clock themselves."""
         self._has_work.set()
 
+    def now(self) -> int:
+        """The receiver's clock (ns)."""
+        return self._clock()
+
     async def close(self) -> None:
         """Close the store. Call it when the senders have stopped too."""
         await asyncio.to_thread(self._owner.shutdown, wait=True)
+        try:
+            self._store.save_time(self._clock())
+        except UnavailableError as error:
+            _log.warning("the receiver's clock could not be stored", error=str(error))
         self._store.close()
 
     async def accept(self, request: Request) -> None:
@@ -212,6 +231,7 @@ class Pipeline:
         if self._backpressure.is_full():
             return _PAUSE_WHILE_FULL
         now = self._clock()
+        self._wait_after_suspension(now)
         requests = self._next_requests()
         # Later requests are not read yet, and may hold records that keep a session open: no deadline after the last
         # request read may fire.
@@ -219,6 +239,7 @@ class Pipeline:
         due = self._store.due(until, self._limits.step_sessions) if until >= self._not_before else []
         self._process(until, requests, due)
         self._purge(now)
+        self._save_time(now)
         if requests or len(due) == self._limits.step_sessions:
             return None
         return self._until_next(now)
@@ -263,7 +284,7 @@ class Pipeline:
             now = self._clock()
             reason = described(error)
             for one in requests:
-                self._store.set_aside(one.id, reason, now)
+                self._store.set_aside(one.id, reason, self._wall())
                 _log.error("a request cannot be built and was set aside", signal=one.request.signal, reason=reason)
                 self._report_outcome(Counter({"set_aside": one.request.items}), Outcome())
             for session in due:
@@ -350,6 +371,18 @@ class Pipeline:
         if now - self._last_purge > _PURGE_INTERVAL:
             self._last_purge = now
             self._store.purge(now - self._limits.retention)
+
+    def _wait_after_suspension(self, now: int) -> None:
+        """After the machine was suspended, as after a start, sessions that became due meanwhile wait for `settle`."""
+        suspended = self._suspended()
+        if suspended - self._suspended_before > SECOND:
+            self._not_before = now + self._settle
+        self._suspended_before = suspended
+
+    def _save_time(self, now: int) -> None:
+        """Keep the time while sessions wait for a deadline and nothing else is written."""
+        if now - self._store.last_time() > _SAVE_TIME_INTERVAL and self._store.next_deadline() is not None:
+            self._store.save_time(now)
 
     # the owner's thread
 

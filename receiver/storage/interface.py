@@ -196,6 +196,12 @@ class Store(Trees, Protocol):
         """Move rows set aside (these, or all) back to the end of the queue, or of the requests, that they came from;
         the moved rows, each with its new id."""
 
+    def last_time(self) -> int:
+        """The latest time (ns of the receiver's clock) that the store has; 0 for a new store."""
+
+    def save_time(self, at: int) -> None:
+        """Keep the time (ns), so that the clock goes on from it after a restart. append() and commit() do it too."""
+
     def check(self) -> None:
         """Raise UnavailableError when append() would fail now."""
 

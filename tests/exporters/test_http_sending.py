@@ -25,7 +25,7 @@ def sent(http_backend, stack):
         )
         await sender.start()
         stack.push_async_callback(sender.stop)
-        await asyncio.wait_for(queue.emptied.wait(), 10)
+        await asyncio.wait_for(queue.emptied.wait(), 60)
         return backend, queue, time.slept
 
     return send

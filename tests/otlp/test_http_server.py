@@ -251,7 +251,7 @@ async def raw(port, *sent):
     for part in sent:
         writer.write(part)
         await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 
@@ -280,9 +280,9 @@ async def test_expect_100_continue_is_answered(edge, sink, logs):
     body = logs()
     head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}\r\n"
     writer.write(f"{head}Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())
-    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(body)
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200")
+    assert (await asyncio.wait_for(reader.read(), 60)).startswith(b"HTTP/1.1 200")
     writer.close()
     assert len(sink.requests) == 1
 
@@ -292,7 +292,7 @@ async def test_a_too_large_content_length_is_refused_before_the_body_is_sent(edg
     head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 1001\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
-    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 413")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 60)).startswith(b"HTTP/1.1 413")
     writer.close()
 
 
@@ -372,7 +372,7 @@ async def test_stopping_http_finishes_requests_and_takes_no_new_one(edge, sink, 
     call = asyncio.ensure_future(post(receiver, "/v1/logs", logs()))
     await sink.arrived.wait()
     stopping = asyncio.ensure_future(receiver.stop(5))
-    assert await asyncio.wait_for(idle_reader.read(), 5) == b""
+    assert await asyncio.wait_for(idle_reader.read(), 60) == b""
     with pytest.raises(ConnectionError):
         await asyncio.open_connection("127.0.0.1", receiver.port)
     sink.gate.set()

@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 IMAGE ?= opencode-trace-receiver
 
-.PHONY: help run test check lint types contract format hooks proto docs golden deep slow e2e interop-clients \
+.PHONY: help run test check lint types contract format hooks proto docs golden deep slow step-check e2e interop-clients \
         interop-build interop-lock interop bench dist wheel-check image clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 without configuration, and print each finished trace as a tree
@@ -48,7 +48,8 @@ hooks: $(VENV)/.dev  ## install the git hooks of .pre-commit-config.yaml
 	$(BIN)/pre-commit install
 
 proto: $(VENV)/.dev  ## compile the protobuf files that receiver/ ships compiled
-	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/codec/wire.proto
+	$(BIN)/python -m grpc_tools.protoc -Iproto --descriptor_set_out=receiver/codec/wire.binpb --pyi_out=. \
+	  proto/receiver/codec/wire.proto
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. proto/receiver/admin/admin.proto
 
 docs: $(VENV)/.dev  ## write the generated documentation again
@@ -62,6 +63,9 @@ deep: $(VENV)/.dev  ## test the laws over many more generated sessions (minutes)
 
 slow: $(VENV)/.dev  ## run the tests that take minutes (kill -9 at random points, the wheel, ...)
 	$(BIN)/pytest -m slow
+
+step-check: $(VENV)/.dev  ## build recordings where only protobuf 5.29, msgspec and opentelemetry-proto are installed
+	$(BIN)/pytest tests/pipeline/test_step_environment.py -m 'slow or not slow'
 
 e2e: $(VENV)/.dev  ## run the real OpenCode agent against `run` (needs node, npm, git; installs the agent from npm)
 	$(BIN)/pytest tests/e2e -m e2e

@@ -90,7 +90,10 @@ class AdminServicer:
     async def queue_state(self, request: pb.QueueStateRequest) -> pb.QueueStateResponse:
         """The sending queues, each with its present failure."""
         response = await self._pipeline.ask(lambda _, store: _queues(store, self._exporters))
+        ahead = self._pipeline.now() - self._clock()  # of the wall clock, which is shown
         for queue in response.queues:
+            if queue.oldest_time_unix_nano:
+                queue.oldest_time_unix_nano = max(0, queue.oldest_time_unix_nano - ahead)
             failing = self._failures.get(queue.exporter)
             if failing is not None and (failure := failing()):
                 queue.failure = failure.reason[:_MAX_REASON]
@@ -106,7 +109,7 @@ class AdminServicer:
     async def resend(self, request: pb.ResendRequest) -> pb.ResendResponse:
         """Put rows set aside back. Raises InputError for an unknown id; then no row is moved."""
         ids = list(request.ids)
-        moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._clock()))
+        moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._pipeline.now()))
         self._pipeline.wake()
         self._pipeline.sending_queue.watch_resent(moved)
         return pb.ResendResponse(rows=len(moved), items=sum(row.items for _, row in moved))

@@ -7,7 +7,6 @@ warning and works without the endpoint; if a configured address is taken, that i
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
@@ -117,7 +116,7 @@ class OperatorEndpoints:
         return f"extensions::{next(name for name in names if self._settings.extensions[name] is section)}"
 
     async def _read_state(self) -> State:
-        return await self._pipeline.ask(lambda _, store: read_state(store, self._exporters, time.time_ns()))
+        return await self._pipeline.ask(lambda _, store: read_state(store, self._exporters, self._pipeline.now()))
 
 
 def _bind(path: str, key: str, section: Section) -> Sequence[socket.socket]:

@@ -188,9 +188,14 @@ def first_non_object(document: dict[str, Any], message: Any) -> str:
     return ""
 
 
+def _is_repeated(field: Any) -> bool:
+    """Whether a field is a list. protobuf before 6 has only the label, which later versions drop."""
+    return bool(field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED)
+
+
 def _within(value: Any, field: Any) -> str:
     name: str = field.camelcase_name
-    items = value if field.is_repeated and isinstance(value, list) else (value,)
+    items = value if _is_repeated(field) and isinstance(value, list) else (value,)
     for item in items:
         if isinstance(item, dict):
             if inner := first_non_object(item, field.message_type):

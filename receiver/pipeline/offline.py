@@ -1,5 +1,5 @@
-"""Builds finished traces from recorded requests, with the same reader and core as `run`. All requests are read before
-the first span is built, so no span is late.
+"""Builds finished traces from recorded requests, by the same step as `run`. All requests are read before the first
+span is built, so no span is late.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from receiver.codec.encode import pass_through, spans_request
-from receiver.core.builder import Builder
-from receiver.core.state.forest import Forest
 from receiver.core.state.settings import BuilderSettings
 from receiver.model import Request, Span
-from receiver.pipeline.record_reader import RecordReader
+from receiver.pipeline.step import Step
+from receiver.storage.interface import SessionRow, SpanRow
 
 
 @dataclass(slots=True)
@@ -39,19 +38,50 @@ class Built:
 def build(requests: Iterable[Request], settings: BuilderSettings, *, adopt_spans: bool = True) -> Built:
     """Build the traces of all sessions in the requests. Spans of known agents always give events; without
     `adopt_spans` they are also handed on, as `run` does it (Routes.handed_on)."""
-    built, forest, builder = Built(), Forest(), Builder(settings)
-    reader = RecordReader(settings.capture_content)
+    built, step = Built(), Step(NothingStored(), settings)
     for request in requests:
-        result = reader.read(request, arrival=0)
+        result = step.read(request, arrival=0)
         built.used.update(result.used)
-        built.discarded.update(result.discarded)
+        built.discarded.update(result.discarded + result.skipped)
         if spans := result.spans_to_hand_on(adopt_spans):
             built.untouched.append(pass_through(spans))
-        for source, event in forest.lineage.expand(result.events):
-            reason = builder.take(forest, source, event)
-            if reason:
-                built.discarded[reason] += 1
-    outcome = builder.advance(forest, sorted(forest.sessions), None)
+    outcome = step.advance(sorted(step.cache.forest.sessions), None)
     built.discarded.update(outcome.discards)
     built.spans = sorted(outcome.spans, key=lambda s: (s.trace_id, s.start, s.end, s.span_id))
     return built
+
+
+class NothingStored:
+    """Trees of which none is stored: offline, all sessions are in memory until the end."""
+
+    def sessions(self, ids: Iterable[str]) -> list[SessionRow]:
+        """No session."""
+        return []
+
+    def children(self, ids: Iterable[str]) -> list[SessionRow]:
+        """No session."""
+        return []
+
+    def open_sessions(self, producer: str, limit: int) -> list[SessionRow]:
+        """No session."""
+        return []
+
+    def emitted(self, session: str) -> list[tuple[str, bytes]]:
+        """No record."""
+        return []
+
+    def sessions_with_item(self, key: str, limit: int) -> list[str]:
+        """No session."""
+        return []
+
+    def servers(self, producer: str) -> list[str]:
+        """No MCP server."""
+        return []
+
+    def spans(self, ids: Iterable[bytes]) -> list[SpanRow]:
+        """No span."""
+        return []
+
+    def spans_below(self, ids: Iterable[bytes]) -> list[SpanRow]:
+        """No span."""
+        return []

@@ -23,18 +23,18 @@ from typing import Any, TypeVar
 
 import structlog
 
-from receiver.core.apply_events import mentioned
-from receiver.core.builder import Builder
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.errors import UnavailableError, described
 from receiver.exporters.queue import PersistentQueue
 from receiver.model import Request
 from receiver.outcome import Outcome
 from receiver.pipeline.backpressure import Backpressure
+from receiver.pipeline.clock import ReceiverClock
 from receiver.pipeline.observer import NoObserver, Observer, errors_logged
-from receiver.pipeline.record_reader import ReadResult, RecordReader
+from receiver.pipeline.record_reader import ReadResult
 from receiver.pipeline.routing import Routes
 from receiver.pipeline.session_cache import SessionCache
+from receiver.pipeline.step import MAX_SESSIONS_IN_MEMORY, Step
 from receiver.storage.interface import AcceptedRequest, Outgoing, QueueSize, StateChange, Store
 
 _T = TypeVar("_T")
@@ -47,7 +47,7 @@ DAY = 24 * 3600 * SECOND
 class Limits:
     """Every bound of the pipeline. They limit memory and disk, whatever the number and age of sessions."""
 
-    sessions_in_memory: int = 2_000
+    sessions_in_memory: int = MAX_SESSIONS_IN_MEMORY
     backlog_items: int = 1_000_000  # accepted and not built; above it requests are refused as unavailable
     queue_items: int = 100_000  # built and not sent, for an exporter that is not in `queues`; above it building waits
     queues: Mapping[str, int] = field(default_factory=dict)  # the same, by exporter
@@ -63,16 +63,20 @@ class Limits:
 MAX_ATTEMPTS = 3  # failures after which a request is set aside, and a session is postponed
 _SESSION_RETRY_DELAY = 60 * SECOND  # ns
 _PURGE_INTERVAL = 3600 * SECOND  # ns
+_SAVE_TIME_INTERVAL = 30 * SECOND  # ns
 _PAUSE_AFTER_FAILURE = 1.0  # s
 _PAUSE_WHILE_FULL = 0.5  # s
-_MAX_IDLE_PAUSE = 60.0  # s
+_MAX_IDLE_PAUSE = 60.0  # s; a suspension does not count, so that a deadline in it is this late at most
 _HOUR = 3600.0  # s; a producer that no dialect knows may send for as long as the receiver runs
 _STOP_GRACE = 5.0  # s that stop() continues to build
 _STEP_REQUESTS, _STEP_BYTES = 1_024, 16 << 20  # that one step has in memory
 
 
 class Pipeline:
-    """Accepts requests and queues spans. Call start() before the OTLP servers start and stop() after they stopped."""
+    """Accepts requests and queues spans. Call start() before the OTLP servers start and stop() after they stopped.
+
+    `clock` is the receiver's, `suspended` how long the machine was suspended by it, `wall` is only shown; all in ns.
+    """
 
     def __init__(
         self,
@@ -82,23 +86,27 @@ class Pipeline:
         *,
         limits: Limits | None = None,
         observer: Observer | None = None,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] | None = None,
+        suspended: Callable[[], int] | None = None,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
+        receiver_clock = ReceiverClock(store.last_time())
         self._store = store
         self._routes = routes
         self._limits = limits or Limits()
         self._observer = observer or NoObserver()
-        self._clock = clock
-        self._builder = Builder(settings)
-        self._reader = RecordReader(settings.capture_content)
+        self._clock = clock or receiver_clock
+        self._suspended = suspended or (receiver_clock.suspended if clock is None else lambda: 0)
+        self._suspended_before = 0
+        self._wall = wall
         self._settle = settings.settle
-        self._cache = SessionCache(store, self._builder, self._limits.sessions_in_memory)
+        self._step = Step(store, settings, self._limits.sessions_in_memory)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owner")
         self._pending: list[tuple[Request, asyncio.Future[None]]] = []
         self._pending_items = 0
         self._has_work = asyncio.Event()
         self._has_pending = asyncio.Event()
-        self.sending_queue = PersistentQueue(store, self._in_owner, clock)
+        self.sending_queue = PersistentQueue(store, self._in_owner, wall)
         self._not_before = 0
         self._failures: Counter[int | str] = Counter()
         self._uncommitted_reads: list[ReadResult] = []
@@ -132,9 +140,17 @@ class Pipeline:
         """Run a step now. For callers that changed the store or the clock themselves."""
         self._has_work.set()
 
+    def now(self) -> int:
+        """The receiver's clock (ns)."""
+        return self._clock()
+
     async def close(self) -> None:
         """Close the store. Call it when the senders have stopped too."""
         await asyncio.to_thread(self._owner.shutdown, wait=True)
+        try:
+            self._store.save_time(self._clock())
+        except UnavailableError as error:
+            _log.warning("the receiver's clock could not be stored", error=str(error))
         self._store.close()
 
     async def accept(self, request: Request) -> None:
@@ -198,7 +214,7 @@ class Pipeline:
     def _step_safely(self) -> float | None:
         """Run one step. Returns the pause (s) before the next one; None when there is more to do now."""
         try:
-            pause = self._step()
+            pause = self._run_step()
             if self._commit_error:
                 _log.info("building resumed")
                 self._commit_error = ""
@@ -211,10 +227,11 @@ class Pipeline:
         self._roll_back()
         return _PAUSE_AFTER_FAILURE
 
-    def _step(self) -> float | None:
+    def _run_step(self) -> float | None:
         if self._backpressure.is_full():
             return _PAUSE_WHILE_FULL
         now = self._clock()
+        self._wait_after_suspension(now)
         requests = self._next_requests()
         # Later requests are not read yet, and may hold records that keep a session open: no deadline after the last
         # request read may fire.
@@ -222,6 +239,7 @@ class Pipeline:
         due = self._store.due(until, self._limits.step_sessions) if until >= self._not_before else []
         self._process(until, requests, due)
         self._purge(now)
+        self._save_time(now)
         if requests or len(due) == self._limits.step_sessions:
             return None
         return self._until_next(now)
@@ -247,10 +265,7 @@ class Pipeline:
 
     def _process_batch(self, until: int, requests: Sequence[AcceptedRequest], due: Sequence[str]) -> None:
         outgoing, skipped = self._read(requests)
-        outcome = Outcome()
-        if due:
-            self._cache.load_trees(due)
-            outcome = self._builder.advance(self._cache.forest, due, until)
+        outcome = self._step.advance(due, until)
         self._commit(requests, outgoing, outcome)
         self._report_outcome(skipped + outcome.discards, outcome)
 
@@ -269,7 +284,7 @@ class Pipeline:
             now = self._clock()
             reason = described(error)
             for one in requests:
-                self._store.set_aside(one.id, reason, now)
+                self._store.set_aside(one.id, reason, self._wall())
                 _log.error("a request cannot be built and was set aside", signal=one.request.signal, reason=reason)
                 self._report_outcome(Counter({"set_aside": one.request.items}), Outcome())
             for session in due:
@@ -280,7 +295,7 @@ class Pipeline:
 
     def _roll_back(self) -> None:
         """Drop everything in memory that is not committed."""
-        self._cache.forget()
+        self._step.roll_back()
         self._uncommitted_reads.clear()
 
     def _next_requests(self) -> list[AcceptedRequest]:
@@ -303,27 +318,21 @@ class Pipeline:
             outgoing.extend(self._routes.passed_through(one.request))
             if one.request.signal not in self._routes.connector:
                 continue
-            result = self._reader.read(one.request, one.arrival)
+            result = self._step.read(one.request, one.arrival)
             self._uncommitted_reads.append(result)
-            events = list(self._cache.with_links(result.events))
-            self._cache.load({s for _, event in events for s in mentioned(event)})
-            for source, event in events:
-                self._cache.load_producer(source.producer)
-                reason = self._builder.take(self._cache.forest, source, event)
-                if reason:
-                    skipped[reason] += 1
+            skipped += result.skipped
             outgoing.extend(self._routes.handed_on(result))
         return outgoing, skipped
 
     def _commit(self, requests: Sequence[AcceptedRequest], outgoing: list[Outgoing], outcome: Outcome) -> None:
         now = self._clock()
-        change = self._cache.changes(now, outcome.deadlines)
+        change = self._step.changes(now)
         change.at = now
         change.built = [one.id for one in requests]
         change.outgoing = [*outgoing, *self._routes.built(outcome.spans)]
         if not change.is_empty:
             self._store.commit(change)
-        self._cache.saved(change)
+        self._step.committed(change)
         self._report_committed(change)
         if change.outgoing:
             self._wake_senders()
@@ -363,6 +372,18 @@ class Pipeline:
             self._last_purge = now
             self._store.purge(now - self._limits.retention)
 
+    def _wait_after_suspension(self, now: int) -> None:
+        """After the machine was suspended, as after a start, sessions that became due meanwhile wait for `settle`."""
+        suspended = self._suspended()
+        if suspended - self._suspended_before > SECOND:
+            self._not_before = now + self._settle
+        self._suspended_before = suspended
+
+    def _save_time(self, now: int) -> None:
+        """Keep the time while sessions wait for a deadline and nothing else is written."""
+        if now - self._store.last_time() > _SAVE_TIME_INTERVAL and self._store.next_deadline() is not None:
+            self._store.save_time(now)
+
     # the owner's thread
 
     async def _in_owner(self, function: Callable[..., _T], *arguments: Any) -> _T:
@@ -374,7 +395,7 @@ class Pipeline:
 
     async def ask(self, question: Callable[[SessionCache, Store], _T]) -> _T:
         """Run a function in the owner's thread, between two steps; what it returned."""
-        return await self._in_owner(question, self._cache, self._store)
+        return await self._in_owner(question, self._step.cache, self._store)
 
     async def check(self) -> None:
         """Return when requests can be persisted and built. Raises UnavailableError when they cannot."""
@@ -397,8 +418,7 @@ class Pipeline:
 
     def _close(self, sessions: Sequence[str], now: int) -> int:
         try:
-            self._cache.load_trees(sessions)
-            outcome = self._builder.advance(self._cache.forest, sessions, now, flush=True)
+            outcome = self._step.advance(sessions, now, flush=True)
             self._commit((), [], outcome)
         except Exception:
             self._roll_back()

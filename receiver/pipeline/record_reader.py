@@ -30,14 +30,16 @@ PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "proc
 @dataclass(slots=True)
 class ReadResult:
     """What one request's records became. `used` (by dialect) and `discarded` (by reason) add up to the records;
-    `event_counts` counts `events` by dialect and class. `unknown_scope` is the scope name of a log record or metric
-    point that no dialect knows. `foreign_spans` are spans that no dialect knows, or that give only parent ids;
-    `agent_spans` are the others. Both are as they came: resource and scope, and the serialized span."""
+    `skipped` counts events that added nothing, by reason (pipeline/step.py); `event_counts` counts `events` by dialect
+    and class. `unknown_scope` is the scope name of a log record or metric point that no dialect knows. `foreign_spans`
+    are spans that no dialect knows, or that give only parent ids; `agent_spans` are the others. Both are as they came:
+    resource and scope, and the serialized span."""
 
     signal: Signal = "logs"
     events: list[tuple[Source, AnyEvent]] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     event_counts: Counter[tuple[str, type]] = field(default_factory=Counter)
     unknown_scope: str | None = None
     foreign_spans: list[tuple[Envelope, bytes]] = field(default_factory=list)

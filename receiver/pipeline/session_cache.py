@@ -16,7 +16,7 @@ from receiver.core.state.span_lineage import MAX_SPANS_BELOW_CALL, Kin, Lineage
 from receiver.core.state.stored import encode_record, encode_session
 from receiver.events import AnyEvent, LineageEvent
 from receiver.pipeline.stored_sessions import decode_emitted, decode_session
-from receiver.storage.interface import SessionRow, SpanRow, StateChange, Store
+from receiver.storage.interface import SessionRow, SpanRow, StateChange, Trees
 
 MAX_PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
 MAX_SPANS = 20_000  # that stay in memory between steps, for the links that they state
@@ -27,7 +27,7 @@ MAX_ORIGINS = 8  # sessions that have a copied call, of which one may be a fork'
 class SessionCache:
     """A forest that is backed by a store. `limit` is how many sessions stay in memory between steps."""
 
-    def __init__(self, store: Store, builder: Builder, limit: int) -> None:
+    def __init__(self, store: Trees, builder: Builder, limit: int) -> None:
         self.forest = Forest()
         self._store = store
         self._builder = builder

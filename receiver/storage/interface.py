@@ -110,17 +110,8 @@ class SetAsideRow:
     at: int
 
 
-class Store(Protocol):
-    """Synchronous, and used by one thread only, its owner. Writing methods raise UnavailableError when they cannot."""
-
-    def append(self, arrival: int, requests: Sequence[Request]) -> list[int]:
-        """Commit requests in one transaction; their ids. A request may be acknowledged when this returns."""
-
-    def accepted_requests(self, limit: int, max_bytes: int) -> list[AcceptedRequest]:
-        """Requests that are not built yet, oldest first; at least one if there is any, whatever its size."""
-
-    def set_aside(self, request: int, reason: str, at: int) -> None:
-        """Move a request that cannot be built to the rows set aside, with the reason and the time (ns)."""
+class Trees(Protocol):
+    """The look-ups of one step of building (pipeline/step.py). A store has them; so can a stream engine's state."""
 
     def sessions(self, ids: Iterable[str]) -> list[SessionRow]:
         """The rows of these sessions; unknown ids are left out."""
@@ -130,12 +121,6 @@ class Store(Protocol):
 
     def open_sessions(self, producer: str, limit: int) -> list[SessionRow]:
         """The open sessions of one producer."""
-
-    def all_open(self, limit: int) -> list[SessionRow]:
-        """The open sessions of all producers, the last touched first."""
-
-    def open_count(self) -> int:
-        """How many sessions are open."""
 
     def emitted(self, session: str) -> list[tuple[str, bytes]]:
         """The records of a session's emitted items: (key, record)."""
@@ -151,6 +136,25 @@ class Store(Protocol):
 
     def spans_below(self, ids: Iterable[bytes]) -> list[SpanRow]:
         """The rows of the spans directly below these."""
+
+
+class Store(Trees, Protocol):
+    """Synchronous, and used by one thread only, its owner. Writing methods raise UnavailableError when they cannot."""
+
+    def append(self, arrival: int, requests: Sequence[Request]) -> list[int]:
+        """Commit requests in one transaction; their ids. A request may be acknowledged when this returns."""
+
+    def accepted_requests(self, limit: int, max_bytes: int) -> list[AcceptedRequest]:
+        """Requests that are not built yet, oldest first; at least one if there is any, whatever its size."""
+
+    def set_aside(self, request: int, reason: str, at: int) -> None:
+        """Move a request that cannot be built to the rows set aside, with the reason and the time (ns)."""
+
+    def all_open(self, limit: int) -> list[SessionRow]:
+        """The open sessions of all producers, the last touched first."""
+
+    def open_count(self) -> int:
+        """How many sessions are open."""
 
     def due(self, now: int, limit: int) -> list[str]:
         """Sessions with a deadline (ns) up to `now`, the longest overdue first."""
@@ -191,6 +195,12 @@ class Store(Protocol):
     def resend(self, ids: Sequence[int] | None, at: int) -> list[tuple[int, SetAsideRow]]:
         """Move rows set aside (these, or all) back to the end of the queue, or of the requests, that they came from;
         the moved rows, each with its new id."""
+
+    def last_time(self) -> int:
+        """The latest time (ns of the receiver's clock) that the store has; 0 for a new store."""
+
+    def save_time(self, at: int) -> None:
+        """Keep the time (ns), so that the clock goes on from it after a restart. append() and commit() do it too."""
 
     def check(self) -> None:
         """Raise UnavailableError when append() would fail now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 
 _SPANS = """
 CREATE TABLE span (
@@ -16,6 +16,12 @@ CREATE TABLE span (
     ) WITHOUT ROWID;
 CREATE INDEX span_parent ON span (parent);
 CREATE INDEX span_touched ON span (touched);
+"""
+
+# one row: the time (ns) that the receiver's clock has reached
+_CLOCK = """
+CREATE TABLE clock (at INTEGER NOT NULL);
+INSERT INTO clock VALUES (0);
 """
 
 _TABLES = f"""
@@ -41,10 +47,18 @@ CREATE TABLE set_aside (
     id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
     body BLOB NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL);
 {_SPANS}
+{_CLOCK}
+"""
+
+# until version 2 the receiver's clock was the wall clock, and the rows have it
+_CLOCK_FROM_ROWS = """
+UPDATE clock SET at = max(
+    (SELECT coalesce(max(arrival), 0) FROM inbox), (SELECT coalesce(max(touched), 0) FROM session),
+    (SELECT coalesce(max(at), 0) FROM queue), (SELECT coalesce(max(touched), 0) FROM span));
 """
 
 # version of a file: what brings it to the next version; 0 is a new file and gets the current tables at once
-_STEPS = {1: _SPANS}
+_STEPS = {1: _SPANS, 2: _CLOCK + _CLOCK_FROM_ROWS}
 
 
 def migrate(db: sqlite3.Connection) -> int | None:

@@ -36,6 +36,7 @@ from receiver.storage.sqlite_file import Database, transaction
 
 _MAX_VARIABLES = 500  # in one query; SQLite's smallest limit is 999
 _MAX_REASON = 2048  # characters
+_TIME_STEP = 1_000_000_000  # ns between two times that are written
 
 _SET_ASIDE_COLUMNS = "id, exporter, signal, items, length(body), reason, at"
 
@@ -56,6 +57,7 @@ class SQLiteStore:
             self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
             counted = self._db.execute("SELECT exporter, count(*), sum(items) FROM queue GROUP BY exporter")
             self._sizes = {exporter: QueueSize(rows, items) for exporter, rows, items in counted}
+            self._time = cast(int, self._one("SELECT max(at) FROM clock")[0])
 
     # requests
 
@@ -68,6 +70,8 @@ class SQLiteStore:
                 [(r.signal, r.items, arrival, r.body) for r in requests],
             )
             last = self._one("SELECT last_insert_rowid()")[0]  # one writer: the ids are consecutive
+            time = self._write_time(arrival)
+        self._time = time
         self._backlog = _moved(self._backlog, len(requests), sum(r.items for r in requests))
         return list(range(last - len(requests) + 1, last + 1))
 
@@ -200,6 +204,8 @@ class SQLiteStore:
                 "INSERT INTO queue (exporter, signal, items, body, at) VALUES (?, ?, ?, ?, ?)",
                 [(o.exporter, o.signal, o.items, o.body, change.at) for o in change.outgoing],
             )
+            time = self._write_time(change.at)
+        self._time = time
         self._backlog = _moved(self._backlog, -len(deleted), -sum(deleted))
         for out in change.outgoing:
             self._sizes[out.exporter] = _moved(self.queue_size(out.exporter), 1, out.items)
@@ -270,7 +276,7 @@ class SQLiteStore:
 
     def set_aside_rows(self, limit: int) -> list[SetAsideRow]:
         """The rows set aside, the latest first."""
-        query = f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY id DESC LIMIT ?"  # noqa: S608
         return [SetAsideRow(*row) for row in self._db.execute(query, (limit,))]
 
     def resend(self, ids: Sequence[int] | None, at: int) -> list[tuple[int, SetAsideRow]]:
@@ -300,6 +306,24 @@ class SQLiteStore:
         return moved
 
     # the store itself
+
+    def last_time(self) -> int:
+        """The latest time (ns of the receiver's clock) that the store has; 0 for a new store."""
+        return self._time
+
+    def save_time(self, at: int) -> None:
+        """Keep the time (ns), so that the clock goes on from it after a restart."""
+        with transaction(self._db):
+            time = self._write_time(at)
+        self._time = time
+
+    def _write_time(self, at: int) -> int:
+        """Write the time in the current transaction, at most once a second: it costs a page. Returns what is written
+        then."""
+        if at < self._time + _TIME_STEP:
+            return self._time
+        self._db.execute("UPDATE clock SET at = ?", (at,))
+        return at
 
     def check(self) -> None:
         """Rewrite the first page: this fails on a full disk, or on a file system that became read-only."""

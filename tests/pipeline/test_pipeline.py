@@ -445,7 +445,7 @@ async def test_a_failed_step_is_rolled_back_and_retried(start, error):
 async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_are_built(start):
     running = await start()
     poison, good = a_request("ses_poison"), [a_request(f"ses_{i}") for i in range(3)]
-    read, tries = running.pipeline._reader.read, 0
+    read, tries = running.pipeline._step._reader.read, 0
 
     def fails(request, arrival):
         nonlocal tries
@@ -454,7 +454,7 @@ async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_are_bu
             raise RecursionError("too deep")
         return read(request, arrival)
 
-    running.pipeline._reader.read = fails
+    running.pipeline._step._reader.read = fails
     await asyncio.gather(*(running.send(one) for one in (good[0], poison, *good[1:])))
     await running.run_out()
     assert await running.spans() == expected(*good)
@@ -465,7 +465,7 @@ async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_are_bu
     )  # without the text of the error, which may quote content
     assert MAX_ATTEMPTS <= tries <= 2 * MAX_ATTEMPTS
     # after a fix of the defect it is built like any other
-    running.pipeline._reader.read = read
+    running.pipeline._step._reader.read = read
     await running.pipeline.ask(lambda _, store: store.resend([row.id], running.clock.now))
     await running.run_out()
     assert await running.spans() == expected(*good, poison)
@@ -473,19 +473,19 @@ async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_are_bu
 
 async def test_a_session_that_cannot_be_built_does_not_delay_the_others(start):
     running = await start()
-    advance = running.pipeline._builder.advance
+    advance = running.pipeline._step._builder.advance
 
     def fails(forest, sessions, now, flush=False):
         if "ses_poison" in sessions:
             raise KeyError("a defect")
         return advance(forest, sessions, now, flush)
 
-    running.pipeline._builder.advance = fails
+    running.pipeline._step._builder.advance = fails
     await running.send(a_request("ses_a", "ses_poison", "ses_b"))
     await running.go_on(2)
     await running.go_on(65)
     assert await running.spans() == expected(a_request("ses_a", "ses_b"))
-    running.pipeline._builder.advance = advance
+    running.pipeline._step._builder.advance = advance
     await running.run_out()
     assert await running.spans() == expected(a_request("ses_a", "ses_poison", "ses_b"))
 

@@ -264,18 +264,38 @@ def test_a_store_of_an_unknown_schema_version_is_refused_and_its_lock_released(t
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         db.execute("PRAGMA user_version = 99")
     for _ in range(2):  # twice: the first refusal releases the lock
-        with pytest.raises(ConfigError, match=r"file_storage::directory: .*schema 99, this one reads 2"):
+        with pytest.raises(ConfigError, match=r"file_storage::directory: .*schema 99, this one reads 3"):
             SQLiteStore(tmp_path)
 
 
 def test_a_store_of_schema_version_1_is_migrated(tmp_path):
     SQLiteStore(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
-        db.executescript("DROP TABLE span; PRAGMA user_version = 1")
+        db.executescript("DROP TABLE span; DROP TABLE clock; PRAGMA user_version = 1")
     SQLiteStore(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         assert db.execute("SELECT count(*) FROM span").fetchone() == (0,)
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_the_clock_of_a_store_of_schema_version_2_goes_on_from_its_rows(tmp_path):
+    with closing(SQLiteStore(tmp_path)) as store:
+        store.append(5_000_000_000, [logs()])
+        store.commit(StateChange(sessions=[session("ses_a", touched=7_000_000_000)], at=6_000_000_000))
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.executescript("DROP TABLE clock; PRAGMA user_version = 2")
+    with closing(SQLiteStore(tmp_path)) as store:
+        assert store.last_time() == 7_000_000_000
+
+
+def test_the_stores_time_survives_a_restart_and_never_goes_back(tmp_path):
+    with closing(SQLiteStore(tmp_path)) as store:
+        assert store.last_time() == 0
+        store.append(5_000_000_000, [logs()])
+        store.commit(StateChange(outgoing=[outgoing()], at=9_000_000_000))
+        store.save_time(3_000_000_000)
+    with closing(SQLiteStore(tmp_path)) as store:
+        assert store.last_time() == 9_000_000_000
 
 
 def test_the_error_names_a_folder_that_cannot_be_used(tmp_path):

@@ -78,6 +78,25 @@ class HintMatched:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemMoved:
+    """A call or request of a session was an agent's, which shares its id."""
+
+    session: Session
+    item: Item
+    agent: Session
+
+
+@dataclass(frozen=True, slots=True)
+class PartMatched:
+    """A part of a call, told of in a session that shares its id, belongs to a pending call of `owner`."""
+
+    session: Session
+    part: Item
+    owner: Session
+    call: Item
+
+
+@dataclass(frozen=True, slots=True)
 class CallCounted:
     """A call that only a metric tells of."""
 
@@ -189,6 +208,8 @@ Change: TypeAlias = (
     | ReportMatched
     | ReportUnmatched
     | HintMatched
+    | ItemMoved
+    | PartMatched
     | CallCounted
     | ItemDiscarded
     | ItemEmitted

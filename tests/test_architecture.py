@@ -12,6 +12,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "receiver"
@@ -36,6 +38,7 @@ MAY_USE_PROCESS = {
 }
 
 
+@pytest.mark.process
 def test_imports_follow_the_layers() -> None:
     # In its own process: import-linter reconfigures logging, which would silence loggers that other tests check.
     lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from tests.support.otlp_splitting import joined, recorded, singles
+from tests.support.otlp_requests import joined, recorded, singles
 from tests.support.processes import Backend, Receiver, renamed, until
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture

@@ -17,10 +17,19 @@ from receiver import semconv as sc
 from receiver.codec.encode import spans_request
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.pipeline.record_reader import RecordReader
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, SETTINGS
-from tests.support.laws import attribute, canonical, dangling_links, in_short, inferred, is_late, is_session, violations
+from tests.support.span_laws import (
+    attribute,
+    canonical,
+    dangling_links,
+    in_short,
+    inferred,
+    is_late,
+    is_session,
+    violations,
+)
 from tests.support.strategies import CHAOS, CHAOTIC, garbage, stories
-from tests.support.virtual import Stream, batch
 
 # a story that breaks a law is printed in full
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")

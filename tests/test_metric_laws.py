@@ -16,10 +16,10 @@ from receiver.core.counting.series import MAX_SERIES
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import PointEvent
 from receiver.model import Span
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, SETTINGS
-from tests.support.laws import attribute, canonical, in_short, inferred, is_session, violations
-from tests.support.metering import PLUGIN, Call, Run, from_plugin, ns
-from tests.support.virtual import Stream, batch
+from tests.support.metric_producer import PLUGIN, Call, Run, from_plugin, ns
+from tests.support.span_laws import attribute, canonical, in_short, inferred, is_session, violations
 
 EVERY = 10_000  # ms between collections
 LAGS = st.sampled_from([0, 30, 400])  # ms: usual are 30, a busy process takes longer

@@ -1,5 +1,5 @@
-"""The three verbs: take events, advance to a time, say the next deadline. What is known stands in facts (state/), where
-a span belongs in segments and links (segmentation/, linking/), what is emitted and when in a look (look.py).
+"""The builder: takes events, advances to a time, gives the next deadline. state/ has the facts, segmentation/ and
+linking/ decide where a span belongs, and look.py what is emitted and when.
 
 Time comes in as a value (ns of the receiver's clock) and only decides when to stop waiting. Spans are stamped with
 event time. `now=None` means that nothing more will come: everything is emitted.
@@ -45,7 +45,7 @@ class Builder:
         return Look(self.settings, forest, now, flush, max_spans).run(sessions)
 
     def first_deadline(self, session: Session) -> int:
-        """When a session that was just told of must be looked at (ns): never later than anything in it is due."""
+        """When a session must be looked at after new records (ns): never later than anything in it is due."""
         waits = [session.arrival + self._wait(session) + self._limit_of(session)]
         for items in (session.calls, session.requests, session.permissions):
             waits.extend(i.arrival + i.wait + self.settings.settle for i in items.values() if i.end)
@@ -53,8 +53,8 @@ class Builder:
         if self.settings.live_markers:
             waits.extend(w + self.settings.settle for w in live_markers.waits(session))
         if self.settings.trace_mode == "turn":
-            told = turns.last_prompt_arrival(session) + self._wait(session)
-            waits.extend([told] if told > session.arrival else [])
+            prompted = turns.last_prompt_arrival(session) + self._wait(session)
+            waits.extend([prompted] if prompted > session.arrival else [])
         return min(waits)
 
     def _wait(self, session: Session) -> int:

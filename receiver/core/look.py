@@ -100,7 +100,7 @@ class Look:
     # 2. place
 
     def _place(self, sessions: Sequence[str]) -> None:
-        """All by what was known before any place is found, so that it does not matter who is asked first."""
+        """All trees are compared as they were before any place is found, so that the order does not matter."""
         if settled := [s for tree in self._trees_of(sessions) for s in tree.settle()]:
             self._changed(settled)
         asked: set[str] = set()
@@ -182,7 +182,7 @@ class TreeLook:
         return set[str]().union(*(unplaced.waits_for(session) for session in self.members))
 
     def _is_concerned(self) -> bool:
-        """Whether this tree may hang below another one, or another one below it."""
+        """Whether this tree may belong below another one, or another one below it."""
         return not self._is_decided() or any(unplaced_sessions.has_free_task(self.forest, m) for m in self.members)
 
     def _is_decided(self) -> bool:
@@ -190,7 +190,7 @@ class TreeLook:
         return self.root.is_stated_root or bool(self.root.closed or self.root.pins)
 
     def _find_quiet(self) -> None:
-        """Who may close: told once for a tree."""
+        """Which sessions are quiet for long enough to close; found once."""
         if self.quiet:
             return
         waiting = self.unplaced.waiting
@@ -235,7 +235,7 @@ class TreeLook:
     # 2. place
 
     def settle(self) -> list[Session]:
-        """Give the sessions that only metrics tell of their times. Whom nothing says to be a child is a root."""
+        """Give the sessions that only metrics report their times. One that nothing states to be a child is a root."""
         self._find_quiet()
         settled = [s for s in self.members if s.id in self.closing and self._find_lifetime(s)]
         if self.root in settled and not (self._is_decided() or self.root.get("subagent")):
@@ -243,14 +243,14 @@ class TreeLook:
         return settled
 
     def _find_lifetime(self, session: Session) -> bool:
-        """Give a session that only metrics tell of its times; True if it is one."""
+        """Give a session that only metrics report its times; True if it is one."""
         times = metrics_only_sessions.lifetime(session) if self.settings.infer else ()
         if times:
             self._apply(LifetimeFound(session, times))
         return bool(times)
 
     def find_place(self) -> str | None:
-        """The session below which the tree hangs by its times, if nobody states a root or a parent for so long."""
+        """The session below which the tree belongs by its times, if no record stated a root or a parent in time."""
         if self._is_decided():
             return None
         self._find_quiet()
@@ -263,7 +263,7 @@ class TreeLook:
         return found
 
     def adopt(self, parent: str) -> Item | None:
-        """Hang the tree there. Returns the call that started it, if that is known by its count alone."""
+        """Put the tree there. Returns the call that started it, if only a metric counted that call."""
         if any(s.id == parent for s in self.forest.below(self.root.id)):
             return None  # which has just found its place in this tree
         metered = bool(self.root.get("metered"))
@@ -273,7 +273,7 @@ class TreeLook:
 
     def name_call(self, caller: Session, call: Item) -> None:
         """A call that was only counted started this tree."""
-        self._find_lifetime(caller)  # before the added call makes it look as if it had told
+        self._find_lifetime(caller)  # before the added call looks like a record of it
         self._apply(ChildFound(caller, call, metrics_only_sessions.facts_of_started_child(call, self.root)))
 
     # 3. match reports
@@ -337,10 +337,10 @@ class TreeLook:
         """The calls that only metrics counted: all, or those of some tools whose times are known."""
         if not self.settings.infer:
             return
-        if times := metrics_only_sessions.lifetime(session):  # before the added calls make it look as if it had told
+        if times := metrics_only_sessions.lifetime(session):  # before the added calls look like records of it
             yield LifetimeFound(session, times)
         for call in missing_calls.missing_calls(session, self.forest.emitted_of(session.id), only):
-            if only is None or not report_matching.lacks_times(call):  # nobody knows yet whether it started someone
+            if only is None or not report_matching.lacks_times(call):  # whether it started a session is not known yet
                 yield CallCounted(session, call)
 
     # 4. emit due
@@ -414,9 +414,9 @@ class TreeLook:
             items += [p for p in session.permissions.values() if p.get("call") not in session.calls]
             times.extend(i.arrival + i.wait + settle for i in items if i.end)
             times.extend(r.arrival + r.wait + settle for r in session.reports.values())
-            told = turns.last_prompt_arrival(session) + session.wait + settle
-            if self.settings.trace_mode == "turn" and now is not None and told > now:
-                times.append(told)
+            prompted = turns.last_prompt_arrival(session) + session.wait + settle
+            if self.settings.trace_mode == "turn" and now is not None and prompted > now:
+                times.append(prompted)
             if self.settings.live_markers:
                 times.extend(w + settle for w in live_markers.waits(session))
         soonest = min(times)

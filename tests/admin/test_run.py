@@ -6,7 +6,9 @@ import urllib.request
 import pytest
 
 from tests.support.factories import logs_request
-from tests.support.operators import command, export, free_ports, process, relay, relay_call, tree
+from tests.support.operator_endpoints import command, export, free_ports, process, relay, relay_call, tree
+
+pytestmark = pytest.mark.process
 
 RECORDS = [
     *relay("read"),

@@ -12,7 +12,7 @@ from receiver.admin.client import AdminClient
 from receiver.admin.methods import METHODS, SERVICE
 from receiver.admin.server import AdminServer
 from receiver.errors import InputError, ReceiverError, UnavailableError
-from tests.support.operators import free_ports
+from tests.support.operator_endpoints import free_ports
 
 
 class FakeServicer:

@@ -21,7 +21,7 @@ from receiver.exporters.sender import Failure
 from receiver.storage.interface import NO_EXPORTER
 from receiver.terminal.tree import spans_of
 from tests.support.factories import at, built, logs_request, relay_record
-from tests.support.operators import (
+from tests.support.operator_endpoints import (
     export,
     free_ports,
     relay,

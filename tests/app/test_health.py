@@ -10,7 +10,7 @@ import pytest
 
 from receiver.app.health import HealthServer, go_duration
 from receiver.errors import UnavailableError
-from tests.support.operators import free_ports, service, tree
+from tests.support.operator_endpoints import free_ports, service, tree
 
 
 class Clock:
@@ -132,7 +132,7 @@ async def test_health_is_503_when_the_store_cannot_be_written(tmp_path):
         async with session.get(url) as response:
             assert response.status == 503
         await running.pipeline.ask(lambda _, store: store._db.execute("PRAGMA query_only = OFF"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 async with session.get(url) as response:
                     if response.status == 200:

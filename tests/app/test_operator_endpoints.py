@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from receiver.errors import ConfigError
-from tests.support.operators import free_ports, service, settings, tree
+from tests.support.operator_endpoints import free_ports, service, settings, tree
 
 KEYS = {
     "metrics": "service::telemetry::metrics::address",

@@ -25,6 +25,7 @@ def crossed(running):
     return running
 
 
+@pytest.mark.process
 def test_each_port_serves_the_other_protocol(receiver):
     running = crossed(receiver.start())
     request = Request("traces", spans_request().body, 0)
@@ -34,6 +35,7 @@ def test_each_port_serves_the_other_protocol(receiver):
     assert running.stop() == 0
 
 
+@pytest.mark.process
 def test_ports_with_different_auth_take_only_their_own_protocol_and_log_it(receiver):
     receiver.settings["receivers"]["otlp"]["protocols"]["http"]["auth"] = {"bearer_token": "s3cret"}
     running = receiver.start()

@@ -20,8 +20,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from receiver.model import Request
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import spans_request
-from tests.support.otlp_splitting import joined, recorded, singles
+from tests.support.otlp_requests import joined, recorded, singles
 from tests.support.processes import Backend, Receiver, renamed, until
+
+pytestmark = pytest.mark.process
 
 
 def shuffled_twice(requests):
@@ -236,7 +238,7 @@ def another(receiver):
     """Run a receiver that cannot start; the finished process."""
     file = receiver.configured()
     return subprocess.run(
-        [sys.executable, "-m", "receiver", "run", "--config", file], capture_output=True, text=True, timeout=20
+        [sys.executable, "-m", "receiver", "run", "--config", file], capture_output=True, text=True, timeout=120
     )
 
 

@@ -15,7 +15,7 @@ from receiver.cli import build as build_command
 from receiver.codec.export_service import EXPORT_SERVICES, export_response
 from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.offline import build
-from tests.support.otlp_splitting import DATA, recorded, spans_in
+from tests.support.otlp_requests import DATA, recorded, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
 TRACES = EXPORT_SERVICES["traces"]

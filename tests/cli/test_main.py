@@ -15,7 +15,7 @@ from receiver import __version__
 from receiver.codec.otlp_json import to_protobuf
 from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.offline import build
-from tests.support.otlp_splitting import DATA, recorded, span_ids, spans_in
+from tests.support.otlp_requests import DATA, recorded, span_ids, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
 
@@ -63,6 +63,7 @@ def test_wrong_usage_exits_with_2_and_one_line_that_names_help(run, arguments):
 # imports
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("--version",), ("print-config",), ("build", CAPTURE, "--output", os.devnull)]
 )
@@ -74,7 +75,7 @@ def test_commands_without_a_server_import_neither_grpc_nor_aiohttp(arguments):
         "atexit.register(lambda: print({'aiohttp', 'grpc'} & sys.modules.keys(), file=sys.stderr))\n"
         "sys.exit(run_command(sys.argv[1:]))"
     )
-    process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
+    process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120)
     assert (process.returncode, process.stderr) == (0, "set()\n")
 
 
@@ -148,6 +149,7 @@ def test_print_config_shows_every_default_and_no_secret(run, home):
     assert run("validate", "--config", again)[0] == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("setting", "path"),
     [
@@ -163,7 +165,7 @@ def test_an_error_at_the_start_names_the_whole_key_path(home, setting, path):
     given = [*free, *side, "service::telemetry::metrics::address=localhost:0", setting]
     arguments = [word for one in given for word in ("--set", one)]
     process = command("run", "--config", a_file(home, parts), *arguments, stderr=subprocess.PIPE, text=True)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     last = err.splitlines()[-1]
     assert last.startswith(f"opencode-trace-receiver: {path}")
@@ -171,11 +173,12 @@ def test_an_error_at_the_start_names_the_whole_key_path(home, setting, path):
     assert "Traceback" not in err
 
 
+@pytest.mark.process
 def test_debug_shows_the_traceback_of_an_error(home):
     quiet = command("validate", "--set", "nonsense=1", stderr=subprocess.PIPE, text=True)
     asked = command("validate", "--debug", "--set", "nonsense=1", stderr=subprocess.PIPE, text=True)
-    assert "Traceback" not in quiet.communicate(timeout=20)[1]
-    assert "Traceback" in asked.communicate(timeout=20)[1]
+    assert "Traceback" not in quiet.communicate(timeout=120)[1]
+    assert "Traceback" in asked.communicate(timeout=120)[1]
     assert (quiet.returncode, asked.returncode) == (1, 1)
 
 
@@ -340,6 +343,7 @@ def test_replay_of_one_request_prints_the_singular(run, guarded, home):
 # pipes and terminals
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments", [("build", CAPTURE, "--format", "otlp-json"), ("build", CAPTURE), ("print-config",)]
 )
@@ -348,13 +352,14 @@ def test_a_closed_output_pipe_is_no_error(arguments):
     os.close(reading)
     process = command(*arguments, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
 
 
+@pytest.mark.process
 def test_progress_is_shown_on_a_terminal_only():
     piped = command("build", CAPTURE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert piped.communicate(timeout=20)[1] == b""
+    assert piped.communicate(timeout=120)[1] == b""
     ours, theirs = pty.openpty()
     shown = command("build", CAPTURE, stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm"})
     os.close(theirs)

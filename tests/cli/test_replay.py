@@ -1,4 +1,4 @@
-"""Replaying recorded requests to real servers."""
+"""`replay`, tested with real servers."""
 
 from contextlib import AsyncExitStack
 

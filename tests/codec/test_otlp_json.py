@@ -42,12 +42,13 @@ def span(body):
     return request.resource_spans[0].scope_spans[0].spans[0]
 
 
-@pytest.mark.parametrize("case", [str.lower, str.upper])
-def test_ids_are_hex_in_either_case_on_spans_and_links(case):
-    ids = {"traceId": case(TRACE_HEX), "spanId": case(SPAN_HEX)}
-    read = span(spans_of({**ids, "parentSpanId": case(SPAN_HEX), "links": [ids, ids]}))
-    assert (read.trace_id, read.span_id, read.parent_span_id) == (TRACE, SPAN, SPAN)
-    assert [(link.trace_id, link.span_id) for link in read.links] == [(TRACE, SPAN)] * 2
+def test_ids_are_hex_in_either_case_on_spans_and_links(subtests):
+    for case in [str.lower, str.upper]:
+        with subtests.test(case=case):
+            ids = {"traceId": case(TRACE_HEX), "spanId": case(SPAN_HEX)}
+            read = span(spans_of({**ids, "parentSpanId": case(SPAN_HEX), "links": [ids, ids]}))
+            assert (read.trace_id, read.span_id, read.parent_span_id) == (TRACE, SPAN, SPAN)
+            assert [(link.trace_id, link.span_id) for link in read.links] == [(TRACE, SPAN)] * 2
 
 
 def test_ids_are_hex_on_log_records():
@@ -55,13 +56,14 @@ def test_ids_are_hex_on_log_records():
     assert (read.trace_id, read.span_id) == (TRACE, SPAN)
 
 
-@pytest.mark.parametrize("kind", ["gauge", "sum", "histogram", "exponentialHistogram"])
-def test_ids_are_hex_on_the_exemplars_of_every_metric_kind(kind):
-    point = {"exemplars": [{"traceId": TRACE_HEX, "spanId": SPAN_HEX}]}
-    body = to_protobuf("metrics", metric_of(**{kind: {"dataPoints": [point]}}))
-    metric = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics[0]
-    exemplar = getattr(metric, metric.WhichOneof("data")).data_points[0].exemplars[0]
-    assert (exemplar.trace_id, exemplar.span_id) == (TRACE, SPAN)
+def test_ids_are_hex_on_the_exemplars_of_every_metric_kind(subtests):
+    for kind in ["gauge", "sum", "histogram", "exponentialHistogram"]:
+        with subtests.test(kind=kind):
+            point = {"exemplars": [{"traceId": TRACE_HEX, "spanId": SPAN_HEX}]}
+            body = to_protobuf("metrics", metric_of(**{kind: {"dataPoints": [point]}}))
+            metric = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics[0]
+            exemplar = getattr(metric, metric.WhichOneof("data")).data_points[0].exemplars[0]
+            assert (exemplar.trace_id, exemplar.span_id) == (TRACE, SPAN)
 
 
 def test_ids_with_proto_field_names_are_read_as_hex():
@@ -70,11 +72,12 @@ def test_ids_with_proto_field_names_are_read_as_hex():
     assert (read.trace_id, read.span_id) == (TRACE, SPAN)
 
 
-@pytest.mark.parametrize("value", ["xyz", "abc", 7, ["00"], "5b 8e", "é"])
-@pytest.mark.parametrize("field", ["traceId", "spanId", "parentSpanId"])
-def test_an_id_that_is_not_hex_is_refused_with_its_name(field, value):
-    with pytest.raises(MalformedError, match=f"{field} is not a string of hex digits"):
-        to_protobuf("traces", spans_of({field: value}))
+def test_an_id_that_is_not_hex_is_refused_with_its_name(subtests):
+    for value in ["xyz", "abc", 7, ["00"], "5b 8e", "é"]:
+        for field in ["traceId", "spanId", "parentSpanId"]:
+            refused = pytest.raises(MalformedError, match=f"{field} is not a string of hex digits")
+            with subtests.test(value=value, field=field), refused:
+                to_protobuf("traces", spans_of({field: value}))
 
 
 # What a Collector 0.155.0 does with each of them too: 400, "expect { or , or } or n".
@@ -82,29 +85,32 @@ BARE = ["text", "", "stringValue", ["stringValue"], [], 5, True]
 RECORD = "resourceLogs.scopeLogs.logRecords"
 
 
-@pytest.mark.parametrize("value", BARE)
-@pytest.mark.parametrize(
-    ("record", "field"),
-    [
-        (lambda value: {"body": value}, "body"),
-        (lambda value: {"body": {"kvlistValue": value}}, "body.kvlistValue"),
-        (lambda value: {"body": {"array_value": {"values": [{}, value]}}}, "body.arrayValue.values"),
-        (lambda value: {"attributes": [{"key": "a", "value": value}]}, "attributes.value"),
-        (lambda value: {"attributes": [value]}, "attributes"),
-    ],
-)
-def test_a_value_in_place_of_an_object_is_refused_with_its_path(record, field, value):
-    with pytest.raises(MalformedError) as refused:
-        to_protobuf("logs", logs_of(record(value)))
-    assert str(refused.value) == f"{RECORD}.{field} is not a JSON object, which it must be"
+def test_a_value_in_place_of_an_object_is_refused_with_its_path(subtests):
+    for value in BARE:
+        for record, field in [
+            (lambda value: {"body": value}, "body"),
+            (lambda value: {"body": {"kvlistValue": value}}, "body.kvlistValue"),
+            (lambda value: {"body": {"array_value": {"values": [{}, value]}}}, "body.arrayValue.values"),
+            (lambda value: {"attributes": [{"key": "a", "value": value}]}, "attributes.value"),
+            (lambda value: {"attributes": [value]}, "attributes"),
+        ]:
+            with subtests.test(value=value, record=record, field=field):
+                with pytest.raises(MalformedError) as refused:
+                    to_protobuf("logs", logs_of(record(value)))
+                assert str(refused.value) == f"{RECORD}.{field} is not a JSON object, which it must be"
 
 
-@pytest.mark.parametrize("value", BARE)
-def test_a_value_in_place_of_a_resource_is_refused_under_either_name(value):
-    for key, signal in (("resourceSpans", "traces"), ("resource_spans", "traces"), ("resourceMetrics", "metrics")):
-        for body in ({key: [{"resource": value}]}, {key: [value]}):
-            with pytest.raises(MalformedError, match="is not a JSON object"):
-                to_protobuf(signal, json.dumps(body).encode())
+def test_a_value_in_place_of_a_resource_is_refused_under_either_name(subtests):
+    for value in BARE:
+        with subtests.test(value=value):
+            for key, signal in (
+                ("resourceSpans", "traces"),
+                ("resource_spans", "traces"),
+                ("resourceMetrics", "metrics"),
+            ):
+                for body in ({key: [{"resource": value}]}, {key: [value]}):
+                    with pytest.raises(MalformedError, match="is not a JSON object"):
+                        to_protobuf(signal, json.dumps(body).encode())
 
 
 def test_objects_null_and_any_unknown_field_are_accepted():
@@ -119,9 +125,10 @@ def test_attributes_and_unknown_fields_called_trace_id_are_unchanged():
     assert read.attributes[0].value.string_value == "not hex"
 
 
-@pytest.mark.parametrize("value", ["1790000000000000000", 1790000000000000000, 1.79e18, "1.79e18"])
-def test_64_bit_integers_may_be_strings_or_numbers(value):
-    assert log(logs_of({"timeUnixNano": value})).time_unix_nano == 1790000000000000000
+def test_64_bit_integers_may_be_strings_or_numbers(subtests):
+    for value in ["1790000000000000000", 1790000000000000000, 1.79e18, "1.79e18"]:
+        with subtests.test(value=value):
+            assert log(logs_of({"timeUnixNano": value})).time_unix_nano == 1790000000000000000
 
 
 def test_enums_are_integers_even_unknown_ones():
@@ -145,9 +152,8 @@ def test_half_a_surrogate_pair_becomes_one_replacement_character():
     assert log(body).body.string_value == "a\ufffd \\ud83d \U0001f600"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_an_invalid_json_request_is_malformed_in_one_line(subtests):
+    for body in [
         b"",
         b"{",
         b"[]",
@@ -168,13 +174,12 @@ def test_half_a_surrogate_pair_becomes_one_replacement_character():
         b'{"resourceLogs":' + b"[" * 200_000,
         b'{"x":' * 200_000,
         b'{"x":' * 200_000 + b"1" + b"}" * 200_000,  # 3.13 reads some thousand levels, 3.14 some ten thousand
-    ],
-)
-def test_an_invalid_json_request_is_malformed_in_one_line(body):
-    with pytest.raises(MalformedError) as refused:
-        to_protobuf("logs", body)
-    assert "\n" not in str(refused.value)
-    assert len(str(refused.value)) < 500
+    ]:
+        with subtests.test(body=body):
+            with pytest.raises(MalformedError) as refused:
+                to_protobuf("logs", body)
+            assert "\n" not in str(refused.value)
+            assert len(str(refused.value)) < 500
 
 
 def test_a_json_body_with_too_many_objects_is_refused():
@@ -182,10 +187,10 @@ def test_a_json_body_with_too_many_objects_is_refused():
         to_protobuf("logs", b"[" + b"{}," * 500_001)
 
 
-@pytest.mark.parametrize("end", [b'"', b"", b'\\"' * 2_000_000])
-def test_counting_objects_takes_linear_time_for_long_and_unclosed_strings(end):
-    with pytest.raises(MalformedError):
-        to_protobuf("logs", b'"' + b"{" * 500_001 + end)
+def test_counting_objects_takes_linear_time_for_long_and_unclosed_strings(subtests):
+    for end in [b'"', b"", b'\\"' * 2_000_000]:
+        with subtests.test(end=end), pytest.raises(MalformedError):
+            to_protobuf("logs", b'"' + b"{" * 500_001 + end)
 
 
 def test_deeply_nested_values_are_decoded_or_refused():
@@ -247,31 +252,27 @@ def test_responses_in_json():
 SECRET = "hunter2, said the prompt: Failed to parse hunter2 field: x"
 
 
-@pytest.mark.parametrize(
-    ("record", "path"),
-    [
+def test_a_wrong_value_is_named_by_its_field_and_not_quoted(subtests):
+    """The error's text is logged too."""
+    for record, path in [
         ({"timeUnixNano": SECRET}, "timeUnixNano"),
         ({"body": {"intValue": SECRET}}, "body"),
         ({"body": {"doubleValue": SECRET}}, "body"),
         ({"body": {"stringValue": [SECRET]}}, "body.stringValue"),
         ({"attributes": [{"key": "a", "value": {"boolValue": SECRET}}]}, "attributes.value"),
-    ],
-)
-def test_a_wrong_value_is_named_by_its_field_and_not_quoted(record, path):
-    """The error's text is logged too."""
-    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
-    with pytest.raises(MalformedError) as raised:
-        to_protobuf("logs", body)
-    text = str(raised.value)
-    assert f"resourceLogs.scopeLogs.logRecords.{path}" in text
-    assert "hunter2" not in text
+    ]:
+        with subtests.test(record=record, path=path):
+            body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
+            with pytest.raises(MalformedError) as raised:
+                to_protobuf("logs", body)
+            text = str(raised.value)
+            assert f"resourceLogs.scopeLogs.logRecords.{path}" in text
+            assert "hunter2" not in text
 
 
-@pytest.mark.parametrize(
-    "document",
-    [{"resourceLogs": SECRET}, {"resourceLogs": {"a": SECRET}}, SECRET, [SECRET]],
-)
-def test_a_value_in_place_of_an_object_is_not_quoted(document):
-    with pytest.raises(MalformedError) as raised:
-        to_protobuf("logs", json.dumps(document).encode())
-    assert "hunter2" not in str(raised.value)
+def test_a_value_in_place_of_an_object_is_not_quoted(subtests):
+    for document in [{"resourceLogs": SECRET}, {"resourceLogs": {"a": SECRET}}, SECRET, [SECRET]]:
+        with subtests.test(document=document):
+            with pytest.raises(MalformedError) as raised:
+                to_protobuf("logs", json.dumps(document).encode())
+            assert "hunter2" not in str(raised.value)

@@ -49,17 +49,19 @@ ALL = sorted({one for kinds in COMPONENTS.values() for kind in kinds.values() fo
 READ = read_names()
 
 
-@pytest.mark.parametrize(("block", "key"), [*ALL, *sorted(set(settings(Service)))])
-def test_each_setting_is_read_by_the_program(block: str, key: str) -> None:
-    if (block, key) not in FIXED:
-        assert key in READ or (key.endswith("_endpoint") and "url" in READ)
+def test_each_setting_is_read_by_the_program(subtests: pytest.Subtests) -> None:
+    for block, key in [*ALL, *sorted(set(settings(Service)))]:
+        with subtests.test(block=block, key=key):
+            if (block, key) not in FIXED:
+                assert key in READ or (key.endswith("_endpoint") and "url" in READ)
 
 
-@pytest.mark.parametrize(("block", "key"), sorted(FIXED))
-def test_a_setting_that_is_not_read_allows_one_value_only(block: str, key: str) -> None:
-    kinds = {Service, *(kind for known in COMPONENTS.values() for kind in known.values())}
-    (field,) = {repr(field) for kind in kinds for field in [found(kind, block, key)] if field is not None}
-    assert "Literal" in field or "AfterValidator" in field
+def test_a_setting_that_is_not_read_allows_one_value_only(subtests: pytest.Subtests) -> None:
+    for block, key in sorted(FIXED):
+        with subtests.test(block=block, key=key):
+            kinds = {Service, *(kind for known in COMPONENTS.values() for kind in known.values())}
+            (field,) = {repr(field) for kind in kinds for field in [found(kind, block, key)] if field is not None}
+            assert "Literal" in field or "AfterValidator" in field
 
 
 def found(kind: type[Section], block: str, key: str) -> object | None:

@@ -5,9 +5,8 @@ import pytest
 from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "insecure", "target", "plaintext"),
-    [
+def test_the_target_and_tls_of_a_grpc_exporter(subtests: pytest.Subtests) -> None:
+    for endpoint, insecure, target, plaintext in [
         ("b:4317", False, "b:4317", False),
         ("b:4317", True, "b:4317", True),
         ("http://b:4317", False, "b:4317", True),
@@ -18,11 +17,10 @@ from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
         ("[::1]:4317", False, "[::1]:4317", False),
         ("http://[::1]", False, "[::1]:80", True),
         ("dns:///b:4317", True, "dns:///b:4317", True),
-    ],
-)
-def test_the_target_and_tls_of_a_grpc_exporter(endpoint: str, insecure: bool, target: str, plaintext: bool) -> None:
-    exporter = OTLPGRPCExporter.model_validate({"endpoint": endpoint, "tls": {"insecure": insecure}})
-    assert (exporter.target, exporter.plaintext) == (target, plaintext)
+    ]:
+        with subtests.test(endpoint=endpoint, insecure=insecure, target=target, plaintext=plaintext):
+            exporter = OTLPGRPCExporter.model_validate({"endpoint": endpoint, "tls": {"insecure": insecure}})
+            assert (exporter.target, exporter.plaintext) == (target, plaintext)
 
 
 def test_the_urls_of_an_http_exporter() -> None:

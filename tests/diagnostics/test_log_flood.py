@@ -15,8 +15,10 @@ import pytest
 from receiver.codec.export_service import EXPORT_SERVICES
 from tests.support.certificates import Certificates
 from tests.support.factories import logs_request
-from tests.support.operators import relay
+from tests.support.operator_endpoints import relay
 from tests.support.processes import Receiver
+
+pytestmark = pytest.mark.process
 
 MANY = 60  # of each; ten lines a minute pass for one text, and there are few texts
 INJECTED = "%0aFORGED%1b%5b31m"
@@ -45,13 +47,13 @@ def receiver(request, tmp_path_factory):
 
 
 def ports_of(receiver: Receiver) -> dict[str, int]:
-    said = [json.loads(line) for line in receiver.log.splitlines()]
-    found = {one["protocol"]: one["endpoint"] for one in said if one["event"] == "listening"}
+    events = [json.loads(line) for line in receiver.log.splitlines()]
+    found = {event["protocol"]: event["endpoint"] for event in events if event["event"] == "listening"}
     return {name: int(endpoint.rpartition(":")[2]) for name, endpoint in found.items()}
 
 
 def throw(port: int, data: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as one:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as one:
         one.sendall(data)
         one.shutdown(socket.SHUT_WR)
         try:
@@ -71,7 +73,7 @@ def call(port: int, method: str, body: bytes) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         for number in range(MANY):
             with contextlib.suppress(grpc.RpcError):
-                channel.unary_unary(method)(body, metadata=(("authorization", f"Bearer guessed{number}"),), timeout=5)
+                channel.unary_unary(method)(body, metadata=(("authorization", f"Bearer guessed{number}"),), timeout=60)
 
 
 def test_no_client_can_fill_the_log(receiver):

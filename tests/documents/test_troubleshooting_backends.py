@@ -18,7 +18,9 @@ import trustme
 
 from receiver.codec.export_service import export_response
 from tests.support.processes import Backend, Receiver, until
-from tests.support.troubled import CAPTURE, address, command, lines, metrics, sending_to, told, website
+from tests.support.troubleshooting_page import CAPTURE, address, command, lines, metrics, sending_to, told, website
+
+pytestmark = pytest.mark.process
 
 GO = "Client sent an HTTP request to an HTTPS server"  # net/http's words, as the Collector 0.155 says them
 
@@ -181,17 +183,20 @@ def test_what_a_backend_refuses_for_good_is_told_by_its_words_once(receiver, bac
     told("once a minute for the same words", "opencode-trace-receiver resend")
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_backend_that_wants_time_gets_it(receiver, status):
-    with website(status, {"Retry-After": "60"}) as port:
-        sending_to(receiver, otlp_http={"endpoint": f"http://127.0.0.1:{port}"})
+def test_a_backend_that_wants_time_gets_it(receiver):
+    with website(429, {"Retry-After": "60"}) as busy, website(503, {"Retry-After": "60"}) as away:
+        ports = {429: busy, 503: away}
+        sending_to(receiver, **{f"otlp_http__{s}": {"endpoint": f"http://127.0.0.1:{p}"} for s, p in ports.items()})
         receiver.start()
         receiver.send(*CAPTURE)
-        until(lambda: reasons(receiver, "otlp_http"), "an attempt")
-        (line,) = lines(receiver, "export failed; will retry")
-        assert line["delay_seconds"] == 60
-        assert f"HTTP {status}" in line["error"]
-    told(f"HTTP {status}", "what it says in `Retry-After` is kept to")
+        for status in ports:
+            exporter = f"otlp_http/{status}"
+            until(lambda exporter=exporter: reasons(receiver, exporter), "an attempt")
+            (line,) = [one for one in lines(receiver, "export failed; will retry") if one["exporter"] == exporter]
+            assert line["delay_seconds"] == 60
+            assert f"HTTP {status}" in line["error"]
+            told(f"HTTP {status}")
+    told("what it says in `Retry-After` is kept to")
 
 
 def test_what_a_backend_takes_in_part_is_said_once_and_counted(receiver):

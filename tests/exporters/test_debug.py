@@ -1,4 +1,4 @@
-"""The debug exporter: a tree when its root comes, and everything else sooner or later."""
+"""The debug exporter: a trace is printed when its root arrives, and every span at some time."""
 
 import io
 
@@ -11,7 +11,7 @@ from receiver.exporters.debug import DebugExporter
 
 
 class Screen(io.StringIO):
-    """What was printed since it was last read."""
+    """The text printed since the last read."""
 
     def read_new(self):
         text = self.getvalue()
@@ -39,9 +39,9 @@ def debug(screen):
 def traces(*spans):
     """A request of (trace, span, parent, name), each id a small number."""
     request = ExportTraceServiceRequest()
-    held = request.resource_spans.add().scope_spans.add().spans
+    exported = request.resource_spans.add().scope_spans.add().spans
     for trace, span, parent, name in spans:
-        held.add(
+        exported.add(
             trace_id=trace.to_bytes(16, "big"),
             span_id=span.to_bytes(8, "big"),
             parent_span_id=parent.to_bytes(8, "big") if parent else b"",
@@ -169,7 +169,7 @@ async def test_a_closed_terminal_ends_nothing_but_the_export():
     with pytest.raises(PermanentExportError, match=r"cannot print: .*Broken pipe"):
         await exporter.export("traces", traces((1, 1, 0, "root")), 1)
 
-    await exporter.export("traces", traces((2, 2, 1, "held")), 1)
+    await exporter.export("traces", traces((2, 2, 1, "buffered")), 1)
     await exporter.stop()
 
 

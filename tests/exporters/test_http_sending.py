@@ -1,4 +1,4 @@
-"""otlp_http behind the sending queue, against a real server: what is tried again, what is set aside, what is told."""
+"""otlp_http behind the sending queue, against a real server: retries, set-aside batches and partial successes."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from tests.support.virtual_time import VirtualTime
 
 @pytest.fixture
 def sent(http_backend, stack):
-    """Send rows to a backend with these answers, until none waits; gives the backend, the queue and the pauses."""
+    """Send rows to a backend with these answers until the queue is empty; gives backend, queue and pauses."""
 
     async def send(*rows, answers=(), **settings):
         backend, queue, time = await http_backend(), MemoryQueue(*rows), VirtualTime()
@@ -25,7 +25,7 @@ def sent(http_backend, stack):
         )
         await sender.start()
         stack.push_async_callback(sender.stop)
-        await asyncio.wait_for(queue.emptied.wait(), 10)
+        await asyncio.wait_for(queue.emptied.wait(), 60)
         return backend, queue, time.slept
 
     return send
@@ -60,12 +60,12 @@ async def test_a_batch_refused_for_good_is_set_aside_with_the_reason(sent, reque
 
 
 async def test_a_partial_success_is_not_sent_again(sent, request_of):
-    heard = []
+    rejections = []
     answer = {
         "body": export_response("traces", 1, "too old").SerializeToString(),
         "headers": {"Content-Type": "application/x-protobuf"},
     }
-    backend, queue, _ = await sent(request_of("a"), answers=[answer], on_rejected=lambda *said: heard.append(said))
+    backend, queue, _ = await sent(request_of("a"), answers=[answer], on_rejected=lambda *args: rejections.append(args))
     assert len(backend.received) == 1
-    assert heard == [("traces", 1, "too old")]
+    assert rejections == [("traces", 1, "too old")]
     assert not queue.aside

@@ -1,4 +1,4 @@
-"""OTLP over HTTP against a real server."""
+"""The otlp_http exporter, tested with a real server."""
 
 import json
 
@@ -85,13 +85,15 @@ async def test_a_partial_success_is_reported_and_no_error(http_backend, started,
     backend = await http_backend()
     answer = export_response("traces", 2, "too old")
     backend.answers.append({"body": encode(answer), "headers": {"Content-Type": content_type}})
-    heard = []
-    exporter = await started(HttpExporter("otlp_http", backend.endpoint, on_rejected=lambda *said: heard.append(said)))
+    rejections = []
+    exporter = await started(
+        HttpExporter("otlp_http", backend.endpoint, on_rejected=lambda *args: rejections.append(args))
+    )
 
     with capture_logs() as logs:
         await exporter.export("traces", b"", 3)
 
-    assert heard == [("traces", 2, "too old")]
+    assert rejections == [("traces", 2, "too old")]
     assert logs == []  # whoever listens says it, once
 
 

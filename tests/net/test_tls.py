@@ -1,4 +1,4 @@
-"""TLS settings that cannot work are found when the server starts, and named."""
+"""TLS settings that cannot work fail the start, with the key or file in the error."""
 
 from dataclasses import replace
 from pathlib import Path

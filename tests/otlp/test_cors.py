@@ -1,4 +1,4 @@
-"""Which pages of a browser may send."""
+"""Which web pages may send telemetry from a browser."""
 
 import pytest
 

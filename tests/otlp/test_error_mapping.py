@@ -1,4 +1,4 @@
-"""Every error has one answer on each wire."""
+"""Every error has one gRPC status and one HTTP status."""
 
 import grpc
 import pytest

@@ -1,4 +1,4 @@
-"""OTLP/gRPC as a client sees it."""
+"""The OTLP/gRPC receiver, tested with a real client."""
 
 import asyncio
 import socket
@@ -275,6 +275,6 @@ async def test_grpc_with_mutual_tls_accepts_only_certificates_of_the_ca(edge, si
 
     known = edge.channel(receiver.port, credentials(certificates.client))
     assert await exporting(known, "logs")(logs()) == b""
-    for stranger in (credentials(certificates.stranger), grpc.ssl_channel_credentials(certificates.ca_pem)):
-        error = await refused(exporting(edge.channel(receiver.port, stranger), "logs")(logs()))
+    for other in (credentials(certificates.stranger), grpc.ssl_channel_credentials(certificates.ca_pem)):
+        error = await refused(exporting(edge.channel(receiver.port, other), "logs")(logs()))
         assert error.code() == Code.UNAVAILABLE

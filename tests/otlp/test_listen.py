@@ -8,10 +8,10 @@ from receiver.errors import ReceiverError
 from receiver.otlp.listen import bind, release_for_grpc
 
 
-@pytest.mark.parametrize("endpoint", ["", "localhost", "localhost:", "localhost:http", "localhost:70000", "a:-1"])
-def test_an_endpoint_without_host_and_port_is_an_error(endpoint):
-    with pytest.raises(ReceiverError, match="is not host:port"):
-        bind(endpoint)
+def test_an_endpoint_without_host_and_port_is_an_error(subtests):
+    for endpoint in ["", "localhost", "localhost:", "localhost:http", "localhost:70000", "a:-1"]:
+        with subtests.test(endpoint=endpoint), pytest.raises(ReceiverError, match="is not host:port"):
+            bind(endpoint)
 
 
 def test_every_address_of_a_name_is_bound_to_the_same_port():

@@ -1,4 +1,4 @@
-"""Requests that are refused before their records are known are counted once each, by the code of their answer."""
+"""Requests that are refused before their records are known are counted once each, by the code of their response."""
 
 import asyncio
 

@@ -19,7 +19,7 @@ from receiver.pipeline.routing import Routes
 from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, StateChange
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import NOON, at, logs_request, relay_record, spans_request
-from tests.support.otlp_splitting import joined, recorded, singles, span_ids, spans_in
+from tests.support.otlp_requests import joined, recorded, singles, span_ids, spans_in
 
 SETTINGS = BuilderSettings(idle_timeout=60 * SECOND, inactivity_timeout=600 * SECOND, settle=2 * SECOND)
 OUT = Routes(traces=("out",))
@@ -65,7 +65,7 @@ class Running:
 
     async def quiet(self):
         """Return when the pipeline has nothing to do at the clock's present time."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await self.pipeline.ask(self._is_quiet):
                 self.pipeline.wake()
                 await asyncio.sleep(0)
@@ -418,7 +418,7 @@ async def test_check_fails_while_commits_fail(start):
     running.store.failures = [UnavailableError("disk full")] * 1_000_000
     with capture_logs(processors=[RateLimitProcessor()]) as logs:
         await running.send(a_request("ses_a"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not running.pipeline._commit_error:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         for _ in range(5):
@@ -662,7 +662,7 @@ async def test_a_waiting_consumer_wakes_when_spans_are_queued(start):
     waiting = asyncio.create_task(sending_queue.wait("out"))
     await running.send(a_request("ses_a"))
     await running.run_out()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_rows_in_flight_are_sent_again_after_a_restart(start):

@@ -146,7 +146,7 @@ def test_a_folder_without_recordings_is_an_error(tmp_path):
         ("0001-logs.json", b"{", "not an OTLP/JSON Export request for logs"),
         ("0001-traces.json", b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"xyz"}]}]}]}', "traceId"),
         ("0001-logs.pb.gz", b"\xff\xff", "not valid gzip"),
-        ("0001-logs.pb.gz", gzip.compress(b"a" * 100)[:-12], "not valid gzip"),
+        ("0001-logs.pb.gz", gzip.compress(b"a" * 100, mtime=0)[:-12], "not valid gzip"),
         ("notes.txt", b"hello", "not a recording; expected NNNN-"),
         ("empty.json", b"\n", "the file is empty"),
         ("other.json", b'{"seq": 1}', "expected one Export request a line"),

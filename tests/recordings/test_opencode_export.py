@@ -14,9 +14,9 @@ from receiver.model import Request
 from receiver.pipeline.offline import build
 from receiver.recordings.files import read_recordings
 from receiver.recordings.opencode_export import logs_request
-from tests.support.laws import attribute, canonical, is_session, violations
-from tests.support.otlp_splitting import DATA
-from tests.support.scoring import laws, score, spans_of
+from tests.support.otlp_requests import DATA
+from tests.support.span_laws import attribute, canonical, is_session, violations
+from tests.support.trace_scoring import laws, score, spans_of
 
 EXPORTS = DATA / "session-export"  # each: a run of the real agent, recorded by the relay, and exported after it
 VERSIONS = sorted(folder.name for folder in EXPORTS.iterdir())

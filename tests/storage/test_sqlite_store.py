@@ -368,6 +368,7 @@ def kill(process: subprocess.Popen) -> str:
     return rest
 
 
+@pytest.mark.process
 def test_the_folder_is_locked_until_its_process_ends_also_by_a_kill(tmp_path):
     process = child(tmp_path)
     try:
@@ -378,6 +379,7 @@ def test_the_folder_is_locked_until_its_process_ends_also_by_a_kill(tmp_path):
     SQLiteStore(tmp_path).close()
 
 
+@pytest.mark.process
 def test_appended_requests_survive_a_kill(tmp_path):
     process = child(tmp_path, "append")
     printed = [process.stdout.readline() for _ in range(20)] + kill(process).splitlines(keepends=True)

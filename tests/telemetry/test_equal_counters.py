@@ -23,6 +23,8 @@ from tests.support.factories import at, logs_request, relay_record, spans_reques
 from tests.support.processes import Backend, Receiver, until
 from tests.telemetry.test_metrics import samples, total
 
+pytestmark = pytest.mark.process
+
 RECORDED = [request for folder in RECORDINGS for request in requests_of(folder)]
 STRANGE = [
     logs_request(relay_record("server.connected", 3), relay_record("x.y", 3), scope="?"),

@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from rich.console import Console
@@ -93,20 +92,18 @@ def test_a_whole_session_as_a_tree():
     ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "mark"),
-    [
+def test_links_are_shown_with_their_kind(subtests):
+    for kind, mark in [
         ("continued_from", "⤷ continued from ses_X"),
         ("forked_from", "⤷ forked from ses_X"),
         ("task_call", "⤷ task call ses_X"),
         ("candidate", "⤷ candidate ses_X"),
         ("follows", "⤷ link to ses_X"),
-    ],
-)
-def test_links_are_shown_with_their_kind(kind, mark):
-    (line,) = shown(trace_tree([span(1, 0, "a", links=[(kind, "ses_X")])]), width=200)
+    ]:
+        with subtests.test(kind=kind, mark=mark):
+            (line,) = shown(trace_tree([span(1, 0, "a", links=[(kind, "ses_X")])]), width=200)
 
-    assert mark in line
+            assert mark in line
 
 
 def test_a_link_without_a_session_shows_its_span():
@@ -165,15 +162,16 @@ def test_a_trace_may_be_deeper_than_pythons_stack():
     assert depth == 1498
 
 
-@pytest.mark.parametrize("width", [40, 60, 80])
-def test_labels_are_wrapped_at_the_width_without_losing_text(width):
-    message = "the server sent something long " * 5
-    lines = shown(trace_tree([span(1, 0, "root"), span(2, 1, "word " * 30, error=message)]), width=width)
+def test_labels_are_wrapped_at_the_width_without_losing_text(subtests):
+    for width in [40, 60, 80]:
+        with subtests.test(width=width):
+            message = "the server sent something long " * 5
+            lines = shown(trace_tree([span(1, 0, "root"), span(2, 1, "word " * 30, error=message)]), width=width)
 
-    assert max(map(len, lines)) <= width
-    text = " ".join(" ".join(line.strip("│├└─ ").split()) for line in lines)
-    assert message.strip() in text
-    assert ("word " * 30).strip() in text
+            assert max(map(len, lines)) <= width
+            text = " ".join(" ".join(line.strip("│├└─ ").split()) for line in lines)
+            assert message.strip() in text
+            assert ("word " * 30).strip() in text
 
 
 def test_control_characters_are_replaced():
@@ -231,9 +229,8 @@ def test_details_show_every_attribute_and_event():
     assert "event user_prompt +5ms length=12" in text
 
 
-@pytest.mark.parametrize(
-    ("nanoseconds", "text"),
-    [
+def test_durations_have_about_three_digits(subtests):
+    for nanoseconds, text in [
         (0, "0ms"),
         (400, "1µs"),
         (412_000, "412µs"),
@@ -246,7 +243,6 @@ def test_details_show_every_attribute_and_event():
         (125 * SECOND, "2m 05s"),
         (3840 * SECOND, "1h 04m"),
         (-5 * MS, "-5ms"),
-    ],
-)
-def test_durations_have_about_three_digits(nanoseconds, text):
-    assert duration(nanoseconds) == text
+    ]:
+        with subtests.test(nanoseconds=nanoseconds, text=text):
+            assert duration(nanoseconds) == text

@@ -1,11 +1,12 @@
-"""What planning yields: frozen values, each of which says one step whole. Planning writes nothing; apply.py carries a
-change out, and planning goes on from what is then the state. After any change, applying may stop.
+"""Changes: the frozen values that planning yields, each of them one complete step. Planning writes nothing; apply.py
+carries a change out, and planning goes on from what is then the state. Applying may stop between two changes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import Placement
@@ -17,31 +18,27 @@ from receiver.model import Span
 # places and reports
 
 
-@dataclass(frozen=True, slots=True)
-class LifetimeFound:
-    """A session that only metrics tell of was alive at these times (ns)."""
+class LifetimeFound(msgspec.Struct, frozen=True, gc=False):
+    """A session that only metrics report was active at these times (ns)."""
 
     session: Session
     times: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RootFound:
-    """Nothing says that a session is somebody's child."""
+class RootFound(msgspec.Struct, frozen=True, gc=False):
+    """No record states that a session is a child: it is a root."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class ParentFound:
+class ParentFound(msgspec.Struct, frozen=True, gc=False):
     """A session is the child of another one, by its times."""
 
     session: Session
     parent: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChildFound:
+class ChildFound(msgspec.Struct, frozen=True, gc=False):
     """A call that was only counted started a child. `facts` are what is known of the call by that."""
 
     session: Session
@@ -49,17 +46,15 @@ class ChildFound:
     facts: Registers
 
 
-@dataclass(frozen=True, slots=True)
-class ReportMatched:
-    """A report tells of a call that is known, pending or emitted."""
+class ReportMatched(msgspec.Struct, frozen=True, gc=False):
+    """A report is about a call that is known, pending or emitted."""
 
     session: Session
     report: str
     call: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportUnmatched:
+class ReportUnmatched(msgspec.Struct, frozen=True, gc=False):
     """A report stands for a call of its own."""
 
     session: Session
@@ -67,9 +62,8 @@ class ReportUnmatched:
     call: Item
 
 
-@dataclass(frozen=True, slots=True)
-class HintMatched:
-    """A hint means a pending call; `facts` are what nothing else says of it."""
+class HintMatched(msgspec.Struct, frozen=True, gc=False):
+    """A hint is about a pending call; `facts` are what nothing else states about it."""
 
     session: Session
     hint: str
@@ -77,8 +71,7 @@ class HintMatched:
     facts: dict[str, Plain]
 
 
-@dataclass(frozen=True, slots=True)
-class ItemMoved:
+class ItemMoved(msgspec.Struct, frozen=True, gc=False):
     """A call or request of a session was an agent's, which shares its id."""
 
     session: Session
@@ -86,8 +79,7 @@ class ItemMoved:
     agent: Session
 
 
-@dataclass(frozen=True, slots=True)
-class PartMatched:
+class PartMatched(msgspec.Struct, frozen=True, gc=False):
     """A part of a call, told of in a session that shares its id, belongs to a pending call of `owner`."""
 
     session: Session
@@ -96,9 +88,8 @@ class PartMatched:
     call: Item
 
 
-@dataclass(frozen=True, slots=True)
-class CallCounted:
-    """A call that only a metric tells of."""
+class CallCounted(msgspec.Struct, frozen=True, gc=False):
+    """A call that only a metric counted."""
 
     session: Session
     call: Item
@@ -107,16 +98,14 @@ class CallCounted:
 # emissions
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedPlacement:
+class PinnedPlacement(msgspec.Struct, frozen=True, gc=False):
     """A span is emitted, or a link to one, that begins at `start` (ns): the segments above it stay what they are."""
 
     placement: Placement
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDiscarded:
+class ItemDiscarded(msgspec.Struct, frozen=True, gc=False):
     """A pending item gets no span. `reason` is one of semconv.DISCARDS."""
 
     session: Session
@@ -124,8 +113,7 @@ class ItemDiscarded:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ItemEmitted:
+class ItemEmitted(msgspec.Struct, frozen=True, gc=False):
     """A pending item's span is emitted, and `record` is what is remembered of it."""
 
     session: Session
@@ -135,8 +123,7 @@ class ItemEmitted:
     record: EmittedRecord
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerDue:
+class MarkerDue(msgspec.Struct, frozen=True, gc=False):
     """Whether a marker announces a session (`call` is None) or a task call is decided: no look asks again, but where
     the session has no segment yet."""
 
@@ -145,8 +132,7 @@ class MarkerDue:
     has_segment: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerEmitted:
+class MarkerEmitted(msgspec.Struct, frozen=True, gc=False):
     """A live marker is emitted. `start_guessed` (ns) is the session's beginning, where it was read out of its id."""
 
     session: Session
@@ -156,8 +142,7 @@ class MarkerEmitted:
     start_guessed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitedCall:
+class AwaitedCall(msgspec.Struct, frozen=True, gc=False):
     """A session's span names the span of a pending call, as its parent or in a link: that one must be emitted too, in
     this place, and name the child, however long after it."""
 
@@ -167,8 +152,7 @@ class AwaitedCall:
     child: str
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentEmitted:
+class SegmentEmitted(msgspec.Struct, frozen=True, gc=False):
     """The span of a session's segment is emitted. `edge` counts an inferred edge: what it leads to, and whether it was
     decided."""
 
@@ -181,9 +165,8 @@ class SegmentEmitted:
     edge: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentRolled:
-    """An emitted segment was cut off by a roll-over or by the session's next turn: what was told of it is done with.
+class SegmentRolled(msgspec.Struct, frozen=True, gc=False):
+    """An emitted segment was cut off by a roll-over or by the session's next turn: its records are not needed any more.
     `series` is what the session's metrics had counted by then."""
 
     session: Session
@@ -191,8 +174,7 @@ class SegmentRolled:
     series: tuple[tuple[str, EmittedRecord], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionClosed:
+class SessionClosed(msgspec.Struct, frozen=True, gc=False):
     """Every segment of a session is emitted. `discards` are pairs of a reason and a number."""
 
     session: Session

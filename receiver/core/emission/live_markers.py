@@ -1,7 +1,7 @@
-"""Live markers: a span without duration when a session or a task call begins, so that who watches a backend sees that
-something runs (setting `live_markers`). The session's own span, which is emitted much later, is the one above it.
+"""Live markers: a span without duration when a session or a task call begins, so that a running session shows in the
+backend (setting `live_markers`). The session's own span, which is emitted much later, is the one above it.
 
-A marker is emitted `settle` after its beginning was first told, or with the span that it announces if that one is
+A marker is emitted `settle` after the first record of its beginning, or with the span that it announces if that one is
 sooner: so each is emitted once, and `build`, where nothing is early, has the same.
 """
 

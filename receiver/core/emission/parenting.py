@@ -1,5 +1,5 @@
-"""Where a session's span hangs: below the task call that started it, below its parent, below another program's span, or
-at the top of a trace; and what it links to instead. Which call is the one is decided in core/linking/task_links.py.
+"""The parent of a session's span: the task call that started it, the parent session, another program's span, or none;
+and what it links to instead. Which call started it is decided in core/linking/task_links.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from receiver.outcome import AMBIGUOUS, DECIDED, TO_CALL
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """What a session's span hangs below (b'': nothing) and links to, what had to be reconstructed to know it, and what
+    """The parent of a session's span (b'': none), its links, what had to be reconstructed to know it, and what
     follows for the call that it names. `edge` counts an inferred edge (outcome.py)."""
 
     span: bytes = b""
@@ -53,7 +53,7 @@ class Parenting:
         self._forest = planner.forest
 
     def parent(self, session: Session, segment: Segment, placement: Placement) -> Parent:
-        """What the span of a session's segment hangs below."""
+        """The parent of the span of a session's segment."""
         view = self._planner.view
         if session is view.root:
             return self._top(segment)
@@ -132,10 +132,10 @@ class Parenting:
         return []
 
     def _top(self, segment: Segment) -> Parent:
-        """Below another program's span where one was told of in time, linked to it otherwise, or below nothing."""
+        """Below another program's span where one was stated in time, linked to it otherwise, or below nothing."""
         view = self._planner.view
-        parent, told = view.remote_parent(segment), view.remote(segment)
-        links = () if told in (None, parent) else (Link(*told, ((sc.LINK_TYPE, sc.LINK_REMOTE),), remote=True),)
+        parent, stated = view.remote_parent(segment), view.remote(segment)
+        links = () if stated in (None, parent) else (Link(*stated, ((sc.LINK_TYPE, sc.LINK_REMOTE),), remote=True),)
         return Parent(parent.span if parent is not None else b"", links)
 
     def _link_to(self, session: Session, call: task_links.TaskCall, kind: str) -> Link:

@@ -31,8 +31,8 @@ SKILL = "skill"
 
 @dataclass(slots=True)
 class Place:
-    """Where a span belongs, and what it says for that reason. `session` makes its id. `shared` is the session's id as
-    the agent's telemetry has it ('': the same), `agent_id` that of an agent without a session id of its own."""
+    """Where a span belongs, and what follows from that for its attributes. `session` makes its id. `shared` is the
+    session's id as the agent's telemetry has it ('': the same), `agent_id` that of an agent without one of its own."""
 
     trace: bytes
     parent: bytes
@@ -211,8 +211,8 @@ def permission_span(settings: BuilderSettings, place: Place, item: Item, end: in
 
 
 def marker_span(settings: BuilderSettings, place: Place, key: str, title: str, time: int, call: str | None) -> Span:
-    """A live marker: a session or a task call has begun. It has no duration, and says only what does not change any
-    more."""
+    """A live marker: a session or a task call has begun. It has no duration, and only attributes that do not change
+    any more."""
     put = Attributes(settings)
     put.put(sc.MARKER, sc.STARTED)
     put.put(sc.TOOL_CALL_ID, call)

@@ -123,7 +123,7 @@ class SessionPlanner:
         later. Calls are looked for when a session closes, not before."""
         emitted = self._forest.emitted_of(session.id).series
         counted = ((k, s) for k, s in session.series.items() if until is None or s.what != "calls")
-        return tuple(record for key, held in counted for record in series.records(key, held, emitted, until))
+        return tuple(record for key, one in counted for record in series.records(key, one, emitted, until))
 
     def _busy_before(self, session: Session, time: int) -> bool:
         """Whether something that began before a moment (ns) is still to be emitted, in a session or below it."""
@@ -231,14 +231,14 @@ class SessionPlanner:
         return holders[0] if len(holders) == 1 else None
 
     def _was_copied(self, session: Session, other: Session, call: str) -> bool:
-        """Whether another session told, by its id or by the facts that identify it, of a call of its own that a session
-        can have copied: it ended before that one began. What the other copied itself says nothing, since that is
-        forgotten as soon as it is found out."""
+        """Whether another session has a call, by its id or by the facts that identify it, that a session can have
+        copied: it ended before that one began. What the other copied itself does not count, since that is dropped
+        as soon as it is found out."""
         emitted = self._forest.emitted_of(other.id).calls.get(call)
         report = report_of(call)
         reported = other.reports.get(report) if report is not None else None
-        told = emitted or other.calls.get(call) or reported
-        ended = (told.end or told.start) if told is not None else 0
+        found = emitted or other.calls.get(call) or reported
+        ended = (found.end or found.start) if found is not None else 0
         return is_history(session, ended) and not is_history(other, ended)
 
     # what it states
@@ -253,7 +253,7 @@ class SessionPlanner:
                 continue
             seen.add(child.id)
             inside = [closed for closed in child.closed if closed.trace == trace]
-            if not inside:  # what is below it in this trace hangs here
+            if not inside:  # what is below it in this trace is directly below this one
                 waiting.extend(self._forest.children(child.id))
             for closed in inside:
                 above = self._view.placement_above(child, trace, closed.start)
@@ -293,74 +293,74 @@ class SessionPlanner:
                 if then := [t for t in held_then if t <= segment.until]:
                     facts[name] = held_then[max(then)]
                 continue
-            told = [s.facts[name] for s in session.activities if name in s.facts and s.start <= segment.end]
-            held = min(told, key=lambda fact: fact[0], default=session.facts.get(name))
-            if held is not None:
-                facts[name] = held[1]
+            stated = [s.facts[name] for s in session.activities if name in s.facts and s.start <= segment.end]
+            latest = min(stated, key=lambda fact: fact[0], default=session.facts.get(name))
+            if latest is not None:
+                facts[name] = latest[1]
         return facts
 
     def _totals(self, session: Session, segment: Segment, known: _EmittedBySegment) -> _Totals:
-        """What the segment's own requests and calls used, by what was told of them and what metrics counted."""
-        told, lines = _usage(known.emitted_in(segment, segment.own_end)), self._lines(session, segment)
+        """What the segment's own requests and calls used, by their records and by what metrics counted."""
+        stated, lines = _usage(known.emitted_in(segment, segment.own_end)), self._lines(session, segment)
         if not session.series or session.get("copies"):
-            return {"usage": told, "lines": lines}
+            return {"usage": stated, "lines": lines}
         everything = self._forest.emitted_of(session.id)
         begin = 0 if not session.closed and known.is_first(segment) else segment.start
         until = known.until(segment)
         metered, in_all = (usage_totals.totals_between(session, everything, *t) for t in ((begin, until), (0, _EVER)))
-        told_in_all = _usage(dict(everything.spans()))
+        stated_in_all = _usage(dict(everything.spans()))
         usage: dict[str, AttributeValue] = {}
         for fact, name in zip(USAGE_FACTS, _USAGE_NAMES, strict=True):
             if fact in metered:
-                amounts = (metered[fact], float(told_in_all.get(name) or 0), in_all[fact])  # type: ignore[arg-type]
-                amount = usage_totals.segment_total(told.get(name), *amounts)  # type: ignore[arg-type]
+                amounts = (metered[fact], float(stated_in_all.get(name) or 0), in_all[fact])  # type: ignore[arg-type]
+                amount = usage_totals.segment_total(stated.get(name), *amounts)  # type: ignore[arg-type]
                 usage[name] = round(amount, 9) if name == sc.COST else int(amount)
-            elif name in told:
-                usage[name] = told[name]
+            elif name in stated:
+                usage[name] = stated[name]
         added, removed = (int(metered.get(what, 0)) for what in ("lines_added", "lines_removed"))
         return {"usage": usage, "lines": (max(lines[0], added), max(lines[1], removed))}
 
     def _lines(self, session: Session, segment: Segment) -> tuple[int, int]:
-        told = [n for n in session.lines.values() if segment.start <= n[0] <= segment.own_end]
-        return sum(n[1] for n in told), sum(n[2] for n in told)
+        lines = [n for n in session.lines.values() if segment.start <= n[0] <= segment.own_end]
+        return sum(n[1] for n in lines), sum(n[2] for n in lines)
 
     def _events(self, session: Session, segment: Segment) -> list[BuiltEvent]:
         notes = {key: n for key, n in session.notes.items() if segment.start <= n.time <= segment.own_end}
-        told = [n for key, n in notes.items() if f":{COUNTED_NOTE}" not in key]
+        reported = [n for key, n in notes.items() if f":{COUNTED_NOTE}" not in key]
         return [
             BuiltEvent(n.name, n.time, tuple(n.attributes))
             for key, n in notes.items()
-            if f":{COUNTED_NOTE}" not in key or not any(_is_same(n, other) for other in told)
+            if f":{COUNTED_NOTE}" not in key or not any(_is_same(n, other) for other in reported)
         ]
 
     def _error(
         self, session: Session, segment: Segment, emitted: Mapping[ItemKey, EmittedRecord]
     ) -> tuple[str | None, str | None]:
-        """The error that a segment ended with: told of the session after its last good answer, or its last answer."""
+        """The error that a segment ended with: the session's after its last good answer, or that of its last answer."""
         answers = [r for key, r in emitted.items() if key.kind is ItemKind.REQUEST]
         good = max((r.end for r in answers if not r.failed), default=0)
         notes = [n for n in session.notes.values() if n.name == "session.error" and good < n.time <= segment.own_end]
         notes = [n for n in notes if n.time >= segment.start]
         if notes:
             last = max(notes, key=lambda n: (n.time, repr(n.attributes)))
-            told = dict(last.attributes)
-            return str(told.get(sc.ERROR_TYPE) or "session_error"), str(told.get("error.message") or "") or None
+            stated = dict(last.attributes)
+            return str(stated.get(sc.ERROR_TYPE) or "session_error"), str(stated.get("error.message") or "") or None
         last_answer = max(answers, key=lambda r: (r.end, r.start, not r.failed, r.label), default=None)
         return (last_answer.label, None) if last_answer is not None and last_answer.failed else (None, None)
 
 
-def _is_same(counted: Note, told: Note) -> bool:
-    """Whether a metric counted what a record told."""
-    near = abs(counted.time - told.time) <= _SAME_NOTE
-    return near and counted.name == told.name and counted.attributes[:1] == told.attributes[:1]
+def _is_same(counted: Note, reported: Note) -> bool:
+    """Whether a metric counted what a record reported."""
+    near = abs(counted.time - reported.time) <= _SAME_NOTE
+    return near and counted.name == reported.name and counted.attributes[:1] == reported.attributes[:1]
 
 
 def _usage(emitted: Mapping[ItemKey, EmittedRecord]) -> dict[str, AttributeValue]:
-    """Totals of the segment's own requests; a total is told if any of them told a part of it."""
+    """Totals of the segment's own requests; a total is known if any of them states a part of it."""
     requests = [r.usage for key, r in sorted(emitted.items()) if key.kind is ItemKind.REQUEST and r.usage]
     totals: dict[str, AttributeValue] = {}
     for i, name in enumerate(_USAGE_NAMES):
-        told = [u[i] for u in requests if u[i] != UNKNOWN_USAGE]
-        if told:
-            totals[name] = round(sum(told), 9) if name == sc.COST else int(sum(told))
+        stated = [u[i] for u in requests if u[i] != UNKNOWN_USAGE]
+        if stated:
+            totals[name] = round(sum(stated), 9) if name == sc.COST else int(sum(stated))
     return totals

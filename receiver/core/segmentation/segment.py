@@ -7,7 +7,11 @@ records may ask for a segment before it; if no number is left for that, none is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
+from itertools import pairwise
+from typing import NamedTuple
 
 from receiver.core.state.session import Activity, Closed, Session, merge_activity
 
@@ -24,26 +28,64 @@ class ActivityRun:
     work: bool
 
 
+class Reason(Enum):
+    """Why a segment begins or ends at a boundary."""
+
+    PAUSE = 0  # activity begins after a pause, or ends before one
+    ROLLOVER = 1  # the trace was full, or old
+    TURN = 2  # the session's next turn begins
+    PIN = 3  # spans were emitted on either side: they stay apart
+
+
+class Boundary(NamedTuple):
+    """A moment (ns) that divides a session's activity: what begins then or later is in the next segment."""
+
+    time: int
+    reason: Reason
+
+
 @dataclass(slots=True)
 class Segment:
-    """One open segment (ns, inclusive). Activity up to `until` still belongs to it. `rolled`: a rollover or the next
-    turn ended it there; `turned`: it was the next turn. `start_guessed`: its begin is inferred. `named_only`: nothing
-    but the calls that started the session shows it."""
+    """One open segment (ns, inclusive). Activity up to `until` still belongs to it. `ended_by` is why it ends there.
+    `start_guessed`: its begin is inferred. `named_only`: nothing but the calls that started the session shows it."""
 
     number: int
     start: int
     end: int
     until: int
     start_guessed: bool = False
-    rolled: bool = False
-    turned: bool = False
+    ended_by: Reason = Reason.PAUSE
     named_only: bool = False
     runs: list[ActivityRun] = field(default_factory=list)
+
+    @property
+    def rolled(self) -> bool:
+        """Whether it was cut off, so that activity goes on after it."""
+        return self.ended_by is not Reason.PAUSE
+
+    @property
+    def turned(self) -> bool:
+        """Whether the session's next turn cut it off."""
+        return self.ended_by is Reason.TURN
 
     @property
     def own_end(self) -> int:
         """The end of the session's own activity in it (ns). What a turn started below may last longer."""
         return min(self.end, self.until) if self.rolled else self.end
+
+
+def boundaries(session: Session, segment: Segment, cuts: Iterable[int], turns: Iterable[int]) -> list[Boundary]:
+    """The boundaries within a segment, its beginning and its end among them, in order of time. `cuts` and `turns` (ns)
+    are where a rollover or a turn divides the session. Pinned segments stay apart, also if the pause between them turns
+    out to be none."""
+    reasons = dict.fromkeys(cuts, Reason.ROLLOVER) | dict.fromkeys(turns, Reason.TURN)
+    inside = {time: reason for time, reason in reasons.items() if segment.start < time <= segment.end}
+    edges = dict.fromkeys((segment.start, segment.end + 1), Reason.PAUSE)
+    pinned = sorted(pin.start for pin in session.pins.values())
+    for start, until in pairwise(sorted({*edges, *inside})):
+        for time in [p for p in pinned if start <= p < until][1:]:
+            inside.setdefault(time, Reason.PIN)
+    return sorted((Boundary(*at) for at in (edges | inside).items()), key=lambda boundary: boundary.time)
 
 
 def number_segments(session: Session, parts: list[Segment]) -> list[Segment]:

@@ -22,8 +22,10 @@ from itertools import pairwise
 from receiver.core.segmentation import rollover, turns
 from receiver.core.segmentation.segment import (
     ActivityRun,
+    Boundary,
     Segment,
     activities_with_items,
+    boundaries,
     closed_at,
     is_pinned_to,
     number_segments,
@@ -328,7 +330,7 @@ class TreeView:
         for segment in self._gaps(top) if self._settings.max_trace_age > 0 else ():
             if segment.end - segment.start < self._settings.max_trace_age:
                 continue
-            bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
+            bounds = [b.time for b in boundaries(top, segment, top.cuts, self._turns(top, segment))]
             members = [(m, self._forest.emitted_of(m.id)) for m in self.members if self.top(m) is top]
             begun = rollover.all_starts(segment.runs, members)
             found.update(rollover.by_age(top, segment.runs, begun, bounds, self._settings.max_trace_age))
@@ -355,39 +357,28 @@ class TreeView:
             if segment.named_only:
                 parts.append(segment)
                 continue
-            begun = self._turns(session, segment)
-            bounds = _bounds(session, segment, {*self._cuts_of(self.top(session)), *begun})
-            for start, until in pairwise(bounds):
-                if (part := self._part(session, segment, start, until)) is not None:
-                    part.turned = until in begun
+            cuts, begun = self._cuts_of(self.top(session)), self._turns(session, segment)
+            for start, until in pairwise(boundaries(session, segment, cuts, begun)):
+                if (part := self._part(session, segment, start.time, until)) is not None:
                     parts.append(part)
         return number_segments(session, parts)
 
-    def _part(self, session: Session, segment: Segment, start: int, until: int) -> Segment | None:
-        """The part of a segment in [start, until) (ns)."""
+    def _part(self, session: Session, segment: Segment, start: int, boundary: Boundary) -> Segment | None:
+        """The part of a segment from `start` (ns) up to a boundary."""
+        until = boundary.time
         runs = [r for r in segment.runs if start <= r.end and r.start < until]
         if not runs:
             return None
-        rolled = until <= segment.end
         part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
-        part.until = until - 1 if rolled else segment.until
+        part.ended_by = boundary.reason
+        part.until = until - 1 if part.rolled else segment.until
         part.start_guessed = segment.start_guessed and start == segment.start
-        part.rolled = rolled
         if self._settings.trace_mode == "turn":  # what goes on below is covered by the turn that it began in
             own = [r.end for r in runs if r.session == session.id]
             part.end = min(until - 1, max([part.start, *own]))
-            if rolled:
+            if part.rolled:
                 part.end = turns.last_end(session, self._forest.emitted_of(session.id), part.start, until)
         return part
-
-
-def _bounds(session: Session, segment: Segment, divided: set[int]) -> list[int]:
-    """The moments (ns) that divide a segment, its beginning and its end among them. Pinned segments stay apart, also if
-    the pause between them turns out to be none."""
-    bounds = [segment.start, *sorted(t for t in divided if segment.start < t <= segment.end), segment.end + 1]
-    pinned = sorted(p.start for p in session.pins.values())
-    inner = {t for start, until in pairwise(bounds) for t in [p for p in pinned if start <= p < until][1:]}
-    return sorted({*bounds, *inner})
 
 
 def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]]:

@@ -48,13 +48,13 @@ class Forest:
 
     def drop(self, session: str) -> None:
         """Drop a session that the store keeps."""
-        gone = self.sessions.pop(session, None)
+        dropped = self.sessions.pop(session, None)
         self.emitted.pop(session, None)
         self.dirty.discard(session)
-        if gone is not None and gone.parent and (siblings := self._children.get(gone.parent)):
+        if dropped is not None and dropped.parent and (siblings := self._children.get(dropped.parent)):
             siblings.discard(session)
             if not siblings:
-                del self._children[gone.parent]
+                del self._children[dropped.parent]
 
     def adopt(self, child: str, parent: str, rank: int = EXACT) -> None:
         """Learn whose child a session is; a more reliable record (a lower rank) replaces a less reliable one. A session

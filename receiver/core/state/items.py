@@ -72,6 +72,7 @@ class CallSource(Enum):
 
 _SOURCES = {"~": CallSource.REPORTED, "#": CallSource.COUNTED}
 _PREFIXES = {source: prefix for prefix, source in _SOURCES.items()}
+UNNAMED_PREFIXES = frozenset(_SOURCES)  # of the ids that are made of facts
 
 
 def call_source(call: str) -> CallSource:
@@ -110,10 +111,10 @@ _INFERRED = tuple(Inferred)
 
 class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
     """A call, request, permission or report whose span is not emitted yet. `arrival` and `wait` are in ns of the
-    receiver's clock: when it was last told of, and how much longer than `settle` its producer's other signals may take.
-    `inferred` is what of it was reconstructed. `awaited`: a child's span was emitted that names this one's as its
-    parent, in `segment` (its number). For live markers: the earliest beginning that was told (ns), and when it was
-    first told of (`news`, receiver's clock; 0: never, or its marker was emitted)."""
+    receiver's clock: when its last record came, and how much longer than `settle` its producer's other signals may
+    take. `inferred` is what of it was reconstructed. `awaited`: a child's span was emitted that names this one's as its
+    parent, in `segment` (its number). For live markers: the earliest stated beginning (ns), and when the first
+    record of it came (`news`, receiver's clock; 0: never, or its marker was emitted)."""
 
     id: str = ""
     facts: Registers = {}

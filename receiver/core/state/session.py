@@ -166,7 +166,7 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
         return {}
 
     def pending(self, kind: ItemKind, id_: str) -> Item:
-        """A pending item, new if nothing told of it before."""
+        """A pending item, new if it had no record before."""
         items = self.items(kind)
         found = items.get(id_)
         if found is None:
@@ -223,5 +223,5 @@ def merge_activity(activities: list[Activity], new: Activity, joint: int) -> Non
         first.work = first.work or other.work
         for field, (rank, value) in other.facts.items():
             learn(first.facts, field, rank, value)
-    for gone in touched[1:]:
-        activities.remove(gone)
+    for joined in touched[1:]:
+        activities.remove(joined)

@@ -10,23 +10,21 @@ Read = Callable[..., Settings]
 Refused = Callable[..., list[str]]
 
 
-@pytest.mark.parametrize(
-    ("listen", "endpoint"),
-    [
+def test_a_grpc_exporter_to_the_own_receiver_is_an_error(refused: Refused, subtests: pytest.Subtests) -> None:
+    for listen, endpoint in [
         ("localhost:4317", "localhost:4317"),
         ("localhost:4317", "http://127.0.0.1:4317"),
         ("0.0.0.0:4317", "[::1]:4317"),
         (":4317", "localhost:4317"),
         ("10.0.0.1:4317", "10.0.0.1:4317"),
-    ],
-)
-def test_a_grpc_exporter_to_the_own_receiver_is_an_error(refused: Refused, listen: str, endpoint: str) -> None:
-    (line,) = refused(f"""
+    ]:
+        with subtests.test(listen=listen, endpoint=endpoint):
+            (line,) = refused(f"""
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{listen}"}}}}}}}}
 exporters: {{otlp: {{endpoint: "{endpoint}"}}}}
 """)
-    assert line.startswith("exporters::otlp::endpoint: ")
-    assert "this program's own receiver" in line
+            assert line.startswith("exporters::otlp::endpoint: ")
+            assert "this program's own receiver" in line
 
 
 def test_an_http_exporter_to_the_own_receiver_is_an_error(refused: Refused) -> None:
@@ -36,9 +34,10 @@ def test_an_http_exporter_to_the_own_receiver_is_an_error(refused: Refused) -> N
     assert line.startswith("exporters::otlp_http::traces_endpoint: ")
 
 
-@pytest.mark.parametrize("endpoint", ["tempo:4317", "localhost:14317", "10.0.0.2:4317"])
-def test_a_backend_at_another_address_is_no_error(read: Read, endpoint: str) -> None:
-    assert read(f"exporters: {{otlp: {{endpoint: '{endpoint}'}}}}").graph.built == ("otlp",)
+def test_a_backend_at_another_address_is_no_error(read: Read, subtests: pytest.Subtests) -> None:
+    for endpoint in ["tempo:4317", "localhost:14317", "10.0.0.2:4317"]:
+        with subtests.test(endpoint=endpoint):
+            assert read(f"exporters: {{otlp: {{endpoint: '{endpoint}'}}}}").graph.built == ("otlp",)
 
 
 def test_an_unused_exporter_may_have_the_own_receivers_address(read: Read) -> None:

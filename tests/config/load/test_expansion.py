@@ -31,9 +31,8 @@ def expanded(value: object, **environment: str) -> object:
     return result.value if isinstance(result, Expanded) else result
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
+def test_references_are_replaced(subtests: pytest.Subtests) -> None:
+    for text, value in [
         ("${env:N}", 5),
         ("${N}", 5),
         ("x${env:N}y", "x5y"),
@@ -64,10 +63,9 @@ def expanded(value: object, **environment: str) -> object:
         ("Bearer ${file:/token}", "Bearer hunter2"),
         ("${yaml:[1, true]}", [1, True]),
         ("${yaml:7}s", "7s"),
-    ],
-)
-def test_references_are_replaced(text: str, value: object) -> None:
-    assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [", NAME="N") == value
+    ]:
+        with subtests.test(text=text, value=value):
+            assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [", NAME="N") == value
 
 
 def test_references_in_nested_values_are_replaced() -> None:
@@ -104,9 +102,10 @@ def test_an_unset_variable_in_an_unused_default_gets_no_warning(read: Read) -> N
     assert settings.notices == ()
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
+def test_an_unset_variable_is_named_where_an_empty_value_is_invalid(
+    refused: Refused, subtests: pytest.Subtests
+) -> None:
+    for key, value in [
         ("connectors::agenttrace::mcp_servers", "['${env:NO}']"),
         ("connectors::agenttrace::trace_mode", "${env:NO}"),
         ("exporters::otlp_grpc::endpoint", "${env:NO}"),
@@ -117,12 +116,13 @@ def test_an_unset_variable_in_an_unused_default_gets_no_warning(read: Read) -> N
         ("receivers::otlp::protocols::grpc::auth", "${env:NO}"),
         ("receivers::otlp::protocols::grpc::tls", "{cert_file: c, key_file: k, client_ca_file: '${env:NO}'}"),
         ("receivers::otlp::protocols::grpc::tls", "${env:NO}"),
-    ],
-)
-def test_an_unset_variable_is_named_where_an_empty_value_is_invalid(refused: Refused, key: str, value: str) -> None:
-    lines = refused("", (f"{key}={value}",))
-    assert any("the environment variable NO is not set; set it, or write ${env:NO:-default}" in line for line in lines)
-    assert all(line.startswith(key) for line in lines)
+    ]:
+        with subtests.test(key=key, value=value):
+            lines = refused("", (f"{key}={value}",))
+            assert any(
+                "the environment variable NO is not set; set it, or write ${env:NO:-default}" in line for line in lines
+            )
+            assert all(line.startswith(key) for line in lines)
 
 
 def test_an_unset_variable_does_not_hide_other_problems(refused: Refused) -> None:
@@ -132,33 +132,33 @@ def test_an_unset_variable_does_not_hide_other_problems(refused: Refused) -> Non
     assert lines[1] == "exporters::otlp_grpc::timeout: 5 has no unit; write 5s for seconds"
 
 
-@pytest.mark.parametrize("text", ["${env:}", "${env:1A}", "${}", "${nonsense:x}"])
-def test_a_malformed_reference_is_refused_with_the_right_form(refused: Refused, text: str) -> None:
-    lines = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}")
-    assert len(lines) == 1
-    assert "write ${env:NAME}" in lines[0]
+def test_a_malformed_reference_is_refused_with_the_right_form(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text in ["${env:}", "${env:1A}", "${}", "${nonsense:x}"]:
+        with subtests.test(text=text):
+            lines = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}")
+            assert len(lines) == 1
+            assert "write ${env:NAME}" in lines[0]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_a_reference_that_fails_is_one_problem(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text, message in [
         ("${env:A:-${env:B}", "is not closed"),
         ("${https://x/y}", "is not fetched here; download it"),
         ("${file:/nowhere}", "the file /nowhere is not read here"),
-    ],
-)
-def test_a_reference_that_fails_is_one_problem(refused: Refused, text: str, message: str) -> None:
-    (line,) = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}", B="1")
-    assert line.startswith("connectors::agenttrace::settle: ")
-    assert message in line
+    ]:
+        with subtests.test(text=text, message=message):
+            (line,) = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}", B="1")
+            assert line.startswith("connectors::agenttrace::settle: ")
+            assert message in line
 
 
-@pytest.mark.parametrize("secret", ["123", "0123", "true", "a: b", "[x]", "'quoted'", "null", "p$$w${x}"])
-def test_a_secret_from_a_variable_stays_text_whatever_yaml_reads_in_it(read: Read, secret: str) -> None:
-    text = "exporters: {otlp: {endpoint: 'b:1', headers: {k: '${env:S}'}}}"
-    exporter = read(text, S=secret).exporters["otlp"]
-    assert isinstance(exporter, OTLPGRPCExporter)
-    assert exporter.headers["k"].get_secret_value() == secret
+def test_a_secret_from_a_variable_stays_text_whatever_yaml_reads_in_it(read: Read, subtests: pytest.Subtests) -> None:
+    for secret in ["123", "0123", "true", "a: b", "[x]", "'quoted'", "null", "p$$w${x}"]:
+        with subtests.test(secret=secret):
+            text = "exporters: {otlp: {endpoint: 'b:1', headers: {k: '${env:S}'}}}"
+            exporter = read(text, S=secret).exporters["otlp"]
+            assert isinstance(exporter, OTLPGRPCExporter)
+            assert exporter.headers["k"].get_secret_value() == secret
 
 
 def test_a_variable_may_hold_a_whole_block(read: Read) -> None:
@@ -193,18 +193,19 @@ AUTH = "receivers: {otlp: {protocols: {grpc: {auth: {bearer_token: '${env:TOKEN}
 AT = "receivers::otlp::protocols::grpc"
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["::auth::bearer_token=x", "::auth={bearer_token: x}", "=", "::auth::bearer_token=${env:GIVEN}"],
-)
-def test_an_unset_variable_that_set_overrides_gets_no_warning(read: Read, change: str) -> None:
-    assert not [one for one in read(AUTH, (AT + change,), GIVEN="x").notices if "TOKEN" in one]
+def test_an_unset_variable_that_set_overrides_gets_no_warning(read: Read, subtests: pytest.Subtests) -> None:
+    for change in ["::auth::bearer_token=x", "::auth={bearer_token: x}", "=", "::auth::bearer_token=${env:GIVEN}"]:
+        with subtests.test(change=change):
+            assert not [one for one in read(AUTH, (AT + change,), GIVEN="x").notices if "TOKEN" in one]
 
 
-@pytest.mark.parametrize("change", ["::auth::bearer_token=${env:TOKEN}", "::max_concurrent_streams=5"])
-def test_an_unset_variable_that_set_does_not_override_gets_a_warning(refused: Refused, change: str) -> None:
-    (line,) = refused(AUTH, (AT + change,))
-    assert line.startswith(f"{AT}::auth::bearer_token: the environment variable TOKEN is not set")
+def test_an_unset_variable_that_set_does_not_override_gets_a_warning(
+    refused: Refused, subtests: pytest.Subtests
+) -> None:
+    for change in ["::auth::bearer_token=${env:TOKEN}", "::max_concurrent_streams=5"]:
+        with subtests.test(change=change):
+            (line,) = refused(AUTH, (AT + change,))
+            assert line.startswith(f"{AT}::auth::bearer_token: the environment variable TOKEN is not set")
 
 
 def test_a_wrong_value_of_set_is_not_attributed_to_the_variable_that_it_overrides(refused: Refused) -> None:

@@ -99,9 +99,10 @@ def test_only_the_named_extensions_and_the_store_run(read: Read) -> None:
     assert read("service: {extensions: []}").health_check is None
 
 
-@pytest.mark.parametrize("section", ["receivers", "connectors", "exporters", "extensions", "service"])
-def test_an_empty_section_changes_nothing(read: Read, section: str) -> None:
-    assert read(f"{section}:") == read(f"{section}: {{}}") == read()
+def test_an_empty_section_changes_nothing(read: Read, subtests: pytest.Subtests) -> None:
+    for section in ["receivers", "connectors", "exporters", "extensions", "service"]:
+        with subtests.test(section=section):
+            assert read(f"{section}:") == read(f"{section}: {{}}") == read()
 
 
 def test_a_block_without_a_value_exists_with_its_defaults(read: Read) -> None:
@@ -115,19 +116,17 @@ def test_a_block_without_a_value_exists_with_its_defaults(read: Read) -> None:
     assert http.max_request_body_size == 20_971_520
 
 
-@pytest.mark.parametrize(
-    ("text", "environment", "directory"),
-    [
+def test_the_directory_of_the_store(subtests: pytest.Subtests) -> None:
+    for text, environment, directory in [
         ("", {"HOME": "/h", "XDG_STATE_HOME": "/s/"}, "/s/opencode-trace-receiver"),
         ("", {"HOME": "/h", "XDG_STATE_HOME": "relative"}, "/h/.local/state/opencode-trace-receiver"),
         ("extensions: {file_storage: {directory: ~/x}}", {"HOME": "/h"}, "/h/x"),
         ("extensions: {file_storage: {directory: /var/lib/x}}", {}, "/var/lib/x"),
         ("extensions: {file_storage/mine: {fsync: false}}", {"HOME": "/h"}, "/h/.local/state/opencode-trace-receiver"),
         ("extensions: {file_storage: }", {"HOME": "/h"}, "/h/.local/state/opencode-trace-receiver"),
-    ],
-)
-def test_the_directory_of_the_store(text: str, environment: dict[str, str], directory: str) -> None:
-    assert load([("a", text)], [], environment).storage.directory == directory
+    ]:
+        with subtests.test(text=text, environment=environment, directory=directory):
+            assert load([("a", text)], [], environment).storage.directory == directory
 
 
 def test_a_store_without_a_directory_is_an_error(refused: Refused) -> None:

@@ -45,9 +45,10 @@ PULL = "{exporter: {prometheus: {host: localhost, port: %d}}}"
 PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
+def test_a_wrong_value_is_reported_with_its_key_path_and_the_remedy(
+    refused: Refused, subtests: pytest.Subtests
+) -> None:
+    for key, value, message in [
         (f"{GRPC}::endpoint", "4317", "must be text"),
         (f"{GRPC}::endpoint", "localhost", "is not host:port"),
         (f"{GRPC}::endpoint", "http://localhost:4317", "is not host:port"),
@@ -138,18 +139,15 @@ PUSH_TO_B = PUSH % "protocol: grpc, endpoint: 'b:4317', %s"
         (READERS, f"[{PUSH_TO_B % 'timeout: 10s'}]", "must be a whole number"),
         (READERS, f"[{PUSH % 'protocol: http/protobuf, endpoint: http://b, insecure: true'}]", "is for grpc"),
         ("exporter::debug", "{}", "did you mean exporters?"),
-    ],
-)
-def test_a_wrong_value_is_reported_with_its_key_path_and_the_remedy(
-    refused: Refused, key: str, value: str, message: str
-) -> None:
-    files = "extensions: {file_storage: }" if key.startswith("extensions::file") else ""
-    if key.startswith(f"{OTLP}::") and key != f"{OTLP}::endpoint":
-        files = "exporters: {otlp_grpc: {endpoint: 'b:4317'}}"
-    (line,) = refused(files, (f"{key}={value}",))
-    place, _, text = line.partition(": ")
-    assert key.startswith(place) or place.startswith(key)
-    assert message in text
+    ]:
+        with subtests.test(key=key, value=value, message=message):
+            files = "extensions: {file_storage: }" if key.startswith("extensions::file") else ""
+            if key.startswith(f"{OTLP}::") and key != f"{OTLP}::endpoint":
+                files = "exporters: {otlp_grpc: {endpoint: 'b:4317'}}"
+            (line,) = refused(files, (f"{key}={value}",))
+            place, _, text = line.partition(": ")
+            assert key.startswith(place) or place.startswith(key)
+            assert message in text
 
 
 def test_a_receiver_without_a_protocol_is_refused(refused: Refused) -> None:
@@ -158,22 +156,21 @@ def test_a_receiver_without_a_protocol_is_refused(refused: Refused) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("section", "body"), [("receivers", "[otlp]"), ("exporters", "5"), ("service", "[]"), ("connectors", "x")]
-)
-def test_a_section_of_the_wrong_type_is_one_problem(refused: Refused, section: str, body: str) -> None:
-    (line,) = refused(f"{section}: {body}")
-    assert line.startswith(f"{section}: must be a")
+def test_a_section_of_the_wrong_type_is_one_problem(refused: Refused, subtests: pytest.Subtests) -> None:
+    for section, body in [("receivers", "[otlp]"), ("exporters", "5"), ("service", "[]"), ("connectors", "x")]:
+        with subtests.test(section=section, body=body):
+            (line,) = refused(f"{section}: {body}")
+            assert line.startswith(f"{section}: must be a")
 
 
-@pytest.mark.parametrize("body", ["", "{}"])
-def test_an_unknown_empty_section_is_refused(refused: Refused, body: str) -> None:
-    assert refused(f"exporter: {body}") == ["exporter: unknown section; did you mean exporters?"]
+def test_an_unknown_empty_section_is_refused(refused: Refused, subtests: pytest.Subtests) -> None:
+    for body in ["", "{}"]:
+        with subtests.test(body=body):
+            assert refused(f"exporter: {body}") == ["exporter: unknown section; did you mean exporters?"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_no_error_repeats_a_secret(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text in [
         "exporters: {otlp_grpc: {endpoint: 'http://me:hunter2@b:4317'}}",
         "exporters: {otlp_http: {endpoint: 'http://me:hunter2@b:4318'}}",
         "exporters: {otlp_grpc: {endpoint: 'b:1', headers: [hunter2]}}",
@@ -182,10 +179,9 @@ def test_an_unknown_empty_section_is_refused(refused: Refused, body: str) -> Non
         "receivers: {otlp: {protocols: {grpc: {auth: {bearer_token: {x: hunter2}}}}}}",
         "receivers: {otlp: {protocols: {grpc: {auth: {basic: hunter2}}}}}",
         "receivers: {otlp: {protocols: {grpc: {auth: '${env:P}'}}}}",
-    ],
-)
-def test_no_error_repeats_a_secret(refused: Refused, text: str) -> None:
-    assert "hunter2" not in "".join(refused(text, P="hunter2"))
+    ]:
+        with subtests.test(text=text):
+            assert "hunter2" not in "".join(refused(text, P="hunter2"))
 
 
 def test_old_exporter_names_and_upper_case_levels_are_accepted(read: Read) -> None:

@@ -10,16 +10,24 @@ from hypothesis import strategies as st
 from receiver.config.load import yaml_text
 
 
-@pytest.mark.parametrize("text", ["yes", "on", "NO", "1:30", "2024-01-01", "0123", "1e5", "1_000", ".5"])
-def test_yaml_1_1_scalars_are_text(text: str) -> None:
-    assert yaml_text.parse(text) == text
+def test_yaml_1_1_scalars_are_text(subtests: pytest.Subtests) -> None:
+    for text in ["yes", "on", "NO", "1:30", "2024-01-01", "0123", "1e5", "1_000", ".5"]:
+        with subtests.test(text=text):
+            assert yaml_text.parse(text) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("true", True), ("12", 12), ("-3", -3), ("1.25", 1.25), ("~", None), ("", None), ("null", None)]
-)
-def test_yaml_1_2_scalars_have_their_types(text: str, value: object) -> None:
-    assert yaml_text.parse(text) == value
+def test_yaml_1_2_scalars_have_their_types(subtests: pytest.Subtests) -> None:
+    for text, value in [
+        ("true", True),
+        ("12", 12),
+        ("-3", -3),
+        ("1.25", 1.25),
+        ("~", None),
+        ("", None),
+        ("null", None),
+    ]:
+        with subtests.test(text=text, value=value):
+            assert yaml_text.parse(text) == value
 
 
 def test_keys_are_text() -> None:
@@ -30,9 +38,8 @@ def test_anchors_and_merge_keys_work() -> None:
     assert yaml_text.parse("a: &x {b: 1}\nc: {<<: *x, d: 2}") == {"a": {"b": 1}, "c": {"b": 1, "d": 2}}
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_invalid_yaml_is_refused_in_one_line_with_its_position(subtests: pytest.Subtests) -> None:
+    for text, message in [
         ("a: [1", "line 1, column 6"),
         ("a: 1\nb: 2\na: 3", "line 3, column 1: the key 'a' is given twice"),
         ("a: !!python/object:os.system x", "line 1"),
@@ -48,13 +55,12 @@ def test_anchors_and_merge_keys_work() -> None:
         ("a: " + "9" * 5000, "not YAML: Exceeds the limit"),
         ("a: " + "{a: " * 200 + "1" + "}" * 200, "nested deeper than 100 levels"),
         ("a" * (1 << 20) + "a", "longer than 1048576 characters"),
-    ],
-)
-def test_invalid_yaml_is_refused_in_one_line_with_its_position(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=r"line|not YAML|longer") as error:
-        yaml_text.parse(text)
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+    ]:
+        with subtests.test(text=text, message=message):
+            with pytest.raises(ValueError, match=r"line|not YAML|longer") as error:
+                yaml_text.parse(text)
+            assert message in str(error.value)
+            assert "\n" not in str(error.value)
 
 
 def test_deep_nesting_is_refused() -> None:

@@ -65,9 +65,8 @@ def test_a_configuration_may_forward_without_the_connector(read: Read) -> None:
     assert (graph.connector, graph.built) == (None, ())
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_pipelines_that_cannot_run_are_refused(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text, message in [
         ("", "service::pipelines: there must be at least one pipeline"),
         (f"logs: {{exporters: [agenttrace]}}, {BUILT}", "service::pipelines::logs: must have at least one receiver"),
         ("logs: {receivers: [otlp]}", "service::pipelines::logs: must have at least one exporter"),
@@ -106,10 +105,9 @@ def test_a_configuration_may_forward_without_the_connector(read: Read) -> None:
             'service::pipelines::traces: cycle: connector "agenttrace" feeds itself; use two pipelines, '
             "such as traces/in and traces",
         ),
-    ],
-)
-def test_pipelines_that_cannot_run_are_refused(refused: Refused, text: str, message: str) -> None:
-    assert refused(pipelines(text)) == [message]
+    ]:
+        with subtests.test(text=text, message=message):
+            assert refused(pipelines(text)) == [message]
 
 
 def test_receivers_in_different_pipelines_of_a_signal_are_refused(refused: Refused) -> None:

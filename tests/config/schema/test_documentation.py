@@ -38,9 +38,10 @@ def test_the_reference_in_the_page_is_up_to_date() -> None:
     assert page(text) == text, "run: python -m receiver.config.schema.reference docs/configuration.md"
 
 
-@pytest.mark.parametrize("example", ON_THE_PAGE)
-def test_every_example_of_the_page_loads(example: str) -> None:
-    assert load([("example", example)], [], {"HOME": "/h", "RECEIVER_TOKEN": "x"}).notices == ()
+def test_every_example_of_the_page_loads(subtests: pytest.Subtests) -> None:
+    for example in ON_THE_PAGE:
+        with subtests.test(example=example):
+            assert load([("example", example)], [], {"HOME": "/h", "RECEIVER_TOKEN": "x"}).notices == ()
 
 
 def test_a_page_without_the_reference_markers_is_an_error() -> None:
@@ -48,12 +49,13 @@ def test_a_page_without_the_reference_markers_is_an_error() -> None:
         page("# nothing")
 
 
-@pytest.mark.parametrize("section", {one for kind in KINDS for one in sections(kind)}, ids=lambda one: one.__name__)
-def test_every_block_and_every_key_is_described(section: type[Section]) -> None:
-    assert section.__doc__
-    for name, field in section.model_fields.items():
-        assert field.description, name
-        assert "|" not in field.description, name
+def test_every_block_and_every_key_is_described(subtests: pytest.Subtests) -> None:
+    for section in {one for kind in KINDS for one in sections(kind)}:
+        with subtests.test(section=section):
+            assert section.__doc__
+            for name, field in section.model_fields.items():
+                assert field.description, name
+                assert "|" not in field.description, name
 
 
 def test_the_reference_holds_every_default_of_the_contract() -> None:
@@ -92,24 +94,23 @@ def said_of(configuration: Any) -> list[str]:
     return [error.message for error in Draft202012Validator(schema()).iter_errors(configuration)]
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_the_json_schema_accepts_valid_configurations(example: str) -> None:
-    Draft202012Validator.check_schema(schema())
-    assert said_of(yaml.safe_load(example)) == []
+def test_the_json_schema_accepts_valid_configurations(subtests: pytest.Subtests) -> None:
+    for example in EXAMPLES:
+        with subtests.test(example=example):
+            Draft202012Validator.check_schema(schema())
+            assert said_of(yaml.safe_load(example)) == []
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_the_json_schema_rejects_wrong_values(subtests: pytest.Subtests) -> None:
+    for wrong in [
         "exporter: {}",
         "receivers: {otpl: {}}",
         "receivers: {otlp: {protocols: {grpc: {endpont: 'localhost:1'}}}}",
         "connectors: {agenttrace: {trace_mode: turns}}",
         "service: {telemetry: {logs: {encoding: xml}}}",
-    ],
-)
-def test_the_json_schema_rejects_wrong_values(wrong: str) -> None:
-    assert said_of(yaml.safe_load(wrong))
+    ]:
+        with subtests.test(wrong=wrong):
+            assert said_of(yaml.safe_load(wrong))
 
 
 def test_durations_in_the_json_schema_are_in_go_syntax() -> None:

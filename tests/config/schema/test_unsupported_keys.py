@@ -64,9 +64,10 @@ def keys() -> Iterator[tuple[type[Section], str]]:
     return ((section, key) for section, names in COLLECTORS.items() for key in names.split())
 
 
-@pytest.mark.parametrize(("section", "key"), list(keys()), ids=lambda one: getattr(one, "__name__", one))
-def test_each_key_of_the_collector_is_supported_or_refused_with_a_reason(section: type[Section], key: str) -> None:
-    assert (key in section.model_fields) != bool(unsupported_key(section, key))
+def test_each_key_of_the_collector_is_supported_or_refused_with_a_reason(subtests: pytest.Subtests) -> None:
+    for section, key in list(keys()):
+        with subtests.test(section=section, key=key):
+            assert (key in section.model_fields) != bool(unsupported_key(section, key))
 
 
 def test_no_supported_key_is_listed_as_unsupported() -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from receiver import semconv as sc
 from receiver.events import HOOK, PARTIAL
+from tests.support.core_runs import Stream, batch, trees
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
-from tests.support.laws import attribute, canonical, is_late, is_session, violations
+from tests.support.span_laws import attribute, canonical, is_late, is_session, violations
 from tests.support.strategies import stories
-from tests.support.virtual import Stream, batch, trees
 
 MARKED = replace(SETTINGS, live_markers=True)
 

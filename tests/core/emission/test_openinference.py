@@ -7,9 +7,9 @@ import pytest
 from receiver import semconv as sc
 from receiver.core.emission.openinference import openinference
 from receiver.core.state.settings import BuilderSettings
+from tests.support.core_runs import batch, trees
 from tests.support.factories import RELAY, a_session
-from tests.support.laws import canonical
-from tests.support.virtual import batch, trees
+from tests.support.span_laws import canonical
 
 BESIDE = BuilderSettings(
     openinference=True, capture_content=frozenset({"errors", "arguments", "results"}), max_attribute_bytes=40

@@ -24,10 +24,10 @@ from receiver.core.state.session import Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
 from tests.support.changes import apply
+from tests.support.core_runs import Stream, trees
 from tests.support.factories import NOON, RELAY, a_session, at
-from tests.support.laws import attribute
-from tests.support.reads import CountedEmittedItems
-from tests.support.virtual import Stream, trees
+from tests.support.read_counter import CountedEmittedItems
+from tests.support.span_laws import attribute
 
 
 def ms(time: int) -> int:

@@ -13,9 +13,9 @@ from receiver.core.segmentation.segment import ActivityRun
 from receiver.core.state.session import Pin, Session
 from receiver.core.state.settings import SECOND
 from receiver.model import Span
+from tests.support.core_runs import Stream
 from tests.support.factories import NOON, RELAY, SETTINGS, ASession, a_session, at
-from tests.support.laws import attribute, is_session, violations
-from tests.support.virtual import Stream
+from tests.support.span_laws import attribute, is_session, violations
 
 YOUNG = replace(SETTINGS, max_trace_age=45 * SECOND)
 SMALL = replace(SETTINGS, max_spans_per_trace=3)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core.segmentation.segment import Segment, activities_with_items, closed_at, number_segments
+from receiver.core.segmentation.segment import (
+    Reason,
+    Segment,
+    activities_with_items,
+    boundaries,
+    closed_at,
+    number_segments,
+)
 from receiver.core.state.items import Item
 from receiver.core.state.session import Activity, Closed, Pin, Session
 from receiver.events import EXACT
@@ -26,6 +33,30 @@ def closed(number: int, start: int, end: int, limit: int = 10) -> Closed:
 
 def numbers(session: Session, *starts: int) -> list[tuple[int, int]]:
     return [(s.number, s.start) for s in number_segments(session, parts(*starts))]
+
+
+class TestBoundaries:
+    def divided(self, cuts=(), turns=(), pins=()) -> list[tuple[int, Reason]]:
+        session = Session(id="a", pins={number: pin(start) for number, start in enumerate(pins, 1)})
+        return [tuple(b) for b in boundaries(session, Segment(1, 10, 99, 99), cuts, turns)]
+
+    def test_a_segment_begins_after_a_pause_and_ends_before_one(self):
+        assert self.divided() == [(10, Reason.PAUSE), (100, Reason.PAUSE)]
+
+    def test_boundaries_are_sorted_by_time_and_only_those_within_the_segment(self):
+        assert self.divided(cuts=[70, 5, 300], turns=[30, 10, 100]) == [
+            (10, Reason.PAUSE),
+            (30, Reason.TURN),
+            (70, Reason.ROLLOVER),
+            (100, Reason.PAUSE),
+        ]
+
+    def test_a_turn_that_begins_at_a_rollover_is_a_turn(self):
+        assert self.divided(cuts=[50], turns=[50])[1] == (50, Reason.TURN)
+
+    def test_of_two_pins_without_a_boundary_between_them_the_second_is_one(self):
+        assert self.divided(pins=[20, 60])[1:-1] == [(60, Reason.PIN)]
+        assert self.divided(cuts=[40], pins=[20, 60])[1:-1] == [(40, Reason.ROLLOVER)]
 
 
 class TestNumbers:

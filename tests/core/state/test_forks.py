@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from receiver import semconv as sc
 from receiver.model import Span
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, RELAY, ASession, a_session
-from tests.support.laws import attribute, is_session
-from tests.support.virtual import Stream, batch
+from tests.support.span_laws import attribute, is_session
 
 
 def an_origin(name: str = "ses_o", begin: float = 0, call: str = "call_1") -> ASession:

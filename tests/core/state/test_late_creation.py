@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from receiver.events import SessionEvent
+from tests.support.core_runs import Stream
 from tests.support.factories import NOON, RELAY, ASession, a_session, at
-from tests.support.laws import is_session, violations
-from tests.support.virtual import Stream
+from tests.support.span_laws import is_session, violations
 
 ROOT = SessionEvent(session="ses_a", root=True, time=at(0))
 

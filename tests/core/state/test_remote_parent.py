@@ -13,9 +13,9 @@ from receiver.core.state.ids import trace_id
 from receiver.core.state.remote_parent import MAX_REMOTES, Remote, believed, learn_remote
 from receiver.core.state.settings import SECOND
 from receiver.events import REPORTED
+from tests.support.core_runs import Stream, trees
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at, remote
-from tests.support.laws import attribute, is_session, violations
-from tests.support.virtual import Stream, trees
+from tests.support.span_laws import attribute, is_session, violations
 
 ONE, TWO, OTHER = remote(1, 1), remote(1, 2), remote(2, 3)
 LINK = replace(SETTINGS, remote_parent="link")

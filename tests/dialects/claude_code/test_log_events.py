@@ -29,7 +29,7 @@ from receiver.events import (
     StateEvent,
 )
 from receiver.pipeline.record_reader import RecordReader
-from tests.support.claude_code import EVENTS, RESOURCE, SESSION, STANDARD, decision, event, iso, request, result
+from tests.support.claude_code_records import EVENTS, RESOURCE, SESSION, STANDARD, decision, event, iso, request, result
 from tests.support.factories import any_value, at, key_values, logs_request, metrics_request
 from tests.support.strategies import ANY_TIMES, ANY_VALUES
 

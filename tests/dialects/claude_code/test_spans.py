@@ -24,8 +24,8 @@ from receiver.events import (
 )
 from receiver.model import STATUS_ERROR
 from receiver.pipeline.record_reader import RecordReader
-from tests.support import claude_code as claude
-from tests.support.claude_code import SESSION
+from tests.support import claude_code_records as claude
+from tests.support.claude_code_records import SESSION
 from tests.support.factories import any_value, at, key_values
 from tests.support.strategies import ANY_TIMES, ANY_VALUES
 

@@ -10,10 +10,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from receiver import semconv as sc
 from receiver.core.state.settings import BuilderSettings
 from receiver.model import STATUS_ERROR, Span
-from tests.support import claude_code as claude
-from tests.support.claude_code import RESOURCE, SESSION, decision, event, request, result
+from tests.support import claude_code_records as claude
+from tests.support.claude_code_records import RESOURCE, SESSION, decision, event, request, result
 from tests.support.factories import any_value, at, built, key_values, logs_request, session_id
-from tests.support.laws import attribute, canonical, inferred, is_session, violations
+from tests.support.span_laws import attribute, canonical, inferred, is_session, violations
 
 BOTH = pytest.mark.parametrize("texts", [False, True], ids=["native", "as text"])
 SUBAGENT = {"query_source": "agent:builtin:Explore", "model": "claude-haiku-4-5"}

@@ -82,22 +82,23 @@ class TestWhoseRecordItIs:
     def test_attributes_may_replace_the_body(self):
         assert one("session.idle", session_id="ses_a") == StateEvent(session="ses_a", time=at(1), state="idle")
 
-    @pytest.mark.parametrize("name", sorted(EVENTS - {"mcp.tools.changed"}))
-    def test_a_record_with_no_session_is_discarded(self, name):
-        assert one(name, {}) == Discarded(reason="no_session")
+    def test_a_record_with_no_session_is_discarded(self, subtests):
+        for name in sorted(EVENTS - {"mcp.tools.changed"}):
+            with subtests.test(name=name):
+                assert one(name, {}) == Discarded(reason="no_session")
 
-    @pytest.mark.parametrize("name", sorted(EVENTS))
-    @pytest.mark.parametrize("body", [None, {}, {"part": None, "info": None}, {"part": "x", "info": 3, "error": []}])
-    def test_no_body_makes_the_reader_raise(self, name, body):
-        assert events_of(name, body, session_id="ses_a")
+    def test_no_body_makes_the_reader_raise(self, subtests):
+        for name in sorted(EVENTS):
+            for body in [None, {}, {"part": None, "info": None}, {"part": "x", "info": 3, "error": []}]:
+                with subtests.test(name=name, body=body):
+                    assert events_of(name, body, session_id="ses_a")
 
-    @pytest.mark.parametrize(
-        "body",
-        [{"sessionID": "ses_a"}, {"part": {"sessionID": "ses_a"}}, {"info": {"sessionID": "ses_a"}}],
-        ids=["top", "part", "info"],
-    )
-    def test_the_session_id_is_found_under_the_names_of_all_versions(self, body):
-        assert one("session.compacted", body) == NoteEvent(session="ses_a", time=at(1), name="session.compacted")
+    def test_the_session_id_is_found_under_the_names_of_all_versions(self, subtests):
+        for body in [{"sessionID": "ses_a"}, {"part": {"sessionID": "ses_a"}}, {"info": {"sessionID": "ses_a"}}]:
+            with subtests.test(body=body):
+                assert one("session.compacted", body) == NoteEvent(
+                    session="ses_a", time=at(1), name="session.compacted"
+                )
 
 
 class TestTime:
@@ -172,10 +173,11 @@ class TestSessions:
     def test_a_deleted_session_ends(self):
         assert one("session.deleted", {"info": self.INFO}) == EndEvent(session="ses_a", time=at(1), reason="deleted")
 
-    @pytest.mark.parametrize(("kind", "state"), [("busy", "busy"), ("idle", "idle")])
-    def test_a_sessions_status(self, kind, state):
-        body = {"sessionID": "ses_a", "status": {"type": kind}}
-        assert one("session.status", body) == StateEvent(session="ses_a", time=at(1), state=state)
+    def test_a_sessions_status(self, subtests):
+        for kind, state in [("busy", "busy"), ("idle", "idle")]:
+            with subtests.test(kind=kind, state=state):
+                body = {"sessionID": "ses_a", "status": {"type": kind}}
+                assert one("session.status", body) == StateEvent(session="ses_a", time=at(1), state=state)
 
     def test_a_sessions_status_as_an_attribute(self):
         assert one("session.status", session_id="ses_a", session_status="idle").state == "idle"
@@ -342,9 +344,8 @@ class TestParts:
         )
         assert (event.call, event.tool, event.status, event.end) == ("call_1", "bash", "completed", at(1))
 
-    @pytest.mark.parametrize(
-        ("text", "kind"),
-        [
+    def test_a_failed_call_has_an_error_class(self, subtests):
+        for text, kind in [
             ("Tool execution aborted", "cancelled"),
             ("The user rejected permission to use this specific tool call.", "permission_rejected"),
             ("The read tool was called with invalid arguments: …", "invalid_arguments"),
@@ -352,11 +353,10 @@ class TestParts:
             ("File not found: /a", "not_found"),
             ("something else", "tool_error"),
             ("", "tool_error"),
-        ],
-    )
-    def test_a_failed_call_has_an_error_class(self, text, kind):
-        event = one("message.part.updated", part("read", "error", time=span_of(0, 1), error=text))
-        assert (event.status, event.error_type, event.error) == ("error", kind, text or None)
+        ]:
+            with subtests.test(text=text, kind=kind):
+                event = one("message.part.updated", part("read", "error", time=span_of(0, 1), error=text))
+                assert (event.status, event.error_type, event.error) == ("error", kind, text or None)
 
     def test_an_interrupted_call_is_cancelled(self):
         state = {"error": "whatever", "metadata": {"interrupted": True}}
@@ -420,15 +420,17 @@ class TestHooks:
     def test_an_after_hooks_child_may_be_an_attribute(self):
         assert one("tool.execute.after", self.BEFORE, child_session_id="ses_b").child == "ses_b"
 
-    @pytest.mark.parametrize("name", ["tool.execute.before", "tool.execute.after"])
-    def test_a_hook_with_a_parts_id_is_no_call(self, name):
+    def test_a_hook_with_a_parts_id_is_no_call(self, subtests):
         """A slash command's subtask has its part's id in hooks, and another call id in its part."""
-        body = {"input": {"tool": "task", "sessionID": "ses_a", "callID": "prt_1"}}
-        assert one(name, body) == StateEvent(session="ses_a", time=at(1), state="busy")
+        for name in ["tool.execute.before", "tool.execute.after"]:
+            with subtests.test(name=name):
+                body = {"input": {"tool": "task", "sessionID": "ses_a", "callID": "prt_1"}}
+                assert one(name, body) == StateEvent(session="ses_a", time=at(1), state="busy")
 
-    @pytest.mark.parametrize("name", ["tool.execute.before", "tool.execute.after"])
-    def test_a_hook_without_a_call_id_is_discarded(self, name):
-        assert one(name, {"input": {"tool": "read", "sessionID": "ses_a"}}).reason == "no_call"
+    def test_a_hook_without_a_call_id_is_discarded(self, subtests):
+        for name in ["tool.execute.before", "tool.execute.after"]:
+            with subtests.test(name=name):
+                assert one(name, {"input": {"tool": "read", "sessionID": "ses_a"}}).reason == "no_call"
 
     def test_an_attribute_without_a_value_is_ignored(self):
         record = relay_record("tool.execute.before", 1, self.BEFORE, session_id=None, call_id=None)
@@ -462,9 +464,10 @@ class TestPermissions:
             session="ses_a", permission="per_1", replied=at(1), reply="reject"
         )
 
-    @pytest.mark.parametrize("name", ["permission.asked", "permission.replied"])
-    def test_a_record_without_an_id_is_discarded(self, name):
-        assert one(name, {"sessionID": "ses_a"}) == Discarded(reason="malformed")
+    def test_a_record_without_an_id_is_discarded(self, subtests):
+        for name in ["permission.asked", "permission.replied"]:
+            with subtests.test(name=name):
+                assert one(name, {"sessionID": "ses_a"}) == Discarded(reason="malformed")
 
 
 class TestTheRest:

@@ -18,9 +18,9 @@ from receiver.model import Request
 from receiver.pipeline.offline import build
 from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import SETTINGS, any_value, at, built, key_values, logs_request, spans_request
-from tests.support.laws import canonical
-from tests.support.otlp_splitting import DATA, recorded, singles
-from tests.support.scoring import Seen, laws, score, spans_of
+from tests.support.otlp_requests import DATA, recorded, singles
+from tests.support.span_laws import canonical
+from tests.support.trace_scoring import Seen, laws, score, spans_of
 
 NOTHING: frozenset[str] = frozenset()
 AGENT = {"service.name": "opencode", "opencode.client": "cli"}

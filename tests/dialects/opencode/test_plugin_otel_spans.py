@@ -14,9 +14,9 @@ from receiver.codec.decode import span_records
 from receiver.dialects.opencode.plugin_otel_spans import spans
 from receiver.events import CallEvent, Discarded, RequestEvent, SessionEvent, StateEvent
 from tests.support.factories import at, built, key_values, spans_request
-from tests.support.laws import attribute, canonical, violations
-from tests.support.otlp_splitting import DATA, recorded, singles
-from tests.support.scoring import score, spans_of
+from tests.support.otlp_requests import DATA, recorded, singles
+from tests.support.span_laws import attribute, canonical, violations
+from tests.support.trace_scoring import score, spans_of
 
 NOTHING: frozenset[str] = frozenset()
 MS = 1_000_000

@@ -119,9 +119,10 @@ class TestPointsThatTellNothing:
         metric.exponential_histogram.data_points.add(attributes=key_values(TOOL), time_unix_nano=at(6), count=1)
         assert one(metric) == Discarded(reason="malformed")
 
-    @pytest.mark.parametrize("time", [0, 1 << 62])
-    def test_a_record_with_no_time_is_discarded(self, time):
-        assert one(counter("opencode.tool.executions", labels=TOOL, time=time)) == Discarded(reason="no_time")
+    def test_a_record_with_no_time_is_discarded(self, subtests):
+        for time in [0, 1 << 62]:
+            with subtests.test(time=time):
+                assert one(counter("opencode.tool.executions", labels=TOOL, time=time)) == Discarded(reason="no_time")
 
     @pytest.mark.parametrize(
         "name",
@@ -141,13 +142,15 @@ class TestPointsThatTellNothing:
     def test_a_record_with_no_session_is_discarded(self, name):
         assert one(counter(name, labels={"tool.name": "bash"})) == Discarded(reason="no_session")
 
-    @pytest.mark.parametrize("value", [0, 2_000_000])
-    def test_a_count_of_zero_is_discarded(self, value):
-        assert one(counter("opencode.tool.executions", value, TOOL)) == Discarded(reason="empty")
+    def test_a_count_of_zero_is_discarded(self, subtests):
+        for value in [0, 2_000_000]:
+            with subtests.test(value=value):
+                assert one(counter("opencode.tool.executions", value, TOOL)) == Discarded(reason="empty")
 
-    @pytest.mark.parametrize("value", [None, -1, float("nan"), float("inf")])
-    def test_an_invalid_count_is_discarded(self, value):
-        assert one(counter("opencode.tool.executions", value, TOOL)) == Discarded(reason="inconsistent")
+    def test_an_invalid_count_is_discarded(self, subtests):
+        for value in [None, -1, float("nan"), float("inf")]:
+            with subtests.test(value=value):
+                assert one(counter("opencode.tool.executions", value, TOOL)) == Discarded(reason="inconsistent")
 
     def test_a_count_without_a_tool_is_discarded(self):
         assert one(counter("opencode.tool.executions", labels=SESSION)) == Discarded(reason="malformed")
@@ -179,9 +182,10 @@ class TestCounts:
     def test_the_session_attribute_has_two_names(self):
         assert one(counter("opencode.tool.executions", labels={"sessionID": "ses_a", "tool.name": "x"})).tool == "x"
 
-    @pytest.mark.parametrize("start", [0, at(7)])
-    def test_an_invalid_start_is_replaced_by_the_end(self, start):
-        assert one(counter("opencode.tool.executions", labels=TOOL, start=start)).start == at(6)
+    def test_an_invalid_start_is_replaced_by_the_end(self, subtests):
+        for start in [0, at(7)]:
+            with subtests.test(start=start):
+                assert one(counter("opencode.tool.executions", labels=TOOL, start=start)).start == at(6)
 
     def test_copies_of_a_point_are_equal_and_other_attributes_make_another_series(self):
         first = one(counter("opencode.tool.executions", labels=TOOL))
@@ -231,28 +235,33 @@ class TestDurations:
     def test_without_a_sum_there_are_no_durations(self):
         assert durations(2, min=10, max=20) == ((), None)
 
-    @pytest.mark.parametrize(
-        "numbers",
-        [{"sum": 30, "min": 20, "max": 10}, {"sum": 30, "min": 10, "max": 12}, {"sum": 30, "min": 16}, {"sum": -5}],
-    )
-    def test_contradictory_numbers_are_discarded(self, numbers):
-        assert one(histogram("opencode.tool.duration", 2, **numbers)) == Discarded(reason="inconsistent")
+    def test_contradictory_numbers_are_discarded(self, subtests):
+        for numbers in [
+            {"sum": 30, "min": 20, "max": 10},
+            {"sum": 30, "min": 10, "max": 12},
+            {"sum": 30, "min": 16},
+            {"sum": -5},
+        ]:
+            with subtests.test(numbers=numbers):
+                assert one(histogram("opencode.tool.duration", 2, **numbers)) == Discarded(reason="inconsistent")
 
     def test_an_empty_histogram_is_discarded(self):
         assert one(histogram("opencode.tool.duration", 0, sum=0)) == Discarded(reason="empty")
 
 
 class TestOtherMetrics:
-    @pytest.mark.parametrize(("name", "lines"), [("added", (4, 0)), ("deleted", (0, 4))])
-    def test_lines_of_a_call(self, name, lines):
-        event = one(counter(f"opencode.tool.loc.{name}", 4, {**TOOL, "call.id": "call_1"}))
-        assert event == LinesEvent(
-            session="ses_a", key=event.key, time=at(1), added=lines[0], removed=lines[1], call="call_1"
-        )
+    def test_lines_of_a_call(self, subtests):
+        for name, lines in [("added", (4, 0)), ("deleted", (0, 4))]:
+            with subtests.test(name=name, lines=lines):
+                event = one(counter(f"opencode.tool.loc.{name}", 4, {**TOOL, "call.id": "call_1"}))
+                assert event == LinesEvent(
+                    session="ses_a", key=event.key, time=at(1), added=lines[0], removed=lines[1], call="call_1"
+                )
 
-    @pytest.mark.parametrize("labels", [TOOL, {**TOOL, "call.id": "unknown"}, {**TOOL, "call.id": ""}])
-    def test_lines_without_a_call_belong_to_the_session(self, labels):
-        assert one(counter("opencode.tool.loc.added", 4, labels)).call is None
+    def test_lines_without_a_call_belong_to_the_session(self, subtests):
+        for labels in [TOOL, {**TOOL, "call.id": "unknown"}, {**TOOL, "call.id": ""}]:
+            with subtests.test(labels=labels):
+                assert one(counter("opencode.tool.loc.added", 4, labels)).call is None
 
     def test_a_permission_belongs_to_its_call(self):
         labels = {**SESSION, "call.id": "call_1", "permission.name": "bash", "permission.reply": "once"}
@@ -260,10 +269,11 @@ class TestOtherMetrics:
             session="ses_a", call="call_1", rank=COUNTED, permission_name="bash", permission_reply="once"
         )
 
-    @pytest.mark.parametrize("call", [None, "unknown"])
-    def test_a_permission_without_a_call_id_is_discarded(self, call):
-        event = one(counter("opencode.permission.requests", labels={**SESSION, "call.id": call}))
-        assert event == Discarded(reason="no_call")
+    def test_a_permission_without_a_call_id_is_discarded(self, subtests):
+        for call in [None, "unknown"]:
+            with subtests.test(call=call):
+                event = one(counter("opencode.permission.requests", labels={**SESSION, "call.id": call}))
+                assert event == Discarded(reason="no_call")
 
     def test_a_command(self):
         event = one(counter("opencode.command.executions", labels={**SESSION, "command": "greet"}))
@@ -406,6 +416,7 @@ class TestPointsOfAwkwardSeries:
         other = one(histogram("opencode.tool.duration", 1, other_label, sum=5))
         assert event.series != other.series
 
-    @pytest.mark.parametrize(("count", "low", "high"), [(2, 1, 5), (3, 1, 9.5), (4, 1, 9.9)])
-    def test_inconsistent_min_and_max_give_only_the_mean(self, count: int, low: float, high: float):
-        assert durations(count, sum=10, min=low, max=high) == ((), int(10 * 1_000_000 / count))
+    def test_inconsistent_min_and_max_give_only_the_mean(self, subtests: pytest.Subtests):
+        for count, low, high in [(2, 1, 5), (3, 1, 9.5), (4, 1, 9.9)]:
+            with subtests.test(count=count, low=low, high=high):
+                assert durations(count, sum=10, min=low, max=high) == ((), int(10 * 1_000_000 / count))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver.codec.decode import span_records
@@ -36,12 +35,14 @@ def errors(dialect: str, message: str) -> list[str | None]:
     return [event.error for event in read(record, NOTHING) or () if isinstance(event, (CallEvent, CallPartEvent))]
 
 
-@pytest.mark.parametrize("dialect", FAILED)
-def test_the_status_message_has_the_error_text(dialect):
-    assert errors(dialect, "no such file") == ["no such file"]
-    assert errors(dialect, "") == [None]
+def test_the_status_message_has_the_error_text(subtests):
+    for dialect in FAILED:
+        with subtests.test(dialect=dialect):
+            assert errors(dialect, "no such file") == ["no such file"]
+            assert errors(dialect, "") == [None]
 
 
-@pytest.mark.parametrize("dialect", FAILED)
-def test_a_long_status_message_is_cut(dialect):
-    assert errors(dialect, "e" * 1_000_000) == ["e" * 65_536]
+def test_a_long_status_message_is_cut(subtests):
+    for dialect in FAILED:
+        with subtests.test(dialect=dialect):
+            assert errors(dialect, "e" * 1_000_000) == ["e" * 65_536]

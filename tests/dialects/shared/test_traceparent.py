@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -15,7 +14,7 @@ from receiver.dialects.shared.traceparent import read
 from receiver.events import EXACT, REPORTED, RemoteParentEvent
 from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import at, built, key_values, logs_request, metrics_request, relay_record, spans_request
-from tests.support.otlp_splitting import spans_in
+from tests.support.otlp_requests import spans_in
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN, NAMED = f"00-{TRACE}-{SPAN}-01", f"{TRACE}-{SPAN}"
@@ -32,17 +31,20 @@ def created(**attributes):
     return relay_record("session.created", 1, {"info": {"id": "ses_a"}}, session_id="ses_a", **attributes)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [GIVEN, f" {GIVEN} ", f"00-{TRACE}-{SPAN}-00", f"01-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-follows"],
-)
-def test_a_valid_traceparent_is_read(value):
-    assert read(value) == NAMED
+def test_a_valid_traceparent_is_read(subtests):
+    for value in [
+        GIVEN,
+        f" {GIVEN} ",
+        f"00-{TRACE}-{SPAN}-00",
+        f"01-{TRACE}-{SPAN}-01",
+        f"cc-{TRACE}-{SPAN}-01-what-follows",
+    ]:
+        with subtests.test(value=value):
+            assert read(value) == NAMED
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_an_invalid_traceparent_is_ignored(subtests):
+    for value in [
         None,
         7,
         "",
@@ -57,10 +59,9 @@ def test_a_valid_traceparent_is_read(value):
         f"00-{TRACE[:-1]}-{SPAN}-01",
         f"0g-{TRACE}-{SPAN}-01",
         GIVEN + "-" + "x" * 600,
-    ],
-)
-def test_an_invalid_traceparent_is_ignored(value):
-    assert read(value) is None
+    ]:
+        with subtests.test(value=value):
+            assert read(value) is None
 
 
 class TestWhere:
@@ -80,10 +81,11 @@ class TestWhere:
         (only,) = events_of(logs_request(record, scope="opencode"))
         assert (only.session, only.remote) == ("ses_a", NAMED)
 
-    @pytest.mark.parametrize("name", ["traceparent", "TRACEPARENT", "process.environment_variable.TRACEPARENT"])
-    def test_traceparent_in_the_resource(self, name):
-        (only,) = events_of(logs_request(created(), resource={"service.name": "opencode", name: GIVEN}))
-        assert (only.rank, only.remote) == (REPORTED, NAMED)
+    def test_traceparent_in_the_resource(self, subtests):
+        for name in ["traceparent", "TRACEPARENT", "process.environment_variable.TRACEPARENT"]:
+            with subtests.test(name=name):
+                (only,) = events_of(logs_request(created(), resource={"service.name": "opencode", name: GIVEN}))
+                assert (only.rank, only.remote) == (REPORTED, NAMED)
 
     def test_a_records_traceparent_wins_over_its_resources(self):
         (only,) = events_of(logs_request(created(traceparent=GIVEN), resource={"traceparent": OTHER}))

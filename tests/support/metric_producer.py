@@ -1,7 +1,8 @@
-"""A producer that counts: sessions with their calls and requests, and the points that a JavaScript SDK makes of them.
+"""A producer that sends only metrics: a run's sessions, calls and requests, and the data points that OpenTelemetry's
+JavaScript SDK exports for them.
 
-Its series begin when the first thing in them is counted. A cumulative one is sent again at every collection; a delta
-has its start at the last collection if it was in that one too (facts of SDK 1.30, recorded).
+A series starts when its first value is recorded. A cumulative series is exported at every collection. A delta point
+starts at the previous collection if the series was exported then too (recorded of SDK 1.30).
 Times are milliseconds after NOON.
 """
 

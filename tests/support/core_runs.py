@@ -1,5 +1,7 @@
-"""Virtual time: the core offline (all events, then all spans) and as it runs (events one by one, a look at every
-deadline), without a clock, a store or a network.
+"""Runs the core in virtual time, without a clock, a store or a network.
+
+`batch` works like `build`: it applies all events, then emits all spans. `Stream` works like `run`: it applies events
+one by one and advances the builder whenever a deadline is due.
 """
 
 from __future__ import annotations

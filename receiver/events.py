@@ -25,6 +25,7 @@ GUESSED = 6  # read out of an id or a name
 INFERRED = 7  # reconstructed from the times of other things
 
 TASK = "task"  # the tool that starts a child session
+AGENT_STARTERS = ("skill", "Workflow")  # tools that may start an agent which shares the session's id
 HIDDEN = "redacted"  # the tool of a call whose producer does not name it: it may have been any
 COUNTED_NOTE = "counted:"  # begins the key of a note from a metric: it gives way to the event of the same thing
 
@@ -42,6 +43,11 @@ CONTENT: dict[str, str] = {
 }
 
 
+def agent_session(session: str, agent: str) -> str:
+    """The id by which an agent that shares a session id is known here."""
+    return f"{session}/{agent}"
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that a record states about `session`."""
 
@@ -51,7 +57,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class SessionEvent(Event, frozen=True, kw_only=True, gc=False):
     """What a session is. `root=True` states that it has no parent, `subagent=True` that it has one, whoever that is;
     `time` is when this was so (0: always). `label` is a digest of the name that a session and the task that started it
-    share, `context` the trace (in hexadecimal) that a record of it was written in."""
+    share, `context` the trace (in hexadecimal) that a record of it was written in.
+
+    An agent that shares its parent's session id is a session of its own here, with an id made of both
+    (`agent_session`): `shared_session` is the id that the agent's telemetry has, `agent_id` the agent's own.
+    `background`: whether its call ends at once while it works on; known when it is done.
+    """
 
     time: int = 0
     rank: int = EXACT
@@ -68,6 +79,9 @@ class SessionEvent(Event, frozen=True, kw_only=True, gc=False):
     directory: str | None = None
     label: str | None = None
     context: str | None = None
+    shared_session: str | None = None
+    agent_id: str | None = None
+    background: bool | None = None
 
 
 class ForkEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -111,7 +125,8 @@ class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
 
 class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
-    `context` are as in SessionEvent."""
+    `context` are as in SessionEvent; `span` is the id of the agent's own span of it (trace id and span id, in
+    hexadecimal). `ends_with_turn`: it cannot outlast the session's next prompt, should its end never be told."""
 
     call: str
     rank: int
@@ -137,6 +152,26 @@ class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     result: str | None = None
     label: str | None = None
     context: str | None = None
+    span: str | None = None
+    ends_with_turn: bool | None = None
+
+
+class CallPartEvent(Event, frozen=True, kw_only=True, gc=False):
+    """A part of a call that does not say which agent made it: its execution, or the wait for its permission (`asked`,
+    `replied`, `reply`). It names the call by `span`, the id of the call's span (CallEvent.span), or by its id.
+    `session` is the shared session."""
+
+    rank: int
+    span: str = ""
+    call: str = ""
+    start: int | None = None
+    end: int | None = None
+    status: Literal["completed", "error"] | None = None
+    error_type: str | None = None
+    error: str | None = None
+    asked: int | None = None
+    replied: int | None = None
+    reply: str | None = None
 
 
 class ChildEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -310,6 +345,7 @@ AnyEvent: TypeAlias = (
     | EndEvent
     | NoteEvent
     | CallEvent
+    | CallPartEvent
     | ChildEvent
     | CallReportEvent
     | CallHintEvent

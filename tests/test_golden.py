@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 
+from receiver import semconv as sc
 from receiver.recordings.files import read_recordings
 from tests.golden.rewrite import HERE, MODES, RECORDINGS, built_from, requests_of, tree_text
 from tests.support.span_laws import dangling_links, violations
@@ -21,6 +22,8 @@ UNTOLD = {"D/12-old-1-2-27": 1}  # children whose task call is in no record
 SILENT = {"D/12-old-1-2-27": 2, "D/30-gcornut": 1}  # calls that the plugin told nothing of (failed, or cut off)
 
 recordings = pytest.mark.parametrize("name", NAMES)
+of_opencode = pytest.mark.parametrize("name", [name for name in NAMES if name[1] == "/"])
+of_claude_code = pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("claude-code/")])
 
 
 @cache
@@ -37,7 +40,7 @@ def scored(name: str) -> Score:
 
 
 def test_every_producer_has_recordings():
-    assert {name[0] for name in NAMES} == {"A", "B", "C", "D"}
+    assert {name.partition("/")[0] for name in NAMES} >= {"A", "B", "C", "D", "claude-code"}
 
 
 @recordings
@@ -60,14 +63,14 @@ def test_the_shape_is_well_formed(name):
     assert laws(seen(name)) == []
 
 
-@recordings
+@of_opencode
 def test_every_session_is_found_and_hangs_below_the_call_that_made_it(name):
     found = scored(name)
     assert found.wrong == 0, found.notes
     assert (found.sessions_ok, found.edges_ok) == (found.sessions, found.edges - UNTOLD.get(name, 0)), found.notes
 
 
-@recordings
+@of_opencode
 def test_every_call_is_found_once_and_failed_where_it_failed(name):
     found = scored(name)
     assert (found.calls_missing, found.calls_extra) == (SILENT.get(name, 0), 0), found.notes
@@ -79,6 +82,37 @@ def test_every_call_is_found_once_and_failed_where_it_failed(name):
 def test_the_relay_tells_how_long_every_call_took(name):
     found = scored(name)
     assert found.perfect, found.notes
+
+
+@of_claude_code
+def test_every_subagent_is_below_the_call_that_its_own_file_names(name):
+    """A workflow's agents name no call in their files; the spans do."""
+    expected = json.loads((HERE / name / "expected.json").read_text())
+    spans = built_from(HERE / name).spans
+    by_id = {s.span_id: dict(s.attributes) for s in spans}
+    above = {
+        dict(s.attributes)[sc.AGENT_ID]: by_id[s.parent_span_id].get(sc.TOOL_CALL_ID)
+        for s in spans
+        if s.name.startswith(sc.INVOKE_AGENT) and sc.AGENT_ID in dict(s.attributes)
+    }
+    calls = {c["child_session"]: c["callID"] for s in expected for c in s["tool_calls"] if c.get("child_session")}
+    agents = {s["id"] for s in expected if s["parent_id"]}
+    assert above.keys() == agents
+    assert {agent: above[agent] for agent in calls} == calls
+
+
+@of_claude_code
+def test_every_call_is_in_the_session_of_the_agent_that_made_it(name):
+    expected = json.loads((HERE / name / "expected.json").read_text())
+    found = {
+        attributes[sc.TOOL_CALL_ID]: attributes.get(sc.AGENT_ID) or attributes[sc.SESSION_ID]
+        for s in built_from(HERE / name).spans
+        if sc.TOOL_CALL_ID in (attributes := dict(s.attributes))
+    }
+    made_by = {c["callID"]: s["id"] for s in expected for c in s["tool_calls"]}
+    assert {call: made_by[call] for call in found} == found
+    told = b"".join(request.body for request in requests_of(HERE / name))
+    assert {call for call in made_by if call.encode() in told} == found.keys()
 
 
 @recordings

@@ -29,6 +29,7 @@ from receiver.events import (
     AnyEvent,
     CallEvent,
     CallHintEvent,
+    CallPartEvent,
     CallReportEvent,
     ChildEvent,
     CopyEvent,
@@ -62,7 +63,16 @@ class Source:
 
 MAX_IDLE_TIMES = MAX_CONTEXTS = 32  # kept of a session: to find where it was resumed, and who started it
 _NOT_FACTS = {"session", "call", "request", "permission", "rank", "time", "root", "key"}
-_SESSION_IDENTITY = ("parent", "created", "version", "project", "label")
+_SESSION_IDENTITY = (
+    "parent",
+    "created",
+    "version",
+    "project",
+    "label",
+    "shared_session",
+    "agent_id",
+    "background",
+)
 _DAY = 24 * 3600 * SECOND
 _SESSION_CHANGING = ("title", "model", "provider", "directory")
 
@@ -71,7 +81,7 @@ def _fields(event_type: type[Any]) -> tuple[str, ...]:
     return tuple(f for f in event_type.__struct_fields__ if f not in _NOT_FACTS)
 
 
-_FIELDS = {t: _fields(t) for t in (CallEvent, CallReportEvent, RequestEvent, PermissionEvent)}
+_FIELDS = {t: _fields(t) for t in (CallEvent, CallPartEvent, CallReportEvent, RequestEvent, PermissionEvent)}
 
 
 def mentioned(event: AnyEvent) -> tuple[str, ...]:
@@ -99,6 +109,7 @@ class EventApplier:
             EndEvent: self._ended,
             NoteEvent: self._note,
             CallEvent: self._call,
+            CallPartEvent: self._part,
             ChildEvent: self._child,
             CallReportEvent: self._report,
             CallHintEvent: self._hint,
@@ -246,6 +257,15 @@ class EventApplier:
         self._span_of_activity(session, event.start, event.end)
         return None
 
+    def _part(self, forest: Forest, source: Source, event: CallPartEvent) -> str | None:
+        session = self._touch(forest, source, event.session)
+        key = event.span or f"call:{event.call}"
+        item = session.parts.setdefault(key, Item(id=key))
+        self._merge(source, item, event)
+        if event.call:
+            learn(item.facts, "call", event.rank, event.call)
+        return None
+
     def _report(self, forest: Forest, source: Source, event: CallReportEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         if event.child:
@@ -317,6 +337,7 @@ class EventApplier:
         if not is_older(event.child, event.session, near):
             forest.adopt(event.child, event.session, SPAN)
         session = forest.open(event.session)
+        learn(forest.open(event.child).facts, "caller", SPAN, event.call)
         forest.dirty.update((event.session, event.child))
         if forest.is_emitted(event.session, ItemKind.CALL, event.call):
             return "already_left"

@@ -25,8 +25,10 @@ from receiver.core.emission.changes import (
     Change,
     ChildFound,
     HintMatched,
+    ItemMoved,
     LifetimeFound,
     ParentFound,
+    PartMatched,
     ReportMatched,
     ReportUnmatched,
     RootFound,
@@ -276,7 +278,35 @@ class TreeLook:
 
     # 3. match reports
 
+    def _match_agents(self) -> Iterator[Change]:
+        """A call or request that is told of in a session and in that of an agent which shares its id is the agent's:
+        not every record of an agent names it."""
+        by_id = {m.shared_id: m for m in self.members if not m.agent_id}
+        for agent in self.members:
+            shared = by_id.get(agent.shared_id)
+            if not agent.agent_id or shared is None:
+                continue
+            for kind in (ItemKind.CALL, ItemKind.REQUEST):
+                told = shared.items(kind)
+                known = agent.items(kind).keys() | self.forest.emitted_of(agent.id).of_kind(kind).keys()
+                for id_ in sorted(told.keys() & known):
+                    yield ItemMoved(shared, told[id_], agent)
+
+    def _match_parts(self) -> Iterator[Change]:
+        """Parts of calls find their calls, in whichever session that shares the id, by the id of the call's span."""
+        if not any(session.parts for session in self.members):
+            return
+        by_span = {span: (m, c) for m in self.members for c in m.calls.values() if (span := c.get("span"))}
+        by_id = {(m.shared_id, c.id): (m, c) for m in self.members for c in m.calls.values()}
+        for session in self.members:
+            for key, part in sorted(session.parts.items()):
+                found = by_span.get(key) or by_id.get((session.shared_id, str(part.get("call"))))
+                if found is not None:
+                    yield PartMatched(session, part, *found)
+
     def _match_reports(self) -> Iterator[Change]:
+        yield from self._match_agents()
+        yield from self._match_parts()
         for session in self.members:
             all_due = session.id in self.closing
             emitted = self.forest.emitted_of(session.id)
@@ -349,9 +379,13 @@ class TreeLook:
 
     def _awaits_child(self, session: Session, call: Item) -> bool:
         """Whether a task call that names no child may yet be found to have started one, when that one closes."""
-        if call.get("tool") not in task_links.POSSIBLE_TASKS or call.get("child") or report_matching.lacks_times(call):
+        if call.get("child") or report_matching.lacks_times(call):
             return False
         mine = task_call(session, call)
+        if mine.starts_agents:
+            return any(unplaced_sessions.may_start(self.forest, mine, c) for c in self._open_children(session))
+        if call.get("tool") not in task_links.POSSIBLE_TASKS:
+            return False
         own = {m.id for m in self.members}
         others = (o for o in self.unplaced.unplaced(self.root.producer).near(mine) if o.id not in own)
         waiting = chain(self._open_children(session), others)

@@ -108,11 +108,11 @@ def span(name: str, start: float, end: float, id: int, parent: int = 0, status: 
     return made
 
 
-def logs(*records: LogRecord) -> model.Request:
+def logs(*records: LogRecord, version: str = RESOURCE["service.version"]) -> model.Request:
     """An Export request of events."""
-    return logs_request(*records, scope=EVENTS, resource=RESOURCE)
+    return logs_request(*records, scope=EVENTS, resource={**RESOURCE, "service.version": version})
 
 
-def spans(*made: Span, scope: str = TRACING) -> model.Request:
+def spans(*made: Span, scope: str = TRACING, version: str = RESOURCE["service.version"]) -> model.Request:
     """An Export request of spans."""
-    return spans_request(*made, scope=scope, resource=RESOURCE)
+    return spans_request(*made, scope=scope, resource={**RESOURCE, "service.version": version})

@@ -14,10 +14,12 @@ from receiver.core.emission.changes import (
     HintMatched,
     ItemDiscarded,
     ItemEmitted,
+    ItemMoved,
     LifetimeFound,
     MarkerDue,
     MarkerEmitted,
     ParentFound,
+    PartMatched,
     ReportMatched,
     ReportUnmatched,
     RootFound,
@@ -55,6 +57,8 @@ class ChangeApplier:
             ReportMatched: self._report_matched,
             ReportUnmatched: self._report_unmatched,
             HintMatched: self._hint_matched,
+            ItemMoved: self._item_moved,
+            PartMatched: self._part_matched,
             CallCounted: self._call_counted,
             ItemDiscarded: self._item_discarded,
             ItemEmitted: self._item_emitted,
@@ -115,6 +119,40 @@ class ChangeApplier:
             learn(call.facts, field, INFERRED, value)
         if change.facts:
             call.infer(Inferred.IDENTITY)
+
+    def _item_moved(self, change: ItemMoved) -> None:
+        session, item, agent = change.session, change.item, change.agent
+        session.items(item.kind).pop(item.id)
+        self._forest.dirty.update((session.id, agent.id))
+        if self._forest.is_emitted(agent.id, item.kind, item.id):
+            self._outcome.discards["already_left"] += 1
+            return
+        known = agent.pending(item.kind, item.id)
+        known.arrival, known.wait = max(known.arrival, item.arrival), max(known.wait, item.wait)
+        for field, fact in item.facts.items():
+            learn(known.facts, field, *fact)
+        for key in {fact[1] for fact in [item.facts.get("resource")] if fact} & session.resources.keys():
+            agent.resources.setdefault(key, session.resources[key])
+
+    def _part_matched(self, change: PartMatched) -> None:
+        session, part, owner, call = change.session, change.part, change.owner, change.call
+        del session.parts[part.id]
+        call.arrival = max(call.arrival, part.arrival)
+        for field in ("start", "end", "status", "error_type", "error"):
+            if (fact := part.facts.get(field)) is not None:
+                learn(call.facts, field, *fact)
+        answer = part.facts.get("reply")
+        if answer is not None and answer[1] == "reject":
+            learn(call.facts, "status", answer[0], "error")
+            learn(call.facts, "error_type", answer[0], "permission_rejected")
+        if part.get("asked") and not self._forest.is_emitted(owner.id, ItemKind.PERMISSION, call.id):
+            permission = owner.pending(ItemKind.PERMISSION, call.id)
+            permission.arrival, permission.wait = max(permission.arrival, part.arrival), max(permission.wait, part.wait)
+            for field in ("asked", "replied", "reply", "resource"):
+                if (fact := part.facts.get(field)) is not None:
+                    learn(permission.facts, field, *fact)
+            learn(permission.facts, "call", EXACT, call.id)
+        self._forest.dirty.update((session.id, owner.id))
 
     def _call_counted(self, change: CallCounted) -> None:
         self._add(change.session, change.call)
@@ -248,7 +286,7 @@ class ChangeApplier:
         session.series.clear()
         turns.forget_before(session, session.closed[-1].end + 1 if session.closed else 0)
         session.rests.clear()
-        for kept in (session.activities, session.notes, session.lines, session.history, session.hints):
+        for kept in (session.activities, session.notes, session.lines, session.history, session.hints, session.parts):
             kept.clear()
         session.agents = dict(sorted(session.agents.items())[-1:])
         self._forest.dirty.add(session.id)

@@ -71,6 +71,23 @@ class HintMatched(msgspec.Struct, frozen=True, gc=False):
     facts: dict[str, Plain]
 
 
+class ItemMoved(msgspec.Struct, frozen=True, gc=False):
+    """A call or request of a session was an agent's, which shares its id."""
+
+    session: Session
+    item: Item
+    agent: Session
+
+
+class PartMatched(msgspec.Struct, frozen=True, gc=False):
+    """A part of a call, told of in a session that shares its id, belongs to a pending call of `owner`."""
+
+    session: Session
+    part: Item
+    owner: Session
+    call: Item
+
+
 class CallCounted(msgspec.Struct, frozen=True, gc=False):
     """A call that only a metric counted."""
 
@@ -173,6 +190,8 @@ Change: TypeAlias = (
     | ReportMatched
     | ReportUnmatched
     | HintMatched
+    | ItemMoved
+    | PartMatched
     | CallCounted
     | ItemDiscarded
     | ItemEmitted

@@ -18,7 +18,7 @@ from receiver.core.state.forks import is_history
 from receiver.core.state.ids import item_span_id, session_span_id
 from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind
 from receiver.core.state.session import Closed, Session
-from receiver.events import INFERRED
+from receiver.events import AGENT_STARTERS, INFERRED
 from receiver.model import Link, Span
 
 USAGE_FACTS = (
@@ -69,7 +69,7 @@ class ItemPlanner:
         placement = self.view.placement_of(session, item.start, item.segment)
         place = self.place_in(placement, item.start)
         place.resource = resource_of(session, item)
-        end = item.end or self._end_of(placement, item)
+        end = item.end or self._end_of(placement, session, item)
         if not item.end:
             place.inferred.append(Inferred.END)
         elif not (item.get("start") or item.get("asked")):
@@ -92,10 +92,12 @@ class ItemPlanner:
             trace=placement.trace,
             parent=session_span_id(placement.session.id, placement.number),
             session=placement.session.id,
-            root=self.view.root.id,
+            root=self.view.root.shared_id,
             agent=agent_at(placement.session, time),
             resource=b"",
             late=placement.late,
+            shared=placement.session.shared_id,
+            agent_id=placement.session.agent_id,
         )
 
     # markers
@@ -181,9 +183,14 @@ class ItemPlanner:
         """A permission's span follows that of its call, since not every known call gets one."""
         return self.forest.is_emitted(session.id, ItemKind.CALL, call)
 
-    def _end_of(self, placement: Placement, item: Item) -> int:
-        """Where an unfinished item is cut: at the end of its segment."""
-        return max(placement.segment.end if placement.segment is not None else 0, item.start)
+    def _end_of(self, placement: Placement, session: Session, item: Item) -> int:
+        """Where an unfinished item is cut: at the end of its segment, or where an agent that runs one turn at a time
+        got its next prompt."""
+        end = max(placement.segment.end if placement.segment is not None else 0, item.start)
+        if not item.get("ends_with_turn"):
+            return end
+        prompts = (n.time for n in session.notes.values() if n.name == "user_prompt" and n.time > item.start)
+        return min([end, *prompts])
 
     # rendering
 
@@ -200,8 +207,16 @@ class ItemPlanner:
             return permission_span(self.settings, place, item, end)
         if guessed and Inferred.PARENT not in item.inferred:
             place.inferred.append(Inferred.PARENT)
-        links = self._child_link(session, item, child)
-        return call_span(self.settings, place, item, end, self._mcp(session, item), links, child)
+        links = [
+            link for one in self._started_by(session, item, child) for link in self._child_link(session, item, one)
+        ]
+        started = self.forest.get(child) if child else None
+        if started is None or not started.agent_id:
+            return call_span(self.settings, place, item, end, self._mcp(session, item), links, child)
+        # whether it worked in the background is known once it is done, and a guess waits for that
+        background = bool(guessed and started.get("background"))
+        mcp = self._mcp(session, item)
+        return call_span(self.settings, place, item, end, mcp, links, "", started.agent_id, background)
 
     def _mcp(self, session: Session, item: Item) -> McpName | None:
         tool = str(item.get("tool"))
@@ -220,9 +235,15 @@ class ItemPlanner:
         """The session that a call started, '' if that is not known, and whether this was inferred."""
         if child := call.get("child"):
             return str(child), call.facts["child"][0] >= INFERRED
-        may_be_task = call.tool in task_links.POSSIBLE_TASKS and self.settings.infer
+        may_be_task = call.tool in (*task_links.POSSIBLE_TASKS, *AGENT_STARTERS) and self.settings.infer
         found = self._inferred_child(session, call) if may_be_task else None
         return (found, True) if found else ("", False)
+
+    def _started_by(self, session: Session, call: Item, child: str) -> list[str]:
+        """The session that a call started, and further ones that their own spans say are below it: a workflow starts
+        several agents."""
+        others = (c for c in self.forest.children(session.id) if c.agent_id and c.get("caller") == call.id)
+        return list(dict.fromkeys([child, *(c.id for c in others)])) if child else []
 
     def _child_link(self, session: Session, call: Item, child_id: str) -> list[Link]:
         """From a task call to the span of the session that it started."""
@@ -233,7 +254,9 @@ class ItemPlanner:
         if segment is None:
             return []
         placement = self.view.placement_in(child, segment, segment.start)
-        attributes = ((sc.LINK_TYPE, sc.LINK_CHILD), (sc.LINKED_SESSION, child_id))
+        attributes: tuple[tuple[str, str], ...] = ((sc.LINK_TYPE, sc.LINK_CHILD), (sc.LINKED_SESSION, child.shared_id))
+        if child.agent_id:
+            attributes = (*attributes, (sc.AGENT_ID, child.agent_id))
         return [Link(placement.trace, session_span_id(child_id, placement.number), attributes)]
 
     def nearest_segment(self, session: Session, time: int) -> Segment | Closed | None:

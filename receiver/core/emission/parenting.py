@@ -4,7 +4,7 @@ and what it links to instead. Which call started it is decided in core/linking/t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from receiver import semconv as sc
 from receiver.core.emission.changes import AwaitedCall, PinnedPlacement
@@ -83,6 +83,10 @@ class Parenting:
         inferred = [Inferred.PARENT] if session.facts["parent"][0] >= INFERRED else []
         calls = [c for c in task_calls(self._forest, parent) if self._planner.gets_span(parent, c.key)]
         call = task_links.naming_call(task_links.ChildTurn(session.id, segment.start, segment.end), calls)
+        if call is None and session.agent_id:
+            call = next((c for c in calls if c.key == session.get("caller")), None)
+        elif call is not None and call.guessed and session.get("caller") == call.key:
+            call = replace(call, guessed=False)
         guessed = call is not None and call.guessed
         candidates: list[str] = []
         if call is None and self._settings.infer:
@@ -114,7 +118,7 @@ class Parenting:
             link = self._link_to(parent, maker.call, sc.LINK_TASK)
             return Parent(b"", (link,), maker.inferred, awaited, pinned, maker.edge)
         placement = view.placement(parent, segment.start)
-        attributes = ((sc.LINK_TYPE, sc.LINK_PARENT), (sc.LINKED_SESSION, parent.id))
+        attributes = ((sc.LINK_TYPE, sc.LINK_PARENT), (sc.LINKED_SESSION, parent.shared_id))
         link = Link(placement.trace, session_span_id(parent.id, placement.number), attributes)
         pinned = PinnedPlacement(placement, max(placement.start, segment.start))
         candidates = (self._link_to(parent, c, sc.LINK_CANDIDATE) for c in maker.candidates)

@@ -31,7 +31,8 @@ SKILL = "skill"
 
 @dataclass(slots=True)
 class Place:
-    """Where a span belongs, and what follows from that for its attributes."""
+    """Where a span belongs, and what follows from that for its attributes. `session` makes its id. `shared` is the
+    session's id as the agent's telemetry has it ('': the same), `agent_id` that of an agent without one of its own."""
 
     trace: bytes
     parent: bytes
@@ -41,6 +42,8 @@ class Place:
     resource: bytes
     late: bool = False
     remote_parent: bool = False
+    shared: str = ""
+    agent_id: str = ""
     inferred: list[str] = field(default_factory=list)
 
 
@@ -83,8 +86,10 @@ def text(value: object) -> str:
 
 
 def _common(attributes: Attributes, place: Place) -> None:
-    attributes.put(sc.SESSION_ID, place.session)
-    attributes.put(sc.CONVERSATION_ID, place.session)
+    session = place.shared or place.session
+    attributes.put(sc.SESSION_ID, session)
+    attributes.put(sc.CONVERSATION_ID, session)
+    attributes.put(sc.AGENT_ID, place.agent_id)
     attributes.put(sc.AGENT_NAME, place.agent)
     if place.root != place.session:
         attributes.put(sc.ROOT_SESSION_ID, place.root)
@@ -112,9 +117,12 @@ def call_span(
     mcp: McpName | None,
     links: Iterable[Link],
     child: str = "",
+    child_agent: str = "",
+    background: bool = False,
 ) -> Span:
     """The span of a tool call. `end` (ns) is given where the call's own is not known, `child` is the session that it
-    started, or ''."""
+    started, `child_agent` the id of the agent where that shares this session's id; '' for none. `background`:
+    that agent said that it worked in the background."""
     kind, tool = call_kind(item, mcp), str(item.get("tool") or "unknown")
     put = Attributes(settings)
     put.put(sc.OPERATION_NAME, sc.EXECUTE_TOOL)
@@ -139,8 +147,9 @@ def call_span(
         put.put(sc.TRANSFER_TARGET, item.get("agent"))
         put.put(sc.TRANSFER_MODE, "return_to_caller")
         put.put(sc.CHILD_SESSION_ID, child)
+        put.put(sc.CHILD_AGENT_ID, child_agent)
         put.put(sc.TASK_TOOL_COUNT, item.get("tool_count"))
-        put.put(sc.TASK_BACKGROUND, item.get("background"))
+        put.put(sc.TASK_BACKGROUND, item.get("background") or background or None)
     if kind == SKILL:
         put.put(sc.SKILL_NAME, item.get("skill"))
         put.put(sc.SKILL_SOURCE, item.get("skill_source"))

@@ -101,8 +101,8 @@ class SessionPlanner:
         totals = () if segments else (s for s in session.series.values() if s.what in TOTALS)
         if counted := sum(len(s.readings) for s in totals):
             yield "already_left" if session.closed else "not_told", counted
-        if session.hints:
-            yield "not_told", len(session.hints)
+        if unmatched := len(session.hints) + len(session.parts):
+            yield "not_told", unmatched
 
     def roll(self, session: Session, is_due: Callable[[int, int], bool]) -> Iterator[Change]:
         """The segments that a roll-over or the next turn ended, once nothing that began in them is still to be emitted
@@ -160,7 +160,7 @@ class SessionPlanner:
             number=segment.number,
             start=placement.start,
             end=end,
-            parent_session=session.parent,
+            parent_session=self._parent_id(session),
             end_reason=self._reason(session, segment, error_type),
             facts=self._facts(session, segment),
             **self._totals(session, segment, known),
@@ -260,6 +260,12 @@ class SessionPlanner:
                 if above is not None and above.session is session and above.number == segment.number:
                     found.append(closed.end)
         return found
+
+    def _parent_id(self, session: Session) -> str | None:
+        """The parent's id as the agent's telemetry has it; None where the session shares it."""
+        parent = self._forest.get(session.parent) if session.parent else None
+        named = parent.shared_id if parent is not None else session.parent
+        return named if named != session.shared_id else None
 
     def _agent(self, session: Session, segment: Segment) -> str | None:
         return agent_at(session, segment.own_end)

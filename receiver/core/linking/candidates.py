@@ -14,7 +14,7 @@ from receiver.core.linking.report_matching import lacks_times
 from receiver.core.state.forest import Forest
 from receiver.core.state.items import EmittedRecord, Inferred, Item, reported_call
 from receiver.core.state.session import Session
-from receiver.events import HIDDEN
+from receiver.events import AGENT_STARTERS, HIDDEN
 
 
 def agent_at(session: Session, time: int) -> str | None:
@@ -30,14 +30,24 @@ def agent_at(session: Session, time: int) -> str | None:
 
 def task_calls(forest: Forest, session: Session) -> list[task_links.TaskCall]:
     """The task calls of a session whose times are known, pending and emitted, in order of time."""
+    tools: tuple[str, ...] = task_links.POSSIBLE_TASKS
+    emitted = forest.emitted_of(session.id)
+    done = emitted.task_calls
+    if has_agents(forest, session):
+        tools = (*tools, *AGENT_STARTERS)
+        done = done | {call: record for call, record in emitted.calls.items() if record.label in AGENT_STARTERS}
     found = [
         task_call(session, c)
         for c in session.calls.values()
-        if (c.get("tool") in task_links.POSSIBLE_TASKS or c.get("child")) and c.start and not lacks_times(c)
+        if (c.get("tool") in tools or c.get("child")) and c.start and not lacks_times(c)
     ]
-    emitted = forest.emitted_of(session.id).task_calls
-    found += [_emitted_call(session, call, record) for call, record in emitted.items() if not record.placed]
+    found += [_emitted_call(session, call, record) for call, record in done.items() if not record.placed]
     return sorted(found, key=lambda c: (c.start, c.key))
+
+
+def has_agents(forest: Forest, session: Session) -> bool:
+    """Whether agents that share a session's id are below it: some of its other calls may have started one."""
+    return any(child.agent_id for child in forest.children(session.id))
 
 
 def _emitted_call(session: Session, call: str, record: EmittedRecord) -> task_links.TaskCall:
@@ -54,6 +64,7 @@ def _emitted_call(session: Session, call: str, record: EmittedRecord) -> task_li
         agent=agent,
         label=label,
         context=context,
+        starts_agents=record.label in AGENT_STARTERS,
     )
 
 
@@ -105,6 +116,7 @@ def _task_call(session: Session, key: str, item: Item) -> task_links.TaskCall:
         project=str(session.get("project") or ""),
         context=facts.get("context", ""),
         hidden=facts.get("tool") == HIDDEN,
+        starts_agents=facts.get("tool") in AGENT_STARTERS,
     )
 
 
@@ -168,4 +180,6 @@ def _child(session: Session, start: int, end: int, created: int) -> task_links.C
         label=str(session.get("label") or ""),
         project=str(session.get("project") or ""),
         contexts=frozenset(session.contexts),
+        is_agent=bool(session.agent_id),
+        background=session.get("background"),
     )

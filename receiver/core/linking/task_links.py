@@ -54,6 +54,13 @@ MAX_BACKGROUND_CALL = 500 * MILLISECOND  # the call of a task that runs in the b
 # What a pair costs, and how near another matching must be to be about as good.
 START_NOISE = 250 * MILLISECOND  # starts this close say nothing about who started whom
 BACKGROUND_COST = 100 * MILLISECOND  # added for a task in the background, which is rare
+# Agents that share a session id (docs/producers.md: Claude Code 2.1.332, on a busy machine)
+MAX_AGENT_DELAY = 10 * SECOND  # until the end of the first request is known that an agent makes: up to 3.2 s
+AGENT_DELAY_PART = 8  # of that delay, what counts: it says little
+MAX_AGENT_DELAY_COST = 500 * MILLISECOND
+MAX_AGENT_REST = 1 * SECOND  # its last record is up to 494 ms before the end of its call
+MAX_BACKGROUND_AGENT_CALL = 5 * SECOND  # the call of an agent in the background ends at once: 60 to 845 ms
+
 MAX_COST = 1 * SECOND  # beyond this no pair is believed
 MAX_COST_NOT_STATED = 1 * SECOND  # the same, if only the time of its creation says that a session is a child
 MAX_COST_NOT_CREATED = 300 * MILLISECOND  # the same, if not even that is known
@@ -75,7 +82,8 @@ class TaskCall:
     `child` is the session that it names; `agent`, `label` (a digest of what its child is called too), `project` and
     `context` (the trace that its record was written in) are '' where they are not known. `guessed`: its child was
     inferred before. `hidden`: its tool is not known. The times of a call that only a metric counted may be unknown:
-    then it took `duration`, and ended between `after` and `before` (0 where its times are known).
+    then it took `duration`, and ended between `after` and `before` (0 where its times are known). `starts_agents`: it
+    is no task, but may have started an agent that shares the session's id.
     """
 
     key: str
@@ -93,6 +101,7 @@ class TaskCall:
     duration: int = 0
     after: int = 0
     before: int = 0
+    starts_agents: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,8 @@ class ChildTurn:
     """What links need of a session that may be a child, or of one turn of it if it was resumed; times in ns.
 
     `start` and `end` are its first and last activity; `created` is when it was created, 0 if that is not known.
-    `stated`: something says that it is a child. `metrics_only`: only metrics report it.
+    `stated`: something says that it is a child. `metrics_only`: only metrics report it. `is_agent`: it is an agent that
+    shares its parent's session id; a record of its end, which tells `background`, gives it its true beginning.
     """
 
     session: str
@@ -114,6 +124,8 @@ class ChildTurn:
     project: str = ""
     contexts: frozenset[str] = frozenset()
     metrics_only: bool = False
+    is_agent: bool = False
+    background: bool | None = None
 
 
 def naming_call(child: ChildTurn, calls: Iterable[TaskCall]) -> TaskCall | None:
@@ -148,7 +160,8 @@ def fitting_calls(children: Iterable[ChildTurn], calls: Iterable[TaskCall]) -> d
     unknown = [c for c in calls if not c.child and c.before]
     free = sorted((c for c in calls if not (c.child or c.before)), key=attrgetter("start"))
     for child in children:
-        begin = bisect_left(free, child.start - MAX_ANY_DELAY, key=attrgetter("start"))
+        longest = MAX_AGENT_DELAY if child.is_agent else MAX_ANY_DELAY
+        begin = bisect_left(free, child.start - longest, key=attrgetter("start"))
         until = bisect_right(free, child.start + MAX_ANY_LEAD, key=attrgetter("start"))
         for call in (*free[begin:until], *(unknown if child.metrics_only else ())):
             price = cost(child, call)
@@ -181,6 +194,8 @@ def cost(child: ChildTurn, call: TaskCall) -> int | None:
         return None
     if child.metrics_only:
         return _metered_cost(child, call)
+    if child.is_agent:
+        return _agent_cost(child, call)
     begins_with_call = call.start - MAX_LEAD <= child.start <= call.start + MAX_DELAY
     if not begins_with_call or call.before or (call.end and child.start > call.end + MAX_OVERTIME):
         return None
@@ -204,6 +219,26 @@ def _max_cost(child: ChildTurn) -> int:
     return MAX_COST_NOT_STATED if child.created else MAX_COST_NOT_CREATED
 
 
+def _agent_cost(child: ChildTurn, call: TaskCall) -> int | None:
+    """The same for an agent that shares its parent's session id. Where no record says when it began, its first request
+    may begin seconds after its call. In the foreground it ends with its call, in the background later."""
+    delay = child.start - call.start
+    if not -MAX_LEAD <= delay <= (MAX_AGENT_DELAY if child.background is None else MAX_DELAY):
+        return None
+    by_start = max(0, abs(delay) - START_NOISE)
+    if child.background is None:
+        by_start = min(by_start // AGENT_DELAY_PART, MAX_AGENT_DELAY_COST)
+    if not call.end:
+        return by_start
+    overtime = MAX_OVERTIME_FAILED if call.failed else MAX_OVERTIME
+    if child.background or (child.background is None and child.end > call.end + overtime):
+        in_background = not call.failed and call.end - call.start <= MAX_BACKGROUND_AGENT_CALL
+        return by_start + BACKGROUND_COST if in_background else None
+    if not call.end - MAX_AGENT_REST <= child.end <= call.end + overtime:
+        return None
+    return min(by_start + abs(call.end - child.end), MAX_COST)
+
+
 def _metered_cost(child: ChildTurn, call: TaskCall) -> int | None:
     """The larger distance of starts and ends. Where the call's times are unknown, the difference of the durations, if
     the child ended in the interval that counted the call."""
@@ -223,6 +258,8 @@ def _is_close(child: ChildTurn, call: TaskCall) -> bool:
 
 
 def _excluded(child: ChildTurn, call: TaskCall) -> bool:
+    if call.starts_agents and not child.is_agent:
+        return True
     if call.session and (call.session == child.session or child.parent not in ("", call.session)):
         return True
     if call.context and child.contexts and call.context not in child.contexts:

@@ -62,7 +62,7 @@ def has_free_task(forest: Forest, session: Session) -> bool:
         return True
     if task_links.TASK in {s.tool for s in session.series.values()}:
         return True
-    return any(not c.child for c in task_calls(forest, session))
+    return any(not (c.child or c.starts_agents) for c in task_calls(forest, session))
 
 
 class SessionsByTime:

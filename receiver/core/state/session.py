@@ -116,11 +116,11 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     `spans` how many spans were emitted since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said
     that it is idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of
     each, the first few; `remotes` the spans of other programs that were stated as its parent, each with its best rank
-    and when it was first stated. `history` are calls copied from another session, with their ends (ns). `gone`: it
-    closed without any span. `news` is when the first record of its open segment came (ns of the receiver's clock), 0
-    for not yet, MARKED once its live marker was emitted. Where each turn is a trace: `rests` (ns) are when it said that
-    it is idle in what was not emitted, `changes` the facts that may change over its life, with their values by time
-    (ns)."""
+    and when it was first stated. `parts` are parts of calls, by the id of the call's span, until that call is known.
+    `history` are calls copied from another session, with their ends (ns). `gone`: it closed without any span. `news` is
+    when the first record of its open segment came (ns of the receiver's clock), 0 for not yet, MARKED once its live
+    marker was emitted. Where each turn is a trace: `rests` (ns) are when it said that it is idle in what was not
+    emitted, `changes` the facts that may change over its life, with their values by time (ns)."""
 
     id: str
     producer: str = ""
@@ -131,6 +131,7 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     permissions: dict[str, Item] = {}
     reports: dict[str, Item] = {}
     hints: dict[str, CallHint] = {}
+    parts: dict[str, Item] = {}
     series: dict[str, Series] = {}
     lines: dict[str, tuple[int, int, int]] = {}
     notes: dict[str, Note] = {}
@@ -182,6 +183,16 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
         """The parent session's id, as far as it is known."""
         fact = self.facts.get("parent")
         return None if fact is None else str(fact[1])
+
+    @property
+    def shared_id(self) -> str:
+        """The session id that the agent's telemetry has: a subagent may share its parent's."""
+        return str(self.get("shared_session") or self.id)
+
+    @property
+    def agent_id(self) -> str:
+        """The id of an agent that shares its parent's session id, '' for a session that has an id of its own."""
+        return str(self.get("agent_id") or "")
 
     @property
     def is_stated_root(self) -> bool:

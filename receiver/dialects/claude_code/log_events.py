@@ -10,9 +10,9 @@ with `ses_`, and Claude Code's are UUIDs. plugin_otel.py reads those records. (O
 Times: an event is sent when the call or request has finished, and its time is the end. `duration_ms` is the execution
 without the wait for a permission. Calls have `tool_use_id`, requests `request_id` where the API gives one. Numbers and
 booleans are text on some events.
-It cannot tell a rejected call's start: there is only the decision, which is its end. Subagents share the session of
-the agent that started them, and no event says whose a call is, so there are no child sessions and every session is a
-root. No event ends a turn, so sessions close by inactivity.
+It cannot tell a rejected call's start: there is only the decision, which is its end. Subagents share the session id of
+the agent that started them; agents.py says which record is whose. No event names both an agent and the call that
+started it. No event ends a turn, so sessions close by inactivity.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from receiver.dialects.claude_code.agents import Agent, agent_of, has_agent_ids, lineage
 from receiver.dialects.claude_code.requests import http_error, is_main, request, request_id
-from receiver.dialects.claude_code.tools import PLACEHOLDERS, SKILL, TASK, reply, tool
+from receiver.dialects.claude_code.tools import PLACEHOLDERS, SKILL, TASK, named, reply, tool
 from receiver.dialects.shared.commands import command_note
 from receiver.dialects.shared.fields import (
     CLOCK_TOLERANCE,
@@ -34,6 +35,7 @@ from receiver.dialects.shared.fields import (
     as_text,
     event_name,
     first_set,
+    from_json,
     iso_time,
     not_after,
     record_time,
@@ -51,6 +53,7 @@ from receiver.events import (
     RequestEvent,
     SessionEvent,
     StateEvent,
+    agent_session,
 )
 from receiver.model import Attributes, LogRecord, MetricPoint, Scope
 
@@ -74,9 +77,14 @@ class _Event:
     """One event. `time` (ns) is the end of the call or request that it reports."""
 
     attributes: Attributes
-    session: str
+    agent: Agent
     time: int
     captured: Captured
+
+    @property
+    def session(self) -> str:
+        """The session of the agent."""
+        return self.agent.session
 
     def text(self, *names: str) -> str | None:
         """The first text among several attributes."""
@@ -103,12 +111,14 @@ def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
     time = _time(record)
     if time is None:
         return (Discarded(reason="no_time"),)
-    events = tuple(read(_Event(record.attributes, session, time, captured)))
+    agent = agent_of(record.attributes, session, has_agent_ids(record))
+    events = tuple(read(_Event(record.attributes, agent, time, captured)))
     if all(isinstance(event, Discarded) for event in events):
         return events or (Discarded(reason="not_of_the_tree"),)
     return (
-        SessionEvent(session=session, root=True),
-        StateEvent(session=session, time=time, state="busy"),
+        *agent.events(),
+        *(lineage(record, agent) if read is not _decision else ()),  # which is written in the wait's span
+        StateEvent(session=agent.session, time=time, state="busy"),
         *events,
     )
 
@@ -149,6 +159,7 @@ def _result(e: _Event) -> Iterator[AnyEvent]:
     failed = as_bool(e.attributes.get("success")) is False
     what = tool(e.attributes, e.captured)
     call = as_id(e.attributes.get("tool_use_id"))
+    arguments = from_json(e.attributes.get("tool_input"))
     facts = CallFacts(
         status="error" if failed else "completed",
         error=e.text("error") if failed else None,
@@ -160,13 +171,15 @@ def _result(e: _Event) -> Iterator[AnyEvent]:
         description=what.description,
     )
     if call is not None:
+        yield from named(e.session, call, what)
         yield CallEvent(
             session=e.session,
             call=call,
             rank=REPORTED,
-            tool=what.name,
+            tool=what.name if what.is_named else None,
             start=e.start,
             end=e.time,
+            background=(as_bool(arguments.get("run_in_background")) or None) if what.name == TASK else None,
             permission_reply=reply(
                 first_set(e.attributes, "decision_type", "decision"),
                 first_set(e.attributes, "decision_source", "source"),
@@ -182,7 +195,8 @@ def _result(e: _Event) -> Iterator[AnyEvent]:
 
 
 def _decision(e: _Event) -> Iterator[AnyEvent]:
-    """How a permission was decided. A rejected call has no result, so this is its end; a result wins over it."""
+    """How a permission was decided. A rejected call has no result, so this is its end; an accepted one begins. A result
+    wins over both, but a call that is interrupted or killed has none."""
     call = as_id(e.attributes.get("tool_use_id"))
     answer = reply(e.attributes.get("decision"), e.attributes.get("source"))
     if call is None or answer is None:
@@ -190,12 +204,15 @@ def _decision(e: _Event) -> Iterator[AnyEvent]:
         return
     what = tool(e.attributes, e.captured)
     rejected = answer == "reject"
+    yield from named(e.session, call, what)
     yield CallEvent(
         session=e.session,
         call=call,
         rank=PARTIAL,  # a hook may still rewrite the arguments
+        start=None if rejected else e.time,
+        ends_with_turn=None if rejected else True,
         end=e.time if rejected else None,
-        tool=what.name,
+        tool=what.name if what.is_named else None,
         status="error" if rejected else None,
         error_type="permission_rejected" if rejected else None,
         agent=what.agent,
@@ -211,15 +228,19 @@ def _subagent(e: _Event) -> Iterator[AnyEvent]:
 
     A background subagent outlives its call, and some are started without a call (by a skill).
     """
-    if as_bool(e.attributes.get("is_async")) is not True:
-        agent = as_id(e.attributes.get("agent_type"))
-        yield from _hint(
-            e,
-            TASK,
-            agent=agent if agent not in PLACEHOLDERS else None,
-            tool_count=as_count(e.attributes.get("total_tool_uses")),
-        )
-    yield StateEvent(session=e.session, time=e.time, state="busy")
+    agent_type, background = as_id(e.attributes.get("agent_type")), as_bool(e.attributes.get("is_async"))
+    name = agent_type if agent_type not in PLACEHOLDERS else None
+    if background is not True:
+        yield from _hint(e, TASK, agent=name, tool_count=as_count(e.attributes.get("total_tool_uses")))
+    if not e.agent.id:
+        yield StateEvent(session=e.session, time=e.time, state="busy")
+        return
+    if name:
+        yield SessionEvent(session=e.session, time=e.start or e.time, agent=name)
+    if e.start is not None and background is not None:
+        yield SessionEvent(session=e.session, background=background)
+        yield StateEvent(session=e.session, time=e.start, state="busy")
+    yield StateEvent(session=e.session, time=e.time, state="idle")
 
 
 def _skill(e: _Event) -> Iterator[AnyEvent]:
@@ -233,8 +254,9 @@ def _skill(e: _Event) -> Iterator[AnyEvent]:
 def _hint(
     e: _Event, kind: str, agent: str | None = None, skill: str | None = None, tool_count: int | None = None
 ) -> Iterator[AnyEvent]:
+    caller = agent_session(e.agent.shared, e.agent.parent) if e.agent.parent else e.agent.shared
     yield CallHintEvent(
-        session=e.session,
+        session=caller if kind == TASK else e.session,
         tool=kind,
         start=e.start or e.time,
         end=e.time,
@@ -253,9 +275,11 @@ def _key(e: _Event) -> str:
 
 
 def _request(e: _Event) -> Iterator[AnyEvent]:
-    yield request(e.attributes, e.session, _key(e), REPORTED, e.start, e.time, error_type=None)
-    if (model := e.text("model")) and is_main(e.attributes):
-        yield SessionEvent(session=e.session, time=e.time, model=model)
+    found = request(e.attributes, e.session, _key(e), REPORTED, e.start, e.time, error_type=None)
+    yield found
+    if found.model and (e.agent.id or is_main(e.attributes)):
+        agent = found.agent if e.agent.id else None
+        yield SessionEvent(session=e.session, time=e.time, model=found.model, provider=found.provider, agent=agent)
 
 
 def _failed_request(e: _Event) -> Iterator[AnyEvent]:
@@ -286,8 +310,15 @@ _EVENTS: dict[str, Callable[[_Event], Iterator[AnyEvent]]] = {
 
 
 def metrics(point: MetricPoint, captured: Captured) -> Sequence[AnyEvent] | None:
-    """A session's totals (tokens, cost, lines); None if the point is not Claude Code's. Other metrics are discarded."""
+    """A session's totals (tokens, cost, lines); None if the point is not Claude Code's. Other metrics are discarded.
+
+    So is `session.count`, which makes no session: `--continue` counts one under an id that nothing else has. So are
+    points of subagents, which do not say which one: their requests tell what each of them used.
+    """
     if not is_ours(point.scope, point.attributes):
         return None
+    is_of_subagents = point.attributes.get("query_source") == "subagent"
+    if point.name == _PREFIX + "session.count" or is_of_subagents:
+        return (Discarded(reason="not_of_the_tree"),)
     totals = usage(point, point.name.removeprefix(_PREFIX))
     return (Discarded(reason="not_of_the_tree"),) if totals is None else tuple(totals)

@@ -7,6 +7,8 @@ from receiver.dialects.shared.fields import as_cost, as_count, as_id, as_number,
 from receiver.events import RequestEvent
 from receiver.model import Attributes
 
+_PROVIDERS = {"firstParty": "anthropic"}  # `anthropic.provider` -> gen_ai.provider.name, as recorded
+
 
 def request_id(attributes: Attributes) -> str | None:
     """The request's id; there is none where the API is not Anthropic's own."""
@@ -26,6 +28,7 @@ def request(
         start=start,
         end=end,
         agent=_agent(attributes),
+        provider=_provider(attributes),
         model=as_text(first_set(attributes, "model", "gen_ai.request.model")),
         response_id=as_id(attributes.get("request_id")),
         finish=as_id(attributes.get("stop_reason")),
@@ -44,15 +47,27 @@ def _agent(attributes: Attributes) -> str | None:
 
     Claude Code replaces names that it must not log by PLACEHOLDERS.
     """
-    source = as_text(attributes.get("query_source")) or ""
+    source = _source(attributes)
     of_source = source.removeprefix("agent:").partition(":")[2] if source.startswith("agent:") else None
     names = (as_id(attributes.get("agent.name")), as_id(of_source))
     return next((name for name in names if name and name not in PLACEHOLDERS), None)
 
 
+def _source(attributes: Attributes) -> str:
+    """What made a request. Spans have `query_source_safe`, with dots for colons: `sdk`, `agent.custom`."""
+    source = as_text(attributes.get("query_source"))
+    return source or (as_text(attributes.get("query_source_safe")) or "").replace(".", ":", 2)
+
+
+def _provider(attributes: Attributes) -> str | None:
+    """Whose API answered: spans name it as the conventions do, events by Claude Code's own words."""
+    name = as_id(attributes.get("gen_ai.provider.name"))
+    return _PROVIDERS.get(as_id(attributes.get("anthropic.provider")) or "", name)
+
+
 def is_main(attributes: Attributes) -> bool:
     """Whether the main agent made the request: `repl_main_thread`, or `sdk` without a terminal."""
-    source = as_text(attributes.get("query_source")) or ""
+    source = _source(attributes)
     return source == "sdk" or source.startswith("repl_main_thread")
 
 

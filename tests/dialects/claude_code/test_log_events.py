@@ -16,6 +16,7 @@ from receiver.dialects.claude_code import log_events
 from receiver.dialects.opencode import plugin_otel_metrics
 from receiver.dialects.table import DIALECTS
 from receiver.events import (
+    GUESSED,
     PARTIAL,
     REPORTED,
     CallEvent,
@@ -148,16 +149,21 @@ class TestCalls:
         [
             ("mcp__my_db__run_query", None, "my_db", "run_query"),
             ("mcp__db__run__all", None, "db", "run__all"),
-            ("mcp_tool", {"mcp_server_name": "my db", "mcp_tool_name": "run"}, "my db", "run"),
+            ("mcp_tool", {"mcp_server_name": "my_db", "mcp_tool_name": "run"}, "my_db", "run"),
             ("mcp__my_db__run", {"mcp_server_name": "my db", "mcp_tool_name": "run"}, "my db", "run"),
-            ("mcp_tool", None, None, None),
-            ("mcp_tool", {"mcp_tool_name": "run"}, None, None),
             ("mcp__", None, None, None),
         ],
     )
     def test_an_mcp_call(self, name, parameters, server, tool):
         call = one(result(name, 2, 3, "toolu_1", parameters=parameters))
-        assert (call.tool, call.mcp_server, call.mcp_tool) == (name, server, tool)
+        assert (call.mcp_server, call.mcp_tool) == (server, tool)
+        assert call.tool == ("mcp__my_db__run" if name == "mcp_tool" else name)
+
+    @pytest.mark.parametrize("parameters", [None, {"mcp_tool_name": "run"}])
+    def test_a_placeholder_is_the_least_reliable_name(self, parameters):
+        _, _, placeholder, call = read(result("mcp_tool", 2, 3, "toolu_1", parameters=parameters))
+        assert placeholder == CallEvent(session=SESSION, call="toolu_1", rank=GUESSED, tool="mcp_tool")
+        assert (call.tool, call.mcp_server, call.mcp_tool) == (None, None, None)
 
     def test_truncated_parameters(self):
         call = one(result("Agent", 2, 3, "toolu_1", tool_parameters='{"subagent_type": "Expl'))
@@ -206,7 +212,13 @@ class TestPermissions:
     )
     def test_an_accepted_permission(self, answer, source, reply):
         assert one(decision("Bash", 2, "toolu_1", answer, source)) == CallEvent(
-            session=SESSION, call="toolu_1", rank=PARTIAL, tool="Bash", permission_reply=reply
+            session=SESSION,
+            call="toolu_1",
+            rank=PARTIAL,
+            tool="Bash",
+            start=at(2),
+            ends_with_turn=True,
+            permission_reply=reply,
         )
         call = one(result("Bash", 2, 3, "toolu_1", decision_type=answer, decision_source=source))
         assert call.permission_reply == reply

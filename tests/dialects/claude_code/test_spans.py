@@ -13,8 +13,11 @@ from receiver.events import (
     EXACT,
     SPAN,
     CallEvent,
+    CallPartEvent,
     Discarded,
-    PermissionEvent,
+    LineageEvent,
+    NoteEvent,
+    RemoteParentEvent,
     RequestEvent,
     SessionEvent,
     StateEvent,
@@ -23,7 +26,7 @@ from receiver.model import STATUS_ERROR
 from receiver.pipeline.record_reader import RecordReader
 from tests.support import claude_code_records as claude
 from tests.support.claude_code_records import SESSION
-from tests.support.factories import any_value, at
+from tests.support.factories import any_value, at, key_values
 from tests.support.strategies import ANY_TIMES, ANY_VALUES
 
 NOTHING: frozenset[str] = frozenset()
@@ -36,18 +39,25 @@ def read(span: Span, scope: str = claude.TRACING):
 
 
 def events_of(span: Span):
-    """The events of a span, except that its session is a root and busy."""
+    """The events of a span, except that its session is a root and busy, and what lies above the span."""
     root, busy, *rest = read(span) or ()
     assert root == SessionEvent(session=SESSION, root=True)
     assert busy == StateEvent(session=SESSION, time=span.start_time_unix_nano, state="busy")
-    return rest
+    return [event for event in rest if not isinstance(event, LineageEvent)]
+
+
+def id_of(number: int) -> bytes:
+    """The id of a span of tests.support.claude_code."""
+    span = claude.span("tool", 1, 2, number)
+    return span.trace_id + span.span_id
 
 
 @pytest.mark.parametrize("scope", [claude.TRACING, "com.anthropic.claude_code.traces"])
 def test_a_tool_span_has_the_exact_times_of_its_call(scope):
     span = claude.span("tool", 1, 3, 2, tool_name="Agent", tool_use_id="toolu_1", subagent_type="Explore")
     assert read(span, scope)[2:] == (
-        CallEvent(session=SESSION, call="toolu_1", rank=EXACT, start=at(1), end=at(3)),
+        LineageEvent(span=id_of(2), session=SESSION, call="toolu_1"),
+        CallEvent(session=SESSION, call="toolu_1", rank=EXACT, start=at(1), end=at(3), span=id_of(2).hex()),
         CallEvent(session=SESSION, call="toolu_1", rank=SPAN, tool="task", agent="Explore"),
     )
 
@@ -66,10 +76,11 @@ def test_the_execution_span_has_the_calls_status():
         "error": "ENOENT: no such file",
         "error_class": "Error:ENOENT",
     }
-    failed = claude.span("tool.execution", 1, 3, 3, status=STATUS_ERROR, **known)
+    failed = claude.span("tool.execution", 1, 3, 3, 2, STATUS_ERROR, **known)
     assert events_of(failed) == [
-        CallEvent(
+        CallPartEvent(
             session=SESSION,
+            span=id_of(2).hex(),
             call="toolu_1",
             rank=SPAN,
             start=at(1),
@@ -83,22 +94,28 @@ def test_the_execution_span_has_the_calls_status():
     assert (well.status, well.error_type) == ("completed", None)
 
 
-def test_a_permission_wait_span_with_a_call_id_is_a_permission():
-    answered = {"decision": "accept", "source": "user_temporary"}
-    assert events_of(claude.span("tool.blocked_on_user", 1, 2, 4, tool_use_id="toolu_1", **answered)) == [
-        PermissionEvent(
-            session=SESSION,
-            permission="toolu_1",
-            rank=SPAN,
-            call="toolu_1",
-            asked=at(1),
-            replied=at(2),
-            reply="once",
-        )
+def wait(**attributes: str) -> Span:
+    return claude.span("tool.blocked_on_user", 1, 2, 4, 3, **attributes)
+
+
+def test_a_wait_for_a_permission_is_part_of_the_call_whose_span_is_its_parent():
+    assert events_of(wait(decision="accept", source="user_temporary")) == [
+        CallPartEvent(session=SESSION, span=id_of(3).hex(), rank=SPAN, asked=at(1), replied=at(2), reply="once")
     ]
-    nobody_asked = {"decision": "accept", "source": "config", "tool_use_id": "toolu_1"}
-    for span in ({**answered}, nobody_asked):
-        assert read(claude.span("tool.blocked_on_user", 1, 2, 4, **span)) == (Discarded(reason="not_of_the_tree"),)
+
+
+def test_a_wait_without_a_parent_names_its_call_by_id_or_is_discarded():
+    answered = {"decision": "accept", "source": "user_temporary"}
+    (part,) = events_of(claude.span("tool.blocked_on_user", 1, 2, 4, tool_use_id="toolu_1", **answered))
+    assert (part.span, part.call) == ("", "toolu_1")
+    span = claude.span("tool.blocked_on_user", 1, 2, 4, **answered)
+    assert read(span) == (Discarded(reason="not_of_the_tree"),)
+
+
+def test_where_nobody_was_asked_there_is_no_wait():
+    assert read(wait(decision="accept", source="config")) == (Discarded(reason="not_of_the_tree"),)
+    (refused,) = events_of(wait(decision="reject", source="config"))
+    assert (refused.asked, refused.replied, refused.reply) == (None, None, "reject")
 
 
 def test_a_request_span():
@@ -116,7 +133,8 @@ def test_a_request_span():
         stop_reason="tool_use",
         success=True,
     )
-    request, session = events_of(span)
+    times, request, session = events_of(span)
+    assert times == RequestEvent(session=SESSION, request="req_1", rank=EXACT, start=at(1), end=at(3))
     assert request == RequestEvent(
         session=SESSION,
         request="req_1",
@@ -135,8 +153,47 @@ def test_a_request_span():
 
 def test_a_failed_request_span():
     span = claude.span("llm_request", 1, 3, 5, status=STATUS_ERROR, request_id="r", status_code=529, error="Overloaded")
-    (request,) = events_of(span)
+    (_, request) = events_of(span)
     assert (request.error_type, request.error) == ("529", "Overloaded")
+
+
+def test_a_request_span_tells_of_each_retry():
+    span = claude.span("llm_request", 1, 3, 5, request_id="r", attempt=3)
+    for number in (1, 2, 3):
+        time = at(1 + number / 10)
+        span.events.add(name="gen_ai.request.attempt", time_unix_nano=time, attributes=key_values({"attempt": number}))
+    retries = [event for event in events_of(span) if isinstance(event, NoteEvent)]
+    assert [(n.name, n.time, n.attributes) for n in retries] == [
+        ("session.retry", at(1.2), (("opencode.retry.attempt", 1),)),
+        ("session.retry", at(1.3), (("opencode.retry.attempt", 2),)),
+    ]
+
+
+AGENT = {"agent_id": "a1", "parent_agent_id": "a0"}
+
+
+def test_a_span_of_a_subagent_is_of_its_own_session_below_that_of_the_agent_that_started_it():
+    span = claude.span("llm_request", 1, 3, 5, 4, request_id="r", query_source_safe="agent.builtin.Explore", **AGENT)
+    root, above, agent, busy, *rest = read(span)
+    assert root == SessionEvent(session=SESSION, root=True)
+    assert above == SessionEvent(session=f"{SESSION}/a0", subagent=True, shared_session=SESSION, agent_id="a0")
+    assert agent == SessionEvent(session=f"{SESSION}/a1", parent=f"{SESSION}/a0", shared_session=SESSION, agent_id="a1")
+    assert {event.session for event in (busy, *rest)} == {f"{SESSION}/a1"}
+    assert LineageEvent(span=id_of(5), parent=id_of(4), session=f"{SESSION}/a1") in rest
+    assert [event.agent for event in rest if isinstance(event, RequestEvent)] == [None, "Explore"]
+
+
+def test_agent_ids_are_not_read_where_spans_name_no_calls():
+    span = claude.span("llm_request", 1, 3, 5, 4, request_id="r", **AGENT)
+    ((held, _),) = span_records(claude.spans(span, version="2.1.145").body)
+    assert {event.session for event in spans(held, NOTHING)} == {SESSION}
+
+
+def test_the_parent_of_an_interaction_span_is_a_remote_one():
+    span = claude.span("interaction", 1, 9, 1, 7)
+    _, remote = events_of(span)
+    parent = f"{span.trace_id.hex()}-{span.parent_span_id.hex()}"
+    assert remote == RemoteParentEvent(session=SESSION, time=at(1), rank=EXACT, remote=parent)
 
 
 def test_an_interaction_span_is_activity_of_the_session():

@@ -188,6 +188,149 @@ class TestWhichAgentATaskWas:
         assert self.names(result("Skill", 2, 2.01, "s"), activated) == {"s": "execute_tool skill notes"}
 
 
+class TestSubagents:
+    """From 2.1.310 on, events have the ids of the agents."""
+
+    VERSION = "2.1.332"
+    ONE, NESTED = {"agent_id": "a1"}, {"agent_id": "a2", "parent_agent_id": "a1"}
+
+    def done(self, start: float, end: float, **attributes: str | bool) -> LogRecord:
+        duration = round((end - start) * 1000)
+        return event("subagent_completed", end, {"agent_type": "Explore", "duration_ms": duration, **attributes})
+
+    def nested(self) -> list[LogRecord]:
+        """A subagent that starts another one."""
+        return [
+            event("user_prompt", 1),
+            request(1.1, 2, "req_1"),
+            request(3.2, 4, "req_a1", **self.ONE),
+            request(5.2, 6, "req_a2", **self.NESTED),
+            result("Bash", 6.1, 6.5, "toolu_bash", **self.NESTED),
+            self.done(5.02, 7, is_async=False, **self.NESTED),
+            result("Agent", 5, 7.01, "toolu_2", **self.ONE),
+            self.done(3.02, 8, is_async=False, **self.ONE),
+            result("Agent", 3, 8.01, "toolu_1"),
+        ]
+
+    def tree(self, *requests) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """By the id of an agent or call, the name of what is above it and what was inferred."""
+        spans = built(*requests).spans
+        assert violations(spans) == []
+        by_id = {s.span_id: s for s in spans}
+        found = {}
+        for span in spans:
+            key = attribute(span, sc.TOOL_CALL_ID) or (is_session(span) and attribute(span, sc.AGENT_ID))
+            if key:
+                above = by_id[span.parent_span_id]
+                found[str(key)] = (str(attribute(above, sc.TOOL_CALL_ID) or above.name), inferred(span))
+        return found
+
+    def test_each_is_below_the_call_that_started_it_at_any_depth(self):
+        records = self.nested()
+        for seed in range(4):
+            random.Random(seed).shuffle(records)
+            assert self.tree(*(claude.logs(r, version=self.VERSION) for r in records)) == {
+                "toolu_1": ("invoke_agent", ("parent", "identity")),
+                "a1": ("toolu_1", ("parent",)),
+                "toolu_2": ("invoke_agent Explore", ("parent", "identity")),
+                "a2": ("toolu_2", ("parent",)),
+                "toolu_bash": ("invoke_agent Explore", ()),
+            }
+
+    def test_all_share_the_session_id_and_have_their_own_tokens(self):
+        spans = built(claude.logs(*self.nested(), version=self.VERSION)).spans
+        assert {attribute(s, sc.SESSION_ID) for s in spans} == {SESSION}
+        assert {attribute(s, sc.ROOT_SESSION_ID) for s in spans} >= {SESSION}
+        agents = [s for s in spans if is_session(s)]
+        assert {attribute(s, sc.AGENT_ID): attribute(s, sc.INPUT_TOKENS) for s in agents} == {
+            None: 1034,
+            "a1": 1034,
+            "a2": 1034,
+        }
+
+    def test_a_subagent_in_the_background_outlives_its_call(self):
+        records = [
+            event("user_prompt", 1),
+            result("Agent", 3, 3.1, "toolu_1"),
+            request(3.5, 4, "req_a1", **self.ONE),
+            self.done(3.02, 8, is_async=True, **self.ONE),
+        ]
+        logs = claude.logs(*records, version=self.VERSION)
+        assert self.tree(logs)["a1"] == ("toolu_1", ("parent",))
+        call = by_call(built(logs).spans)["toolu_1"]
+        assert (times(call), attribute(call, sc.TASK_BACKGROUND)) == ((3, 3.1), True)
+
+    def test_two_calls_that_fit_equally_start_none(self):
+        records = [
+            event("user_prompt", 1),
+            result("Agent", 3, 8, "toolu_1"),
+            result("Agent", 3.001, 8.001, "toolu_2"),
+            request(3.5, 7.99, "req_a1", **self.ONE),
+            request(3.5, 7.99, "req_a2", agent_id="a2"),
+        ]
+        tree = self.tree(claude.logs(*records, version=self.VERSION))
+        assert {tree[agent][0] for agent in ("a1", "a2")} == {"invoke_agent"}
+
+    def test_spans_state_which_call_it_was(self):
+        spans = claude.spans(
+            claude.span("interaction", 1, 9, 1),
+            claude.span("tool", 3, 8, 2, 1, tool_name="Workflow", tool_use_id="toolu_1"),
+            claude.span("tool.execution", 3, 8, 3, 2, tool_use_id="toolu_1", success=True),
+            claude.span("llm_request", 4, 5, 4, 3, request_id="req_a1", **self.ONE),
+            claude.span("llm_request", 4, 5, 5, 3, request_id="req_a2", agent_id="a2"),
+            claude.span("tool", 5, 6, 6, 3, tool_name="Bash", tool_use_id="toolu_bash", **self.ONE),
+            claude.span("tool.execution", 5, 6, 7, 6, STATUS_ERROR, tool_use_id="toolu_bash"),
+            version=self.VERSION,
+        )
+        assert self.tree(spans) == {
+            "toolu_1": ("invoke_agent", ()),
+            "a1": ("toolu_1", ()),
+            "a2": ("toolu_1", ()),
+            "toolu_bash": ("invoke_agent", ()),
+        }
+        calls = by_call(built(spans).spans)
+        assert len(calls["toolu_1"].links) == 2
+        assert calls["toolu_bash"].status_code == STATUS_ERROR
+
+    def test_spans_of_older_versions_say_whose_the_calls_of_events_are(self):
+        logs = claude.logs(
+            event("user_prompt", 1),
+            result("Bash", 5, 6, "toolu_bash"),
+            result("Agent", 3, 8, "toolu_1"),
+            request(4, 5, "req_a1"),
+        )
+        spans = claude.spans(
+            claude.span("tool", 3, 8, 2, 1, tool_name="Agent", tool_use_id="toolu_1"),
+            claude.span("tool.execution", 3, 8, 3, 2, tool_use_id="toolu_1", success=True),
+            claude.span("llm_request", 4, 5, 4, 3, request_id="req_a1", **self.ONE),
+            claude.span("tool", 5, 6, 6, 3, tool_name="Bash", tool_use_id="toolu_bash", **self.ONE),
+        )
+        for requests in ([logs, spans], [spans, logs]):
+            tree = self.tree(*requests)
+            assert tree == {
+                "toolu_1": ("invoke_agent", ()),
+                "a1": ("toolu_1", ()),
+                "toolu_bash": ("invoke_agent", ()),
+            }
+
+
+class TestCallsWithoutAResult:
+    def test_an_accepted_call_began_then_and_ended_by_the_next_prompt(self):
+        records = [
+            event("user_prompt", 1),
+            decision("Bash", 2, "toolu_1", "accept", "config"),
+            event("user_prompt", 5),
+            result("Read", 6, 7, "toolu_2"),
+        ]
+        call = by_call(built(claude.logs(*records)).spans)["toolu_1"]
+        assert (times(call), inferred(call)) == ((2, 5), ("end",))
+
+    def test_or_by_the_end_of_its_segment(self):
+        records = [event("user_prompt", 1), decision("Bash", 2, "toolu_1", "accept", "config"), request(1, 4, "r")]
+        call = by_call(built(claude.logs(*records)).spans)["toolu_1"]
+        assert (times(call), inferred(call)) == ((2, 4), ("end",))
+
+
 class TestWithSpans:
     def spans(self) -> list:
         """A turn: a request, a call that waited for a person, a failed one and a rejected one."""
@@ -210,6 +353,7 @@ class TestWithSpans:
             "invoke_agent": ((1, 20), 0),
             "chat m": ((1.1, 2.001), 0),
             "execute_tool Bash": ((2.1, 3.46), 0),
+            "permission": ((2.1, 2.59), 0),
             "execute_tool Read": ((4, 5), STATUS_ERROR),
             "execute_tool Edit": ((6, 7), 0),
         }
@@ -227,8 +371,9 @@ class TestWithSpans:
         assert violations(one.spans) == []
         assert {s.name: (times(s), s.status_code) for s in one.spans} == {
             "invoke_agent": ((1, 20), 0),
-            "chat m": ((1.1, 2), 0),
+            "chat m": ((1.1, 2.001), 0),
             "execute_tool Bash": ((2.1, 3.46), 0),
+            "permission": ((2.1, 2.59), 0),
             "execute_tool Read": ((4, 5), STATUS_ERROR),
             "execute_tool Edit": ((6, 7), STATUS_ERROR),
         }

@@ -8,7 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver.codec.decode import span_records
 from receiver.dialects.table import DIALECTS
-from receiver.events import CallEvent
+from receiver.events import CallEvent, CallPartEvent
 from tests.support.factories import at, key_values, spans_request
 
 NOTHING: frozenset[str] = frozenset()
@@ -32,7 +32,7 @@ def errors(dialect: str, message: str) -> list[str | None]:
     (record, _) = next(span_records(request.body))
     (read,) = (d.spans for d in DIALECTS if d.name == dialect)
     assert read is not None
-    return [event.error for event in read(record, NOTHING) or () if isinstance(event, CallEvent)]
+    return [event.error for event in read(record, NOTHING) or () if isinstance(event, (CallEvent, CallPartEvent))]
 
 
 def test_the_status_message_has_the_error_text(subtests):

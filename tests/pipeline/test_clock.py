@@ -15,7 +15,7 @@ from receiver.pipeline.routing import Routes
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.pipeline.test_pipeline import ALL, SETTINGS, a_request
 from tests.support.factories import NOON
-from tests.support.otlp_splitting import span_ids
+from tests.support.otlp_requests import span_ids
 
 HOUR = 3600 * SECOND
 Until = Callable[[Callable[[SQLiteStore], bool]], Awaitable[None]]

@@ -91,7 +91,7 @@ class QueueStateResponse(_message.Message):
     def __init__(self, queues: _Optional[_Iterable[_Union[ExporterQueue, _Mapping]]] = ...) -> None: ...
 
 class ExporterQueue(_message.Message):
-    __slots__ = ("exporter", "rows", "items", "oldest_time_unix_nano", "set_aside_rows", "set_aside_items", "set_aside_reasons", "failure", "failing_since_unix_nano", "failed_attempts")
+    __slots__ = ("exporter", "rows", "items", "oldest_time_unix_nano", "set_aside_rows", "set_aside_items", "set_aside_reasons", "failure", "failing_since_unix_nano", "failed_attempts", "next_try_unix_nano")
     class SetAsideReasonsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,7 @@ class ExporterQueue(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     FAILING_SINCE_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
     FAILED_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TRY_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
     exporter: str
     rows: int
     items: int
@@ -119,7 +120,8 @@ class ExporterQueue(_message.Message):
     failure: str
     failing_since_unix_nano: int
     failed_attempts: int
-    def __init__(self, exporter: _Optional[str] = ..., rows: _Optional[int] = ..., items: _Optional[int] = ..., oldest_time_unix_nano: _Optional[int] = ..., set_aside_rows: _Optional[int] = ..., set_aside_items: _Optional[int] = ..., set_aside_reasons: _Optional[_Mapping[str, int]] = ..., failure: _Optional[str] = ..., failing_since_unix_nano: _Optional[int] = ..., failed_attempts: _Optional[int] = ...) -> None: ...
+    next_try_unix_nano: int
+    def __init__(self, exporter: _Optional[str] = ..., rows: _Optional[int] = ..., items: _Optional[int] = ..., oldest_time_unix_nano: _Optional[int] = ..., set_aside_rows: _Optional[int] = ..., set_aside_items: _Optional[int] = ..., set_aside_reasons: _Optional[_Mapping[str, int]] = ..., failure: _Optional[str] = ..., failing_since_unix_nano: _Optional[int] = ..., failed_attempts: _Optional[int] = ..., next_try_unix_nano: _Optional[int] = ...) -> None: ...
 
 class ListSetAsideRequest(_message.Message):
     __slots__ = ("limit",)

@@ -99,6 +99,7 @@ class AdminServicer:
                 queue.failure = failure.reason[:_MAX_REASON]
                 queue.failing_since_unix_nano = failure.since
                 queue.failed_attempts = failure.attempts
+                queue.next_try_unix_nano = failure.next_try
         return response
 
     async def list_set_aside(self, request: pb.ListSetAsideRequest) -> pb.ListSetAsideResponse:

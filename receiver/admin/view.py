@@ -59,11 +59,12 @@ def queues_table(response: pb.QueueStateResponse, now: int) -> Table:
 
 def failures_table(response: pb.QueueStateResponse, now: int) -> Table | None:
     """The present failure of each exporter; None if none fails."""
-    table = Table("exporter", "failing since", "attempts", "reason", box=None)
+    table = Table("exporter", "failing since", "attempts", "next try", "reason", box=None)
     for queue in response.queues:
         if queue.failure:
             since = _ago(queue.failing_since_unix_nano, now)
-            table.add_row(_safe(queue.exporter), since, str(queue.failed_attempts), _safe(queue.failure))
+            next_try = _ahead(queue.next_try_unix_nano, now)
+            table.add_row(_safe(queue.exporter), since, str(queue.failed_attempts), next_try, _safe(queue.failure))
     return table if table.row_count else None
 
 
@@ -106,10 +107,16 @@ def _clock(time: int) -> str:
 
 
 def _ago(time: int, now: int) -> str:
-    if not time:
-        return ""
-    seconds = max(0, now - time) // 10**9
+    return f"{_rounded(now - time)} ago" if time else ""
+
+
+def _ahead(time: int, now: int) -> str:
+    return f"in {_rounded(time - now)}" if time else ""
+
+
+def _rounded(duration: int) -> str:
+    seconds = max(0, duration) // 10**9
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
-            return f"{seconds // size}{unit} ago"
-    return f"{seconds}s ago"
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -139,6 +139,7 @@ def retry(section: config.Exporter) -> RetryOnFailure:
         multiplier=configured.multiplier,
         randomization_factor=configured.randomization_factor,
         max_elapsed_time=configured.max_elapsed_time / SECOND,
+        max_retry_after=configured.max_retry_after / SECOND,
     )
 
 

@@ -7,6 +7,7 @@ warning and works without the endpoint; if a configured address is taken, that i
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
@@ -17,7 +18,7 @@ from receiver.admin.server import AdminServer
 from receiver.admin.servicer import AdminServicer
 from receiver.app.health import HealthServer
 from receiver.config.model.section import Section
-from receiver.core.state.settings import BuilderSettings
+from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.errors import ConfigError, ReceiverError
 from receiver.exporters.sender import Failure
 from receiver.net.address import join_host_port
@@ -47,6 +48,7 @@ class OperatorEndpoints:
         self._settings = settings
         self._pipeline = pipeline
         self._exporters = tuple(settings.graph.exporters)
+        self._failures = failures
         self._metrics = MetricsServer(metrics, self._read_state, capacity) if metrics is not None else None
         health = settings.health_check
         self._health = HealthServer(pipeline.check, health.path) if health is not None else None
@@ -116,7 +118,12 @@ class OperatorEndpoints:
         return f"extensions::{next(name for name in names if self._settings.extensions[name] is section)}"
 
     async def _read_state(self) -> State:
-        return await self._pipeline.ask(lambda _, store: read_state(store, self._exporters, self._pipeline.now()))
+        failing = {name: failure for name, of in self._failures.items() if (failure := of()) is not None}
+        now = time.time_ns()
+        waits = {name: max(0, failure.next_try - now) / SECOND for name, failure in failing.items()}
+        return await self._pipeline.ask(
+            lambda _, store: read_state(store, self._exporters, self._pipeline.now(), waits)
+        )
 
 
 def _bind(path: str, key: str, section: Section) -> Sequence[socket.socket]:

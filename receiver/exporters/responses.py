@@ -32,6 +32,7 @@ _RETRYABLE_HTTP = {429, 502, 503, 504}
 _WEB_PAGES = {"text/html", "application/xhtml+xml"}
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 _MAX_MESSAGE = 300  # characters
+MAX_STATED_DELAY = 1e9  # s, 31 years; the sender waits far less (retry_on_failure::max_retry_after)
 
 
 def grpc_failure(error: grpc.aio.AioRpcError, endpoint: str, others: str = "") -> ExportError:
@@ -90,16 +91,17 @@ def _retry_info_of(details: bytes) -> RetryInfo | None:
 
 
 def _seconds(info: RetryInfo | None) -> float | None:
-    delay = info.retry_delay.ToMilliseconds() / 1000 if info is not None else 0.0
-    return delay if delay > 0 else None
+    delay = info.retry_delay.seconds + info.retry_delay.nanos / 1e9 if info is not None else 0.0
+    return min(delay, MAX_STATED_DELAY) if delay > 0 else None
 
 
 def _retry_after(value: str, now: float) -> float | None:
     """Seconds from a Retry-After header: a number of seconds or an HTTP date (RFC 9110, 10.2.3)."""
-    if value.strip().isdecimal():
-        return float(value)
+    digits = value.strip()
+    if digits.isascii() and digits.isdecimal():
+        return float(digits) if len(digits) < 10 else MAX_STATED_DELAY
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), MAX_STATED_DELAY)
     except (ValueError, OverflowError):
         return None
 

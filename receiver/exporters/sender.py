@@ -52,11 +52,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a batch in retry failed last, since when it fails (ns since the epoch), and the number of attempts."""
+    """Why a batch in retry failed last, since when it fails, the number of attempts, and when the next one is (ns since
+    the epoch)."""
 
     reason: str
     since: int
     attempts: int
+    next_try: int = 0
 
 
 class SendingQueue(Protocol):
@@ -103,6 +105,13 @@ class RetryOnFailure:
     multiplier: float = 1.5
     randomization_factor: float = 0.5
     max_elapsed_time: float = 0.0
+    max_retry_after: float = 600.0  # of a wait that the backend asks for
+
+    def delay(self, interval: float, retry_after: float | None) -> float:
+        """Seconds until the next attempt: the interval, or longer if the backend asks for it, up to the bound."""
+        if retry_after is None or not retry_after > interval:  # also not a number
+            return interval
+        return max(interval, min(retry_after, self.max_retry_after))
 
     def intervals(self, random: Callable[[], float]) -> Iterator[float]:
         """Seconds to wait after the first failure, the second, and so on; endless. `random` gives [0, 1)."""
@@ -237,9 +246,12 @@ class Sender:
         finally:
             self._failing.pop(batch.ids, None)
 
-    def _note_failure(self, batch: Batch, failure: RetryableExportError) -> None:
-        previous = self._failing.get(batch.ids) or Failure("", self._now(), 0)
-        self._failing[batch.ids] = replace(previous, reason=str(failure), attempts=previous.attempts + 1)
+    def _note_failure(self, batch: Batch, failure: RetryableExportError, delay: float) -> None:
+        now = self._now()
+        previous = self._failing.get(batch.ids) or Failure("", now, 0)
+        self._failing[batch.ids] = replace(
+            previous, reason=str(failure), attempts=previous.attempts + 1, next_try=now + round(delay * 1e9)
+        )
 
     async def _export_with_retries(self, batch: Batch) -> None:
         """Return when the backend took the batch. Raises what the exporter raised when no attempt is left."""
@@ -252,11 +264,11 @@ class Sender:
                 return
             if not self._retry.enabled:
                 raise failure
-            delay = max(interval, failure.retry_after or 0.0)
+            delay = self._retry.delay(interval, failure.retry_after)
             elapsed = self._clock() - started
             if self._retry.max_elapsed_time and elapsed + delay > self._retry.max_elapsed_time:
                 raise RetryableExportError(f"given up after {elapsed:.0f} s: {failure}") from failure
-            self._note_failure(batch, failure)
+            self._note_failure(batch, failure, delay)
             self._log.warning("export failed; will retry", delay_seconds=round(delay, 1), error=str(failure))
             self._observe("retried", batch.signal, self._exporter.name, batch.items)
             await self._sleep(delay)

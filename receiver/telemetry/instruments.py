@@ -122,6 +122,9 @@ INSTRUMENTS = (
         f"{OWN}items_at_start", "gauge", "{item}", _EXPORTER, "items in the queue or set aside when the process started"
     ),
     Instrument(f"{OWN}queue_age", "gauge", "s", _EXPORTER, "age of the oldest item in the queue"),
+    Instrument(
+        f"{OWN}next_try", "gauge", "s", _EXPORTER, "time until the next attempt of a failing export; 0: it works"
+    ),
     Instrument(f"{OWN}store_size", "gauge", "By", (), "bytes of the store on disk"),
 )
 

@@ -8,9 +8,10 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from receiver.core.state.settings import SECOND
 from receiver.storage.interface import NO_EXPORTER, Store
@@ -20,12 +21,14 @@ from receiver.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One exporter's queue: items in it, items set aside, and the age (s) of the oldest row in it."""
+    """One exporter's queue: items in it, items set aside, the age (s) of the oldest row in it, and where sending fails
+    the time (s) until the next attempt."""
 
     exporter: str
     items: int
     set_aside: int
     age: float
+    next_try: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,17 @@ class State:
     store_bytes: int
 
 
-def read_state(store: Store, exporters: Sequence[str], now: int) -> State:
-    """Read the sizes. `now` is in ns. Call it in the store's thread."""
+def read_state(
+    store: Store, exporters: Sequence[str], now: int, next_tries: Mapping[str, float] = MappingProxyType({})
+) -> State:
+    """Read the sizes. `now` is in ns; `next_tries` has the time (s) until the next attempt of each failing exporter.
+    Call it in the store's thread."""
     queues = []
     for name in exporters:
         oldest = store.queue_oldest(name)
         age = max(0, now - oldest) / SECOND if oldest is not None else 0.0
-        queues.append(QueueState(name, store.queue_size(name).items, store.set_aside_size(name).items, age))
+        queued, aside = store.queue_size(name).items, store.set_aside_size(name).items
+        queues.append(QueueState(name, queued, aside, age, next_tries.get(name, 0.0)))
     unbuilt = store.set_aside_size(NO_EXPORTER).items
     return State(tuple(queues), store.open_count(), unbuilt, store.backlog().items, store.size())
 
@@ -57,6 +64,7 @@ def set_gauges(metrics: Metrics, state: State, capacity: Callable[[str], int]) -
         metrics.set("otelcol_exporter_queue_capacity", capacity(queue.exporter), exporter=queue.exporter)
         metrics.set(f"{OWN}items_set_aside", queue.set_aside, exporter=queue.exporter)
         metrics.set(f"{OWN}queue_age", queue.age, exporter=queue.exporter)
+        metrics.set(f"{OWN}next_try", queue.next_try, exporter=queue.exporter)
     metrics.set(f"{OWN}sessions_open", state.open_sessions)
     metrics.set(f"{OWN}backlog_items", state.backlog_items)
     metrics.set(f"{OWN}records_set_aside", state.records_set_aside)

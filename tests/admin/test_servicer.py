@@ -378,13 +378,14 @@ async def test_queue_state_shows_present_failures_in_2048_characters(tmp_path):
     written = tree(tmp_path, free_ports(), settle=LATER)
     read = settings(written)
     async with service(read) as running:
-        failing = {"file": lambda: Failure("x" * 5000, at(3), 7), "other": lambda: None}
+        failing = {"file": lambda: Failure("x" * 5000, at(3), 7, at(9)), "other": lambda: None}
         servicer = AdminServicer(
             running.pipeline, builder_settings(read.connector), ("file", "other", "third"), failing
         )
         queues = (await servicer.queue_state(pb.QueueStateRequest())).queues
     failures = [(q.exporter, len(q.failure), q.failing_since_unix_nano, q.failed_attempts) for q in queues]
     assert failures == [("file", 2048, at(3), 7), ("other", 0, 0, 0), ("third", 0, 0, 0)]
+    assert [q.next_try_unix_nano for q in queues] == [at(9), 0, 0]
 
 
 async def test_queue_state_shows_the_time_of_the_oldest_row(tmp_path):

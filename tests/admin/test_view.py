@@ -55,10 +55,15 @@ def test_rows_set_aside_are_shown_one_a_line():
 
 def test_failures_are_shown_with_the_reason_and_no_table_without_failures():
     failing = pb.ExporterQueue(
-        exporter="otlp_grpc", rows=2, failure="a [reason]", failing_since_unix_nano=NOW - 61 * SECOND, failed_attempts=7
+        exporter="otlp_grpc",
+        rows=2,
+        failure="a [reason]",
+        failing_since_unix_nano=NOW - 61 * SECOND,
+        failed_attempts=7,
+        next_try_unix_nano=NOW + 125 * SECOND,
     )
     answer = pb.QueueStateResponse(queues=[pb.ExporterQueue(exporter="debug"), failing])
-    assert text(failures_table(answer, NOW))[1:] == ["otlp_grpc 1m ago 7 a [reason]"]
+    assert text(failures_table(answer, NOW))[1:] == ["otlp_grpc 1m ago 7 in 2m a [reason]"]
     assert failures_table(pb.QueueStateResponse(queues=[pb.ExporterQueue(exporter="debug")]), NOW) is None
 
 

@@ -138,8 +138,9 @@ async def test_the_configured_timeout_is_the_exporters(started, silent_port, kin
 
 def test_every_key_of_retry_on_failure_reaches_the_sender():
     keys = "initial_interval: 1s, max_interval: 7s, multiplier: 3, randomization_factor: 0.25, max_elapsed_time: 90s"
+    keys += ", max_retry_after: 2m"
     for kind in ("otlp_grpc", "otlp_http"):
         text = f"exporters: {{{kind}: {{endpoint: 'http://b:1', retry_on_failure: {{enabled: false, {keys}}}}}}}"
         retry = factory.retry(config.load([("a.yaml", text)], [], {"HOME": "/h"}).exporters[kind])
         found = (retry.initial_interval, retry.max_interval, retry.multiplier, retry.randomization_factor)
-        assert (retry.enabled, *found, retry.max_elapsed_time) == (False, 1, 7, 3, 0.25, 90)
+        assert (retry.enabled, *found, retry.max_elapsed_time, retry.max_retry_after) == (False, 1, 7, 3, 0.25, 90, 120)

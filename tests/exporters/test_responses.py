@@ -68,6 +68,13 @@ def test_retry_after_is_seconds_or_a_date(subtests):
         ("7", 7.0),
         ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
         ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
+        ("1000000000", 1e9),
+        ("9" * 400, 1e9),
+        ("Tue, 14 Nov 9999 22:14:20 GMT", 1e9),
+        ("-7", None),
+        ("infinity", None),
+        ("nan", None),
+        ("٧", None),
         ("soon", None),
         ("", None),
     ]:

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
-from receiver.exporters.sender import Batch, Failure, RetryOnFailure, Sender
+from receiver.exporters.sender import Batch, RetryOnFailure, Sender
 from tests.support.virtual_time import VirtualTime
 
 
@@ -170,6 +170,19 @@ async def test_retry_after_is_a_lower_bound_of_the_backoff(run):
     assert running.time.slept == [60, 7.5]
 
 
+async def test_a_backend_cannot_ask_for_a_wait_above_max_retry_after(run):
+    asked = [1e9, 1e11, float("inf"), float("nan"), -5]
+    running = await run(MemoryQueue(b"1"), Backend(*map(unavailable, asked)))
+
+    assert running.time.slept == [600, 600, 600, 16.875, 25.3125]
+
+
+async def test_a_bound_below_the_backoff_does_not_shorten_it(run):
+    running = await run(MemoryQueue(b"1"), Backend(unavailable(60)), retry=RetryOnFailure(max_retry_after=1.0))
+
+    assert 2.5 <= running.time.slept[0] <= 7.5
+
+
 async def test_a_row_stays_in_the_queue_until_the_backend_takes_it(run):
     queue = MemoryQueue(b"1")
     seen = []
@@ -296,7 +309,11 @@ async def test_a_failing_batch_is_reported_with_reason_start_and_attempts():
     )
 
     assert failures[0] is None
-    assert failures[1:3] == [Failure("UNAVAILABLE", 0, 1), Failure("HTTP 503", 0, 2)]
+    assert [(one.reason, one.since, one.attempts) for one in failures[1:3]] == [
+        ("UNAVAILABLE", 0, 1),
+        ("HTTP 503", 0, 2),
+    ]
+    assert 0 < failures[1].next_try < failures[2].next_try
     assert (failures[3].reason.partition(" at ")[0], failures[3].attempts) == ("KeyError", 3)
     assert failures[4:] == [None]
 

@@ -145,6 +145,9 @@ class Retry(Section):
     max_elapsed_time: Duration = duration_field(
         "0s", "set a batch aside after this long; 0: never, since it is stored on disk"
     )
+    max_retry_after: PositiveDuration = duration_field(
+        "10m", "longest wait that a backend may ask for with Retry-After or RetryInfo"
+    )
 
     @model_validator(mode="after")
     def _longer_than_a_wait(self) -> Self:

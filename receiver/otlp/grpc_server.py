@@ -36,6 +36,8 @@ from receiver.otlp.socket_proxy import ConnectionHandler, SocketProxy
 
 # OTLP 1.11 recommends 64 MiB; gRPC's own default, 4 MiB, is less than a batch of spans with prompts in them.
 DEFAULT_MAX_RECV_MSG_SIZE = 64 << 20
+MAX_PENDING_REQUESTS = 100_000  # calls of all clients, not yet begun; one takes some kilobytes
+MAX_PENDING_SECONDS = 600
 
 _Context: TypeAlias = "aio.ServicerContext[bytes, bytes]"
 _UNIX = "unix:"
@@ -267,6 +269,11 @@ def _options(size: int, streams: int, keepalive: Keepalive) -> list[tuple[str, i
     options = [
         ("grpc.so_reuseport", 0),  # or two receivers could share a port, and each would get half of a session
         ("grpc.max_receive_message_length", size),
+        # gRPC cancels calls that wait for this program, at random between these two numbers (1,000 and 3,000 by
+        # default) or after a time (30 s): without RetryInfo, log or count. One client's backlog would cancel another's.
+        ("grpc.server.max_pending_requests", MAX_PENDING_REQUESTS),
+        ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_REQUESTS),
+        ("grpc.server_max_unrequested_time_in_server", MAX_PENDING_SECONDS),
         ("grpc.server_handshake_timeout_ms", round(FIRST_BYTES_TIMEOUT * 1000)),  # until the client's SETTINGS
         *keepalive.options(),
     ]

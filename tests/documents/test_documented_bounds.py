@@ -28,6 +28,7 @@ BOUNDS = {
     "items of a request: records, points, spans, attributes, list elements (in JSON: objects and lists)": [
         item_count.DEFAULT_MAX_ITEMS
     ],
+    "gRPC calls that wait for the program": [grpc_server.MAX_PENDING_REQUESTS, grpc_server.MAX_PENDING_SECONDS],
     "large requests that a server decodes at a time": [request_validator.THREADS],
     "a request's head, its body, the pause between two (HTTP); the first bytes of any connection": [
         int(http_server.DEFAULT_TIMEOUT)

@@ -165,6 +165,7 @@ def grpc_receiver(
         endpoint=section.endpoint,
         observe=observe,
         max_recv_msg_size=section.max_recv_msg_size_mib << 20,
+        max_items=section.max_items,
         max_concurrent_streams=section.max_concurrent_streams,
         keepalive=Keepalive(
             max_connection_idle=_seconds(keepalive.server_parameters.max_connection_idle),
@@ -203,6 +204,7 @@ def http_receiver(
         endpoint=section.endpoint,
         observe=observe,
         max_request_body_size=section.max_request_body_size,
+        max_items=section.max_items,
         compression_algorithms=section.compression_algorithms,
         auth=auth,
         tls=tls,

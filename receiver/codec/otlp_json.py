@@ -22,7 +22,8 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
 from receiver.codec.export_service import EXPORT_SERVICES
-from receiver.errors import MalformedError, TooLargeError
+from receiver.codec.item_count import DEFAULT_MAX_ITEMS, too_many_items
+from receiver.errors import MalformedError
 from receiver.model import Signal
 
 _Path: TypeAlias = tuple[str, ...]
@@ -41,11 +42,12 @@ _OBJECTS_WITH_IDS: dict[Signal, tuple[_Path, ...]] = {
 }
 # protobuf's parser also accepts the names of the .proto file, so an id may have either name.
 _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
-# protobuf's parser takes some 10 µs and 200 bytes for an object, so these take 5 s and 100 MiB. A Collector's batch of
-# 8,192 log records has less than half as many. Protobuf bodies have no such limit.
-_MAX_OBJECTS = 500_000
-# An unclosed string reaches to the end. Possessive quantifiers avoid scanning to the end again for each quote in it.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+# Objects and lists are items: protobuf's parser takes some 10 µs and 200 bytes for an object, so 500,000 take 5 s and
+# 100 MiB. A Collector's batch of 8,192 log records has less than half as many. A plain value takes about a quarter.
+_VALUES_PER_ITEM = 4
+# What stands for a value, or a string, in which these characters stand for nothing. An unclosed string reaches to the
+# end. Possessive quantifiers avoid scanning to the end again for each quote in it.
+_TOKEN = re.compile(rb'[{\[]|,|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _UPPER = re.compile("[A-Z]")
 
 # JavaScript can cut a string inside a surrogate pair, and then writes the remaining half as an escape. The pattern
@@ -58,13 +60,13 @@ _REPLACEMENT = rb"\ufffd"
 _FIELD = re.compile(r"Failed to parse (\w+) field")
 
 
-def to_protobuf(signal: Signal, body: bytes) -> bytes:
+def to_protobuf(signal: Signal, body: bytes, max_items: int = DEFAULT_MAX_ITEMS) -> bytes:
     """An Export request of `signal` in OTLP/JSON, as a serialized protobuf message.
 
-    Raises MalformedError, which names the field where it is known, and TooLargeError.
+    Raises MalformedError, which names the field where it is known, and TooLargeError for more than `max_items` items.
     """
-    if body.count(b"{") > _MAX_OBJECTS and _STRING.sub(b"", body).count(b"{") > _MAX_OBJECTS:
-        raise TooLargeError(f"the JSON body has more than {_MAX_OBJECTS} objects; send smaller batches, or protobuf")
+    if _might_exceed(body, max_items) and _exceeds(body, max_items):
+        raise too_many_items(max_items)
     try:
         document = loads(body)
         if not isinstance(document, dict):
@@ -111,6 +113,23 @@ def loads(body: bytes) -> Any:
         if b"\\ud" not in body and b"\\uD" not in body:
             raise
         return msgspec.json.decode(_ESCAPE.sub(_without_lone_surrogate, body))
+
+
+def _might_exceed(body: bytes, max_items: int) -> bool:
+    """Whether the body has more items than the limit if all of it stands outside of strings; quick."""
+    return body.count(b"{") + body.count(b"[") > max_items or body.count(b",") > max_items * _VALUES_PER_ITEM
+
+
+def _exceeds(body: bytes, max_items: int) -> bool:
+    """Whether the body has more items than the limit. Stops there, and lets other threads run between the tokens."""
+    items, values = 0, 0
+    for token in _TOKEN.finditer(body):
+        first = body[token.start()]
+        items += first in b"{["
+        values += first == b","[0]
+        if items > max_items or values > max_items * _VALUES_PER_ITEM:
+            return True
+    return False
 
 
 def _check_objects(signal: Signal, document: dict[str, Any]) -> None:

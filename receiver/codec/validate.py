@@ -1,4 +1,5 @@
-"""Validates a received request with the complete OTLP schema: parses it, counts its records, removes unusable spans.
+"""Validates a received request with the complete OTLP schema: bounds its items, parses it, counts its records, removes
+unusable spans.
 
 A pure function over bytes. Building decodes with a trimmed schema that skips most fields, so every stored request must
 have been parsed once with the complete one.
@@ -17,6 +18,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver.codec.export_service import EXPORT_SERVICES
+from receiver.codec.item_count import DEFAULT_MAX_ITEMS, check_items
 from receiver.errors import MalformedError
 from receiver.model import Request, Signal
 
@@ -32,14 +34,15 @@ class Validated:
     message: str = ""
 
 
-def validate(signal: Signal, body: bytes) -> Validated:
+def validate(signal: Signal, body: bytes, max_items: int = DEFAULT_MAX_ITEMS) -> Validated:
     """Parse `body`, a serialized Export request of `signal`, and count its records.
 
     Spans with invalid ids are removed, since a backend refuses a whole request for one of them. Otherwise the result
     has the same `body` object.
 
-    Raises MalformedError when it is not such a message.
+    Raises MalformedError when it is not such a message, TooLargeError when it has more than `max_items` items.
     """
+    check_items(signal, body, max_items)
     try:
         message = EXPORT_SERVICES[signal].request.FromString(body)
     except DecodeError:

@@ -4,7 +4,7 @@ grpcio cannot take over a connection that is accepted already. So where HTTP is 
 accepts the connections, and the gRPC server listens on a Unix socket in a private directory behind it.
 
 The Export handlers have no deserializer: a request's bytes are stored as they came. gRPC itself enforces sizes, after
-decompression too. Credentials are checked before a message is read.
+decompression too. Credentials are checked before a message is read. Large requests are validated off the event loop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from receiver.codec.export_service import EXPORT_SERVICES
-from receiver.codec.validate import validate
+from receiver.codec.item_count import DEFAULT_MAX_ITEMS
 from receiver.errors import ReceiverError, UnauthenticatedError
 from receiver.model import SIGNALS, Signal
 from receiver.net.address import join_host_port, reachable_host, split_host_port
@@ -31,10 +31,13 @@ from receiver.otlp.error_mapping import grpc_status
 from receiver.otlp.listen import bind, release_for_grpc
 from receiver.otlp.protocol_mux import FIRST_BYTES_TIMEOUT, ProtocolMux
 from receiver.otlp.request_handler import Accept, Observe, OnRefused, RequestHandler
+from receiver.otlp.request_validator import RequestValidator
 from receiver.otlp.socket_proxy import ConnectionHandler, SocketProxy
 
 # OTLP 1.11 recommends 64 MiB; gRPC's own default, 4 MiB, is less than a batch of spans with prompts in them.
 DEFAULT_MAX_RECV_MSG_SIZE = 64 << 20
+MAX_PENDING_REQUESTS = 100_000  # calls of all clients, not yet begun; one takes some kilobytes
+MAX_PENDING_SECONDS = 600
 
 _Context: TypeAlias = "aio.ServicerContext[bytes, bytes]"
 _UNIX = "unix:"
@@ -78,7 +81,8 @@ class GrpcReceiver:
 
     `endpoint` is host:port, or `unix:` and a path for a socket that only this machine reaches.
     With a private `socket_dir` the port is shared with HTTP: nothing is accepted before serve_shared_port().
-    `max_recv_msg_size` is in bytes, after decompression; `max_concurrent_streams` is per connection (0: no limit).
+    `max_recv_msg_size` is in bytes, after decompression; `max_items` bounds what one request contains (item_count.py);
+    `max_concurrent_streams` is per connection (0: no limit).
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class GrpcReceiver:
         endpoint: str = "localhost:4317",
         observe: Observe | None = None,
         max_recv_msg_size: int = DEFAULT_MAX_RECV_MSG_SIZE,
+        max_items: int = DEFAULT_MAX_ITEMS,
         max_concurrent_streams: int = 0,
         keepalive: Keepalive | None = None,
         auth: Auth | None = None,
@@ -101,6 +106,7 @@ class GrpcReceiver:
         self._mux: ProtocolMux | None = None
         self._proxy: SocketProxy | None = None
         self._requests = RequestHandler("grpc", accept, observe, on_refused=on_refused)
+        self._validator = RequestValidator(max_items, "otlp-grpc")
         self._auth = auth
         self._tls = tls
         self._options = _options(max_recv_msg_size, max_concurrent_streams, keepalive or Keepalive())
@@ -165,6 +171,7 @@ class GrpcReceiver:
             self._server = None
         if self._proxy is not None:
             await self._proxy.close(_PROXY_GRACE)
+        self._validator.close()
 
     def _shared(self) -> tuple[list[str], int]:
         self._sockets = bind(self._endpoint)
@@ -186,7 +193,7 @@ class GrpcReceiver:
     def _handler(self, signal: Signal) -> grpc.RpcMethodHandler[bytes, bytes]:
         async def export(body: bytes, context: _Context) -> bytes:
             try:
-                response = await self._requests.handle(signal, validate(signal, body))
+                response = await self._requests.handle(signal, await self._validator.validate(signal, body))
                 return response.SerializeToString()
             except Exception as error:  # every error becomes a response
                 self._requests.refuse(signal, error, _peer(context))
@@ -262,6 +269,11 @@ def _options(size: int, streams: int, keepalive: Keepalive) -> list[tuple[str, i
     options = [
         ("grpc.so_reuseport", 0),  # or two receivers could share a port, and each would get half of a session
         ("grpc.max_receive_message_length", size),
+        # gRPC cancels calls that wait for this program, at random between these two numbers (1,000 and 3,000 by
+        # default) or after a time (30 s): without RetryInfo, log or count. One client's backlog would cancel another's.
+        ("grpc.server.max_pending_requests", MAX_PENDING_REQUESTS),
+        ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_REQUESTS),
+        ("grpc.server_max_unrequested_time_in_server", MAX_PENDING_SECONDS),
         ("grpc.server_handshake_timeout_ms", round(FIRST_BYTES_TIMEOUT * 1000)),  # until the client's SETTINGS
         *keepalive.options(),
     ]

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aiohttp import web
 from google.protobuf.message import Message
 
-from receiver.codec.otlp_json import response_json, to_protobuf
-from receiver.codec.validate import Validated, validate
+from receiver.codec.item_count import DEFAULT_MAX_ITEMS
+from receiver.codec.otlp_json import response_json
 from receiver.diagnostics.aiohttp_filter import AIOHTTP_SERVER_LOG
 from receiver.errors import MalformedError, UnauthenticatedError
 from receiver.model import Signal
 from receiver.net.tls import TLSSettings, server_ssl_context
 from receiver.otlp.auth import Auth
-from receiver.otlp.content_encoding import ALGORITHMS, algorithm, decompress, too_large
+from receiver.otlp.content_encoding import ALGORITHMS, algorithm, too_large
 from receiver.otlp.cors import CORSPolicy
 from receiver.otlp.error_mapping import http_refusal, http_status
 from receiver.otlp.listen import bind, bind_unix
 from receiver.otlp.protocol_mux import InProcessHandler, ProtocolMux
 from receiver.otlp.request_handler import Accept, Observe, OnRefused, RequestHandler
+from receiver.otlp.request_validator import RequestValidator
 from receiver.otlp.socket_proxy import ABSTRACT, ConnectionHandler, SocketProxy
 
 DEFAULT_MAX_REQUEST_BODY_SIZE = 20 << 20  # confighttp's default
@@ -35,9 +35,6 @@ DEFAULT_PATHS: Mapping[str, Signal] = {"/v1/logs": "logs", "/v1/metrics": "metri
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 _LINGERING_TIME = 10.0  # s to read the rest of a refused body, so that the client sees the response
-_DECODING_THREADS = 2  # Python would not be faster with more
-# Decoding more than this would block the loop for tens of milliseconds; a compressed body grows many times.
-_INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 256 << 10, 32 << 10
 _MAX_LOGGED_PATH = 200  # characters
 
 
@@ -64,9 +61,10 @@ class _HTTPRefusal(Exception):  # noqa: N818  HTTP's response to what is no Expo
 class HttpReceiver:
     """The OTLP/HTTP server.
 
-    `max_request_body_size` is in bytes, before and after decompression. `unix_endpoint` is a `unix:` path where this
-    server also listens, with its TLS, for connections that arrive on the gRPC port. `timeout` (s) is what a client has
-    for a request's head, for its body, and between two requests.
+    `max_request_body_size` is in bytes, before and after decompression. `max_items` bounds what one request contains
+    (item_count.py). `unix_endpoint` is a `unix:` path where this server also listens, with its TLS, for connections
+    that arrive on the gRPC port. `timeout` (s) is what a client has for a request's head, for its body, and between
+    two requests.
     """
 
     def __init__(
@@ -76,6 +74,7 @@ class HttpReceiver:
         endpoint: str = "localhost:4318",
         observe: Observe | None = None,
         max_request_body_size: int = DEFAULT_MAX_REQUEST_BODY_SIZE,
+        max_items: int = DEFAULT_MAX_ITEMS,
         compression_algorithms: Collection[str] = ALGORITHMS,
         paths: Mapping[str, Signal] = DEFAULT_PATHS,
         auth: Auth | None = None,
@@ -98,8 +97,7 @@ class HttpReceiver:
         self._timeout = timeout
         same_access = grpc is not None and (grpc.auth, grpc.tls) == (auth, tls)
         self._grpc_proxy = SocketProxy(grpc.address) if grpc is not None and same_access else None
-        # A large body takes many times its size while it is decoded: few at a time, and the others wait.
-        self._decoding = ThreadPoolExecutor(_DECODING_THREADS, "otlp-http")
+        self._validator = RequestValidator(max_items, "otlp-http", max_request_body_size)
         self._server: web.Server | None = None
         self._mux: ProtocolMux | None = None
 
@@ -142,7 +140,7 @@ class HttpReceiver:
         if self._grpc_proxy is not None:
             closing.append(self._grpc_proxy.close(grace))
         await asyncio.gather(*closing)
-        self._decoding.shutdown(wait=False)
+        self._validator.close()
         self._mux = self._server = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -159,7 +157,8 @@ class HttpReceiver:
             self._check(request, signal)
             assert signal is not None
             body = await self._read(request)
-            validated = await self._decode(signal, request, body)
+            is_json = request.content_type == _JSON
+            validated = await self._validator.validate(signal, body, _encoding(request), is_json=is_json)
             return _response(request, 200, await self._requests.handle(signal, validated))
         except _HTTPRefusal as refusal:
             self._requests.refuse_non_otlp(str(refusal.status), str(refusal), _peer(request))
@@ -216,19 +215,6 @@ class HttpReceiver:
         except web.RequestPayloadError as error:
             raise MalformedError(f"the body could not be read: {error}") from None
         return b"".join(chunks)
-
-    async def _decode(self, signal: Signal, request: web.BaseRequest, body: bytes) -> Validated:
-        encoding, is_json = _encoding(request), request.content_type == _JSON
-        inline = _INLINE_COMPRESSED_BYTES if encoding not in ("", "identity") else _INLINE_BYTES
-        if len(body) <= inline:
-            return _decode(signal, body, encoding, is_json, self._limit)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._decoding, _decode, signal, body, encoding, is_json, self._limit)
-
-
-def _decode(signal: Signal, body: bytes, encoding: str, is_json: bool, limit: int) -> Validated:
-    plain = decompress(body, encoding, limit)
-    return validate(signal, to_protobuf(signal, plain) if is_json else plain)
 
 
 def _encoding(request: web.BaseRequest) -> str:

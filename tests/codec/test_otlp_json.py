@@ -183,7 +183,7 @@ def test_an_invalid_json_request_is_malformed_in_one_line(subtests):
 
 
 def test_a_json_body_with_too_many_objects_is_refused():
-    with pytest.raises(TooLargeError, match="500000 objects"):
+    with pytest.raises(TooLargeError, match="500000 items"):
         to_protobuf("logs", b"[" + b"{}," * 500_001)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from receiver import config
-from receiver.codec import otlp_json
+from receiver.codec import item_count
 from receiver.config.load import yaml_text
 from receiver.core.counting import missing_calls, series
 from receiver.core.linking import report_matching
 from receiver.core.state import span_lineage
 from receiver.core.state.settings import BuilderSettings
-from receiver.otlp import grpc_server, http_server, protocol_mux
+from receiver.otlp import grpc_server, http_server, protocol_mux, request_validator
 from receiver.pipeline import session_cache
 from receiver.pipeline.pipeline import Limits
 from tests.support.paths import DOCS
@@ -25,7 +25,11 @@ BOUNDS = {
         grpc_server.DEFAULT_MAX_RECV_MSG_SIZE // MIB,
         http_server.DEFAULT_MAX_REQUEST_BODY_SIZE // MIB,
     ],
-    "JSON in a request": [otlp_json._MAX_OBJECTS],
+    "items of a request: records, points, spans, attributes, list elements (in JSON: objects and lists)": [
+        item_count.DEFAULT_MAX_ITEMS
+    ],
+    "gRPC calls that wait for the program": [grpc_server.MAX_PENDING_REQUESTS, grpc_server.MAX_PENDING_SECONDS],
+    "large requests that a server decodes at a time": [request_validator.THREADS],
     "a request's head, its body, the pause between two (HTTP); the first bytes of any connection": [
         int(http_server.DEFAULT_TIMEOUT)
     ],
@@ -94,6 +98,4 @@ def test_the_rows_without_a_number_name_a_key_of_the_configuration() -> None:
 
 
 def test_what_the_table_says_in_words_is_the_codes() -> None:
-    assert "two large bodies are decoded at a time" in table()["JSON in a request"]
-    assert http_server._DECODING_THREADS == 2
     assert protocol_mux.FIRST_BYTES_TIMEOUT == http_server.DEFAULT_TIMEOUT

@@ -13,6 +13,7 @@ from receiver.codec import otlp_json
 from receiver.errors import TooLargeError
 from receiver.otlp.protocol_mux import HTTP2_PREFACE
 from tests.otlp.test_shared_ports import post
+from tests.support.hostile_requests import below, field
 
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 METRICS = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -143,20 +144,29 @@ def series(count):
     return request.SerializeToString()
 
 
-async def test_a_million_series_are_accepted_in_one_request(edge, sink, ports):
-    body = series(1_000_000)
-    for port in ports:
-        assert await edge.channel(port).unary_unary(METRICS)(body, timeout=60) == b""
-    assert [request.items for request in sink.requests] == [1_000_000] * 2
-
-
-async def test_a_million_attributes_are_accepted_in_one_request(edge, sink, ports):
+def one_point(attributes):
     request = ExportMetricsServiceRequest()
     point = request.resource_metrics.add().scope_metrics.add().metrics.add(name="x").sum.data_points.add()
-    for number in range(1_000_000):
+    for number in range(attributes):
         point.attributes.add(key=f"k{number}").value.int_value = 1
-    assert await edge.channel(ports[0]).unary_unary(METRICS)(request.SerializeToString(), timeout=60) == b""
-    assert sink.requests[0].items == 1
+    return request.SerializeToString()
+
+
+async def test_requests_just_below_the_bound_on_items_are_accepted(edge, sink, ports):
+    bodies = series(249_000), one_point(499_000)
+    for port in ports:
+        for body in bodies:
+            assert await edge.channel(port).unary_unary(METRICS)(body, timeout=60) == b""
+    assert [request.items for request in sink.requests] == [249_000, 1] * 2
+
+
+async def test_a_million_series_attributes_or_records_are_refused(edge, sink, ports):
+    for body in series(1_000_000), one_point(1_000_000):
+        with pytest.raises(grpc.aio.AioRpcError, match="max_items") as error:
+            await edge.channel(ports[0]).unary_unary(METRICS)(body, timeout=60)
+        assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await post(ports[1], below((1, 2), field(2, b"") * 1_000_000)) == 413
+    assert not sink.requests
 
 
 async def test_a_million_series_in_json_are_refused_at_once(edge, sink, ports):
@@ -174,5 +184,5 @@ def test_braces_in_a_json_string_do_not_count_as_objects():
     text = "{" * 600_000 + r"\"{"
     body = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{{"stringValue":"{text}"}}}}]}}]}}]}}'
     assert len(otlp_json.to_protobuf("logs", body.encode())) > 600_000
-    with pytest.raises(TooLargeError, match="more than 500000 objects"):
+    with pytest.raises(TooLargeError, match="more than 500000 items"):
         otlp_json.to_protobuf("logs", b"[" + b"{}," * 500_001)

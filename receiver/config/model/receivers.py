@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, Field, Strict, model_validator
@@ -33,6 +33,14 @@ def _with_slash(value: str) -> str:
 
 
 URLPath = Annotated[str, Field(min_length=1), AfterValidator(_with_slash), TypeName("path")]
+
+
+def _max_items() -> Any:
+    """The bound of one request's content, the same for each protocol."""
+    return Field(
+        default=500_000,
+        description="most records, points, spans, events, links, attributes and list elements of one request, together",
+    )
 
 
 class Basic(Section):
@@ -89,6 +97,7 @@ class GRPCServer(Section):
     endpoint: Listen = Field(default="localhost:4317", description="address to listen on; port 0 picks a free one")
     transport: Transport = Field(default="tcp", description="always tcp")
     max_recv_msg_size_mib: MiB = Field(default=64, description="largest request in MiB, counted after decompression")
+    max_items: Count = _max_items()
     max_concurrent_streams: Streams = Field(default=0, description="concurrent requests on one connection; 0: no limit")
     keepalive: KeepaliveServer = Field(default=KeepaliveServer(), description="gRPC keepalive")
     tls: TLSServer | None = Field(default=None, description="serve TLS")
@@ -121,6 +130,7 @@ class HTTPServer(Section):
     max_request_body_size: Count = Field(
         default=20_971_520, description="largest request in bytes, counted after decompression"
     )
+    max_items: Count = _max_items()
     compression_algorithms: tuple[Algorithm, ...] = Field(
         default=("", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"),
         description="accepted content encodings; the empty one means none",

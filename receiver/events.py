@@ -111,13 +111,14 @@ class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
 
 class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
-    `context` are as in SessionEvent."""
+    `context` are as in SessionEvent. `own_name` is the agent's name of the tool where `tool` is another."""
 
     call: str
     rank: int
     start: int | None = None
     end: int | None = None
     tool: str | None = None
+    own_name: str | None = None
     status: Literal["completed", "error"] | None = None
     error_type: str | None = None
     error: str | None = None

@@ -7,8 +7,9 @@ writes every tree.txt again; what changed is then reviewed as a difference. Judg
     tests/golden/<A|B|C|D>/<name>/tree.txt    the traces, written here
     tests/golden/<A|B|C|D>/<name>/tree.<mode>.txt     the same with settings that a user asked for (MODES)
 
-A: the plugin as published; B: with the features of its study; C: an event relay; D: opencode-plugin-otel and the
-plugins that share its events.
+A: the plugin as published; B: with the features of its study; C: an event relay (`opencode2-simulated`: what its plugin
+sent when a simulated host gave it OpenCode 2's documented events); D: opencode-plugin-otel and the plugins that share
+its events.
 """
 
 from __future__ import annotations

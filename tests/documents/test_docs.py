@@ -97,3 +97,10 @@ def test_every_path_that_a_document_names_exists() -> None:
     for page in PAGES:
         for path in named.findall(page.read_text(encoding="utf-8")):
             assert (ROOT / path).exists(), (page.name, path)
+
+
+def test_every_class_that_the_glossary_names_exists() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "receiver").rglob("*.py"))
+    classes = re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"))
+    assert classes
+    assert [name for name in classes if f"class {name}" not in source] == []

@@ -18,7 +18,6 @@ from receiver.core.emission.changes import (
     MarkerDue,
     MarkerEmitted,
     ParentFound,
-    PinnedPlacement,
     ReportMatched,
     ReportUnmatched,
     RootFound,
@@ -27,8 +26,10 @@ from receiver.core.emission.changes import (
     SessionClosed,
 )
 from receiver.core.emission.tree import EmittedTree
+from receiver.core.linking.report_matching import has_no_stated_id
 from receiver.core.segmentation import rollover, turns
 from receiver.core.segmentation.segment import Segment
+from receiver.core.segmentation.tree_segments import Placement
 from receiver.core.state.forks import remember
 from receiver.core.state.ids import creation_time
 from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind, learn
@@ -136,7 +137,7 @@ class ChangeApplier:
 
     def _item_emitted(self, change: ItemEmitted) -> None:
         session, item, span = change.session, change.item, change.span
-        self._pin(PinnedPlacement(change.placement, span.start))
+        self._pin(change.placement, span.start)
         if not isinstance(change.placement.segment, Closed):
             self._active(session, span.start, span.end)
         self._outcome.spans.append(span)
@@ -144,7 +145,7 @@ class ChangeApplier:
             self._outcome.inferred["end"] += 1
         session.items(item.kind).pop(item.id, None)
         self._forest.add_emitted(session.id, item.kind, item.id, change.record)
-        if item.kind is ItemKind.CALL:
+        if item.kind is ItemKind.CALL and has_no_stated_id(item.id):
             self._tree.emitted_now.add((session.id, item.id))
         self._count(self._tree.view.top(session), span)
 
@@ -189,7 +190,7 @@ class ChangeApplier:
         session, time = change.session, change.span.start
         if change.start_guessed is not None:
             learn(session.facts, "guessed", INFERRED, change.start_guessed)
-        self._pin(PinnedPlacement(change.placement, time))
+        self._pin(change.placement, time)
         if isinstance(change.placement.segment, Segment):
             self._active(session, time, time)
         self._outcome.spans.append(change.span)
@@ -209,7 +210,7 @@ class ChangeApplier:
         session.pins.pop(closed.number, None)
         session.closed.append(closed)
         for pinned in change.pinned:
-            self._pin(pinned)
+            self._pin(pinned.placement, pinned.start)
 
     def _await(self, change: AwaitedCall) -> None:
         change.call.awaited = True
@@ -259,10 +260,10 @@ class ChangeApplier:
 
     # places
 
-    def _pin(self, pinned: PinnedPlacement) -> None:
-        """The segments above a span stay what they are."""
-        view, start = self._tree.view, pinned.start
-        for placement in list(view.line(pinned.placement)):
+    def _pin(self, pinned: Placement, start: int) -> None:
+        """The segments above a span that begins at a moment (ns) stay what they are."""
+        view = self._tree.view
+        for placement in list(view.line(pinned)):
             segment, session = placement.segment, placement.session
             if not isinstance(segment, Segment):
                 continue

@@ -4,8 +4,9 @@ carries a change out, and planning goes on from what is then the state. Applying
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import Placement
@@ -17,31 +18,27 @@ from receiver.model import Span
 # places and reports
 
 
-@dataclass(frozen=True, slots=True)
-class LifetimeFound:
+class LifetimeFound(msgspec.Struct, frozen=True, gc=False):
     """A session that only metrics report was active at these times (ns)."""
 
     session: Session
     times: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RootFound:
+class RootFound(msgspec.Struct, frozen=True, gc=False):
     """No record states that a session is a child: it is a root."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class ParentFound:
+class ParentFound(msgspec.Struct, frozen=True, gc=False):
     """A session is the child of another one, by its times."""
 
     session: Session
     parent: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChildFound:
+class ChildFound(msgspec.Struct, frozen=True, gc=False):
     """A call that was only counted started a child. `facts` are what is known of the call by that."""
 
     session: Session
@@ -49,8 +46,7 @@ class ChildFound:
     facts: Registers
 
 
-@dataclass(frozen=True, slots=True)
-class ReportMatched:
+class ReportMatched(msgspec.Struct, frozen=True, gc=False):
     """A report is about a call that is known, pending or emitted."""
 
     session: Session
@@ -58,8 +54,7 @@ class ReportMatched:
     call: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportUnmatched:
+class ReportUnmatched(msgspec.Struct, frozen=True, gc=False):
     """A report stands for a call of its own."""
 
     session: Session
@@ -67,8 +62,7 @@ class ReportUnmatched:
     call: Item
 
 
-@dataclass(frozen=True, slots=True)
-class HintMatched:
+class HintMatched(msgspec.Struct, frozen=True, gc=False):
     """A hint is about a pending call; `facts` are what nothing else states about it."""
 
     session: Session
@@ -77,8 +71,7 @@ class HintMatched:
     facts: dict[str, Plain]
 
 
-@dataclass(frozen=True, slots=True)
-class CallCounted:
+class CallCounted(msgspec.Struct, frozen=True, gc=False):
     """A call that only a metric counted."""
 
     session: Session
@@ -88,16 +81,14 @@ class CallCounted:
 # emissions
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedPlacement:
+class PinnedPlacement(msgspec.Struct, frozen=True, gc=False):
     """A span is emitted, or a link to one, that begins at `start` (ns): the segments above it stay what they are."""
 
     placement: Placement
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDiscarded:
+class ItemDiscarded(msgspec.Struct, frozen=True, gc=False):
     """A pending item gets no span. `reason` is one of semconv.DISCARDS."""
 
     session: Session
@@ -105,8 +96,7 @@ class ItemDiscarded:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ItemEmitted:
+class ItemEmitted(msgspec.Struct, frozen=True, gc=False):
     """A pending item's span is emitted, and `record` is what is remembered of it."""
 
     session: Session
@@ -116,8 +106,7 @@ class ItemEmitted:
     record: EmittedRecord
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerDue:
+class MarkerDue(msgspec.Struct, frozen=True, gc=False):
     """Whether a marker announces a session (`call` is None) or a task call is decided: no look asks again, but where
     the session has no segment yet."""
 
@@ -126,8 +115,7 @@ class MarkerDue:
     has_segment: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerEmitted:
+class MarkerEmitted(msgspec.Struct, frozen=True, gc=False):
     """A live marker is emitted. `start_guessed` (ns) is the session's beginning, where it was read out of its id."""
 
     session: Session
@@ -137,8 +125,7 @@ class MarkerEmitted:
     start_guessed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitedCall:
+class AwaitedCall(msgspec.Struct, frozen=True, gc=False):
     """A session's span names the span of a pending call, as its parent or in a link: that one must be emitted too, in
     this place, and name the child, however long after it."""
 
@@ -148,8 +135,7 @@ class AwaitedCall:
     child: str
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentEmitted:
+class SegmentEmitted(msgspec.Struct, frozen=True, gc=False):
     """The span of a session's segment is emitted. `edge` counts an inferred edge: what it leads to, and whether it was
     decided."""
 
@@ -162,8 +148,7 @@ class SegmentEmitted:
     edge: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentRolled:
+class SegmentRolled(msgspec.Struct, frozen=True, gc=False):
     """An emitted segment was cut off by a roll-over or by the session's next turn: its records are not needed any more.
     `series` is what the session's metrics had counted by then."""
 
@@ -172,8 +157,7 @@ class SegmentRolled:
     series: tuple[tuple[str, EmittedRecord], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionClosed:
+class SessionClosed(msgspec.Struct, frozen=True, gc=False):
     """Every segment of a session is emitted. `discards` are pairs of a reason and a number."""
 
     session: Session

@@ -62,7 +62,7 @@ class ItemPlanner:
             problem = self._problem(session, item)
             if problem is not None:
                 yield ItemDiscarded(session, item, problem)
-            elif session.id in closing or not self._waits_for_call(session, item):
+            elif item.kind is not ItemKind.PERMISSION or session.id in closing or not self._waits(session, item):
                 yield from self._emit(session, item)
 
     def _emit(self, session: Session, item: Item) -> Iterator[Change]:
@@ -74,9 +74,11 @@ class ItemPlanner:
             place.inferred.append(Inferred.END)
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append(Inferred.START)
+        child, guessed = "", False
         if item.kind is ItemKind.CALL:
-            yield from self.task_started(session, item)
-        child, guessed = self._child_of(session, item) if item.kind is ItemKind.CALL else ("", False)
+            if self.settings.live_markers:
+                yield from self.task_started(session, item)
+            child, guessed = self._child_of(session, item)
         span = self._span(session, item, place, end, child, guessed)
         yield ItemEmitted(session, item, span, placement, _record(item, span.end, placement.number, child, guessed))
 
@@ -112,8 +114,7 @@ class ItemPlanner:
 
     def task_started(self, session: Session, call: Item) -> Iterator[Change]:
         """A task call began: the same."""
-        is_announced = self.settings.live_markers and call.tool == task_links.TASK and call.earliest
-        if not is_announced or has_no_stated_id(call.id):
+        if call.tool != task_links.TASK or not call.earliest or has_no_stated_id(call.id):
             return
         placement = self.view.placement(session, call.earliest)
         place = self.place_in(placement, call.earliest)
@@ -171,10 +172,10 @@ class ItemPlanner:
         near = emitted_reports(emitted).near(call.tool, call.start, call.end)
         return any((session.id, other.id) not in self.tree.emitted_now for other in near)
 
-    def _waits_for_call(self, session: Session, item: Item) -> bool:
-        """Whether it is a permission whose call is still to be emitted."""
-        call = item.get("call") if item.kind is ItemKind.PERMISSION else None
-        return bool(call) and not item.awaited and not self._has_call(session, str(call))
+    def _waits(self, session: Session, permission: Item) -> bool:
+        """Whether a permission's call is still to be emitted."""
+        call = permission.get("call")
+        return bool(call) and not self._has_call(session, str(call))
 
     def _has_call(self, session: Session, call: str) -> bool:
         """A permission's span follows that of its call, since not every known call gets one."""

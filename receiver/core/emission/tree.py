@@ -18,7 +18,7 @@ class EmittedTree:
         self.forest = forest
         self.root = root
         self.outcome = outcome
-        self.emitted_now: set[tuple[str, str]] = set()  # by this look: (session, call)
+        self.emitted_now: set[tuple[str, str]] = set()  # calls without an id, by this look: (session, call)
         self._view: TreeView | None = None
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from receiver.core.linking.assignment import match
 from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
-from receiver.core.state.items import CallSource, Inferred, Item, call_source, reported_call
+from receiver.core.state.items import UNNAMED_PREFIXES, CallSource, Inferred, Item, call_source, reported_call
 from receiver.core.state.session import CallHint, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import Plain
@@ -65,7 +65,7 @@ def _times(call: Item) -> CallTimes:
 
 def has_no_stated_id(call: str) -> bool:
     """Whether a call's id is made of the facts that identify it, since no record states one."""
-    return call_source(call) is not CallSource.NAMED
+    return call[:1] in UNNAMED_PREFIXES
 
 
 def lacks_times(call: Item) -> bool:

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from receiver.core.state.items import CallSource, EmittedRecord, ItemKey, ItemKind, call_source
+from receiver.core.state.items import UNNAMED_PREFIXES, CallSource, EmittedRecord, ItemKey, ItemKind, call_source
 from receiver.events import TASK
 
 
@@ -121,15 +121,19 @@ class EmittedItems:
     def add(self, kind: ItemKind, id_: str, record: EmittedRecord) -> None:
         """Add the record of one item, or replace it."""
         if kind is ItemKind.CALL:
-            source = call_source(id_)
-            self.has_unnamed = self.has_unnamed or source is not CallSource.NAMED
-            if id_ in self.calls:
-                self._indexes.clear()
-            elif (index := self._indexes.get(source)) is not None:
-                index.add(record.label, _times(id_, record))
+            if id_[:1] in UNNAMED_PREFIXES:
+                self.has_unnamed = True
+            if self._indexes:
+                self._add_to_index(id_, record)
             if record.label == TASK or record.child:
                 self.task_calls[id_] = record
         self._of_kind[kind][id_] = record
+
+    def _add_to_index(self, id_: str, record: EmittedRecord) -> None:
+        if id_ in self.calls:
+            self._indexes.clear()
+        elif (index := self._indexes.get(call_source(id_))) is not None:
+            index.add(record.label, _times(id_, record))
 
     def remove(self, key: ItemKey) -> None:
         """Forget that an item was emitted."""

@@ -72,6 +72,7 @@ class CallSource(Enum):
 
 _SOURCES = {"~": CallSource.REPORTED, "#": CallSource.COUNTED}
 _PREFIXES = {source: prefix for prefix, source in _SOURCES.items()}
+UNNAMED_PREFIXES = frozenset(_SOURCES)  # of the ids that are made of facts
 
 
 def call_source(call: str) -> CallSource:

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 IMAGE ?= opencode-trace-receiver
 
 .PHONY: help run test check lint types contract format hooks proto docs golden deep slow step-check e2e interop-clients \
-        interop-build interop-lock interop bench dist wheel-check image clean
+        interop-build interop-lock interop plugin-test bench dist wheel-check image clean
 
 run: $(VENV)/.run  ## serve on 4317 and 4318 without configuration, and print each finished trace as a tree
 	$(BIN)/opencode-trace-receiver run
@@ -81,6 +81,9 @@ interop-lock: $(VENV)/.dev  ## write the interop Collector's go.mod and go.sum a
 
 interop: interop-build  ## test with the real Collector, Jaeger, Tempo, Phoenix and Prometheus; ends with a table
 	$(BIN)/pytest tests/interop -m interop
+
+plugin-test:  ## test the OpenCode plugin, on a simulated host for OpenCode 2 (needs node, npm)
+	cd plugin && npm ci --ignore-scripts --no-audit --no-fund --silent && node --test test/*.test.js
 
 bench: $(VENV)/.dev  ## measure records a second, CPU a record, and memory
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_pipeline.py

@@ -126,13 +126,15 @@ class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
 class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
     `context` are as in SessionEvent; `span` is the id of the agent's own span of it (trace id and span id, in
-    hexadecimal). `ends_with_turn`: it cannot outlast the session's next prompt, should its end never be told."""
+    hexadecimal). `own_name` is the agent's name of the tool where `tool` is another. `ends_with_turn`: it cannot
+    outlast the session's next prompt, should its end never be reported."""
 
     call: str
     rank: int
     start: int | None = None
     end: int | None = None
     tool: str | None = None
+    own_name: str | None = None
     status: Literal["completed", "error"] | None = None
     error_type: str | None = None
     error: str | None = None

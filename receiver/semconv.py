@@ -107,6 +107,7 @@ NOTES = (
     "session.compacted",
     "session.error",
     "session.retry",
+    "session.skill.activated",
     "user_prompt",
     "mcp.tools.changed",
     "session.forked",

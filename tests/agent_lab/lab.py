@@ -140,12 +140,19 @@ def agent_version():
     plugin = os.path.join(HERE, "..", "..", "plugin")
     sources = (
         ("event-relay", "event-relay.js", plugin),
+        ("event-relay", "index.js", plugin),
+        ("event-relay", "package.json", plugin),
+        ("event-relay", "lib", plugin),
         ("mcp-server", "server.mjs", os.path.join(HERE, "mcp-server")),
     )
     for folder, name, source in sources:
         if not os.path.isdir(os.path.join(LAB, folder, "node_modules")):
             fail(f"{LAB} is not set up; run setup.sh (with the same $LAB)")
-        shutil.copy(os.path.join(source, name), os.path.join(LAB, folder, name))
+        source, target = os.path.join(source, name), os.path.join(LAB, folder, name)
+        if os.path.isdir(source):
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, target)
     with tempfile.TemporaryDirectory(prefix="agent-lab-") as home:
         try:
             return subprocess.run(
@@ -297,6 +304,8 @@ def main():
     for tool in ("git", "node"):
         if not shutil.which(tool):
             fail(f"{tool} is not on PATH")
+    if not shutil.which("rg", path=os.pathsep.join((os.path.join(LAB, "bin"), os.environ["PATH"]))):
+        fail("ripgrep is neither in $LAB/bin nor on PATH, so the agent's glob and grep would fail: run setup.sh again")
     if options.record:
         try:
             import recorder  # noqa: F401

@@ -17,7 +17,10 @@ from tests.support.paths import ROOT
 from tests.support.trace_scoring import Seen, laws, spans_of
 
 PAGE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
-PLUGIN = (ROOT / "plugin" / "event-relay.js").read_text(encoding="utf-8")
+PLUGIN, RELAY, OPENCODE2 = (
+    (ROOT / "plugin" / name).read_text(encoding="utf-8")
+    for name in ("event-relay.js", "lib/relay.js", "lib/opencode2.js")
+)
 EXAMPLES = re.findall(r"```json\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -58,9 +61,7 @@ def outline(spans: list[Seen], parent: bytes = b"", depth: int = 0) -> list[str]
 
 
 def test_the_page_names_exactly_the_settings_that_the_plugin_reads() -> None:
-    read = set(
-        re.findall(r"RELAY_[A-Z_]+", "\n".join(line for line in PLUGIN.splitlines() if not line.startswith("//")))
-    )
+    read = set(re.findall(r"env\.(RELAY_[A-Z_]+)", RELAY))
     told = set(re.findall(r"^\| `(RELAY_[A-Z_]+)` \|", section("Install the plugin"), re.MULTILINE))
     assert read == told
 
@@ -69,13 +70,15 @@ def test_the_plugin_sends_exactly_the_events_that_are_read() -> None:
     pattern = re.search(r"const EVENTS =\s+/(\^.*\$)/", PLUGIN)
     assert pattern
     events = {name for name in event_relay.EVENTS if re.search(pattern[1], name)}
-    hooks = set(re.findall(r'"(tool\.execute\.[a-z]+)": async', PLUGIN))
-    assert events | hooks == event_relay.EVENTS
+    hooks = set(re.findall(r'"(tool\.execute\.[a-z]+)": harmless', PLUGIN))
+    translated = set(re.findall(r'send\(\s*"([a-z_.]+)"', OPENCODE2))
+    assert events | hooks | translated == event_relay.EVENTS
+    assert translated - events == {"session.forked", "session.skill.activated"}
     assert not events & hooks
 
 
 def test_the_plugin_sends_the_resource_that_the_page_names() -> None:
-    resource = PLUGIN.partition("resourceFromAttributes({")[2].partition("})")[0]
+    resource = RELAY.partition("resourceFromAttributes({")[2].partition("})")[0]
     row = next(line for line in section("The record").splitlines() if line.startswith("| resource |"))
     sent = re.findall(r'^ +"([a-z.]+)":', resource, re.MULTILINE)
     assert set(re.findall(r"`([a-z.]+)`", row)) == set(sent) - {"opencode.plugin"}
@@ -83,6 +86,6 @@ def test_the_plugin_sends_the_resource_that_the_page_names() -> None:
 
 def test_the_plugin_says_the_version_of_its_package() -> None:
     package = (ROOT / "plugin" / "package.json").read_text(encoding="utf-8")
-    version = re.search(r'const VERSION = "([^"]+)"', PLUGIN)
+    version = re.search(r'const VERSION = "([^"]+)"', RELAY)
     assert version
     assert f'"version": "{version[1]}"' in package

@@ -139,6 +139,7 @@ def call_span(
         detail = item.get("agent") if kind == TASK else item.get("skill") if kind == SKILL else None
         name = f"{sc.EXECUTE_TOOL} {text(tool)}" + (f" {text(detail)}" if detail else "")
         put.put(sc.TOOL_NAME, tool)
+        put.put(sc.OPENCODE_TOOL_NAME, item.get("own_name"))
     if not has_no_stated_id(item.id):
         put.put(sc.TOOL_CALL_ID, item.id)
     if kind == "tool":

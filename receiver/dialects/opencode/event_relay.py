@@ -1,12 +1,14 @@
 """The event relay: a log record for each hook call and bus event of OpenCode. docs/events.md defines the format.
 
-Producer: plugin/event-relay.js, for OpenCode 1.1 to 1.18. Shapes are those of 1.1.65, 1.2.27 and 1.18.33.
+Producer: plugin/. Shapes are those of OpenCode 1.1.65, 1.2.27 and 1.18.33, and what the plugin translates OpenCode 2's
+events into.
 Recognized by: the event's name and, where the body is no map, the scope. Attributes hold the ids, the body holds the
 event's properties.
 Times: a record's time is when the event happened. A part's own times are exact once the call has ended; a hook's
 record time is within milliseconds of them.
-It misses nothing that a trace needs. Two details: a hook after a call never fires for a failed call, and a slash
-command's subtask has its part's id as call id in hooks.
+It misses nothing that a trace needs. Three details: a hook after a call never fires for a failed call, a slash
+command's subtask has its part's id as call id in hooks, and the call that a call was made by (`parentCallID`) is not
+read: both are spans of their session.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypedDict
 
+from receiver import semconv as sc
 from receiver.dialects.shared.commands import command_note
 from receiver.dialects.shared.fields import (
     Captured,
+    MalformedBodyError,
     as_bool,
     as_cost,
     as_count,
@@ -27,6 +31,7 @@ from receiver.dialects.shared.fields import (
     ms_time,
     not_after,
     record_time,
+    structured_body,
     to_json,
     total_input_tokens,
 )
@@ -38,10 +43,12 @@ from receiver.events import (
     HOOK,
     PARTIAL,
     REPORTED,
+    TASK,
     AnyEvent,
     CallEvent,
     Discarded,
     EndEvent,
+    ForkEvent,
     NoteEvent,
     PermissionEvent,
     RequestEvent,
@@ -53,6 +60,12 @@ from receiver.model import LogRecord, Value
 
 RELAY_SCOPE = "opencode.event-relay"
 Body = Mapping[str, Value]
+# OpenCode 2's names of the tools that mean something to a trace
+_RENAMED = {
+    "subagent": TASK,
+    "opencode_read_mcp_resource": "read_mcp_resource",
+    "opencode_list_mcp_resources": "list_mcp_resources",
+}
 _PART_ID = "prt_"  # in hooks, a slash command's subtask has its part's id as call id; its part has the real one
 
 
@@ -60,11 +73,15 @@ def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
     """The events of a record; None if it is not a relayed event."""
     name = event_name(record)
     read = _READERS.get(name)
-    body = record.body
+    is_relay = record.scope.name == RELAY_SCOPE
     if read is None:
-        return (Discarded(reason="not_of_the_tree"),) if record.scope.name == RELAY_SCOPE else None
+        return (Discarded(reason="not_of_the_tree"),) if is_relay else None
+    try:
+        body = structured_body(record)
+    except MalformedBodyError:
+        return (Discarded(reason="malformed"),) if is_relay else None
     if not isinstance(body, Mapping):
-        if record.scope.name != RELAY_SCOPE:
+        if not is_relay:
             return None
         body = {}
     time = record_time(record)
@@ -112,6 +129,23 @@ def _session_info(record: LogRecord, body: Body, session: str, time: int, captur
 
 def _deleted(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
     yield EndEvent(session=session, time=time, reason="deleted")
+
+
+def _forked(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
+    origin = as_id(body.get("origin")) or as_id(record.attributes.get("session.origin_id"))
+    if origin and origin != session:
+        yield ForkEvent(session=session, origin=origin)
+    else:
+        yield Discarded(reason="malformed")
+
+
+def _skill_activated(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
+    name = as_text(body.get("name")) or as_text(body.get("id"))
+    if name:
+        attributes = ((sc.SKILL_NAME, name),)
+        yield NoteEvent(session=session, time=time, name="session.skill.activated", key=name, attributes=attributes)
+    else:
+        yield Discarded(reason="malformed")
 
 
 def _status(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
@@ -181,8 +215,11 @@ def _user_message(info: Body, session: str, message: str, created: int) -> Itera
 def _assistant_message(
     record: LogRecord, info: Body, session: str, message: str, created: int | None, time: int
 ) -> Iterator[AnyEvent]:
-    stated = ms_time(as_map(info.get("time")).get("completed"))
+    times = as_map(info.get("time"))
+    stated = ms_time(times.get("completed"))
     completed = not_after(stated, record) or (time if stated else None)
+    # OpenCode 2's steps complete after their calls; the model's answer was over before
+    end = not_after(ms_time(times.get("streamed")), record) or completed if completed else None
     error = as_map(info.get("error"))
     tokens = as_map(info.get("tokens")) if completed else {}
     cache = as_map(tokens.get("cache"))
@@ -192,7 +229,7 @@ def _assistant_message(
         request=message,
         rank=EXACT if completed else PARTIAL,
         start=created,
-        end=max(completed, created or 0) if completed else None,
+        end=max(end, created or 0) if end else None,
         agent=as_text(info.get("agent")) or as_text(info.get("mode")),
         provider=as_text(info.get("providerID")),
         model=as_text(info.get("modelID")),
@@ -221,9 +258,24 @@ def _part(record: LogRecord, body: Body, session: str, time: int, captured: Capt
     status = as_text(state.get("status")) or as_text(record.attributes.get("tool.status"))
     tool = as_text(part.get("tool")) or as_text(record.attributes.get("tool.name"))
     if status == "pending":
-        yield CallEvent(session=session, call=call, rank=GUESSED, start=time, tool=tool)
+        yield CallEvent(session=session, call=call, rank=GUESSED, start=time, **_names(tool))
     elif status in ("running", "completed", "error"):
         yield from _part_state(record, state, session, call, tool, status, time, captured)
+
+
+class _Names(TypedDict):
+    tool: str | None
+    own_name: str | None
+
+
+def _names(name: str | None) -> _Names:
+    """A tool's name as the core knows it, and the agent's own where that differs."""
+    tool = _RENAMED.get(name) if name else None
+    return {"tool": tool or name, "own_name": name if tool else None}
+
+
+def _agent(args: Body) -> str | None:
+    return as_text(args.get("subagent_type")) or as_text(args.get("agent"))
 
 
 def _part_state(
@@ -231,27 +283,29 @@ def _part_state(
     state: Body,
     session: str,
     call: str,
-    tool: str | None,
+    name: str | None,
     status: str,
     time: int,
     captured: Captured,
 ) -> Iterator[AnyEvent]:
+    names = _names(name)
+    tool = names["tool"]
     times, meta, args = as_map(state.get("time")), as_map(state.get("metadata")), as_map(state.get("input"))
     ended = status != "running"
     start = not_after(ms_time(times.get("start")), record)
     end = not_after(ms_time(times.get("end")), record) if ended else None
     error = as_text(state.get("error")) if status == "error" else None
     child = as_id(meta.get("sessionId")) or as_id(record.attributes.get("child.session.id"))
-    if child is None and tool == "task":
+    if child is None and tool == TASK:
         child = child_in(error)
-    agent = as_text(args.get("subagent_type")) if tool == "task" else None
+    agent = _agent(args) if tool == TASK else None
     yield CallEvent(
         session=session,
         call=call,
         rank=EXACT if ended else PARTIAL,
         start=start,
         end=max(end or time, start or 0) if ended else None,
-        tool=tool,
+        **names,
         status="error" if status == "error" else "completed" if ended else None,
         error_type=error_type(error, bool(as_bool(meta.get("interrupted")))) if status == "error" else None,
         error=error,
@@ -276,19 +330,20 @@ class _Details(TypedDict, total=False):
 
 def _details(tool: str | None, args: Body, meta: Body, captured: Captured) -> _Details:
     details: _Details = {"arguments": as_text(to_json(args)) if args and "arguments" in captured else None}
-    if tool == "task":
-        details["agent"] = as_text(args.get("subagent_type"))
+    if tool == TASK:
+        details["agent"] = _agent(args)
         details["description"] = as_text(args.get("description"))
     elif tool == "skill":
-        details["skill"] = as_text(meta.get("name")) or as_text(args.get("name"))
+        details["skill"] = as_text(meta.get("name")) or as_text(args.get("name")) or as_text(args.get("id"))
         details["skill_source"] = as_text(meta.get("dir"))
     else:
-        details["file_path"] = as_text(args.get("filePath"))
+        details["file_path"] = as_text(args.get("filePath")) or as_text(args.get("path"))
     return details
 
 
 def _before(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
-    call, tool = _hook(record, body)
+    call, names = _hook(record, body)
+    tool = names["tool"]
     args = as_map(body.get("args"))
     if call is None:
         yield Discarded(reason="no_call")
@@ -296,13 +351,14 @@ def _before(record: LogRecord, body: Body, session: str, time: int, captured: Ca
         yield StateEvent(session=session, time=time, state="busy")
     else:
         yield CallEvent(
-            session=session, call=call, rank=HOOK, start=time, tool=tool, **_details(tool, args, {}, captured)
+            session=session, call=call, rank=HOOK, start=time, **names, **_details(tool, args, {}, captured)
         )
         yield from resource_server(tool, args, time)
 
 
 def _after(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
-    call, tool = _hook(record, body)
+    call, names = _hook(record, body)
+    tool = names["tool"]
     output = as_map(body.get("output"))
     meta = as_map(output.get("metadata"))
     if call is None:
@@ -315,14 +371,14 @@ def _after(record: LogRecord, body: Body, session: str, time: int, captured: Cap
         args = as_map(as_map(body.get("input")).get("args"))
         details = _details(tool, args, meta, captured)
         yield CallEvent(
-            session=session, call=call, rank=HOOK, end=time, tool=tool, status="completed", child=child, **details
+            session=session, call=call, rank=HOOK, end=time, **names, status="completed", child=child, **details
         )
 
 
-def _hook(record: LogRecord, body: Body) -> tuple[str | None, str | None]:
+def _hook(record: LogRecord, body: Body) -> tuple[str | None, _Names]:
     given = as_map(body.get("input"))
     call = as_id(record.attributes.get("call.id")) or as_id(given.get("callID"))
-    return call, as_text(record.attributes.get("tool.name")) or as_text(given.get("tool"))
+    return call, _names(as_text(record.attributes.get("tool.name")) or as_text(given.get("tool")))
 
 
 def _asked(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:
@@ -377,6 +433,8 @@ _READERS: dict[str, Callable[[LogRecord, Body, str, int, Captured], Iterator[Any
     "session.created": _session_info,
     "session.updated": _session_info,
     "session.deleted": _deleted,
+    "session.forked": _forked,
+    "session.skill.activated": _skill_activated,
     "session.status": _status,
     "session.idle": _idle,
     "session.error": _error,

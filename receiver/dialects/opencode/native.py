@@ -19,7 +19,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from receiver.dialects.opencode import ai_sdk, event_relay
-from receiver.dialects.shared.fields import MAX_TIME, Captured, as_id, as_text, from_json, record_time
+from receiver.dialects.shared.fields import (
+    MAX_TIME,
+    Captured,
+    MalformedBodyError,
+    as_id,
+    as_text,
+    from_json,
+    record_time,
+    structured_body,
+)
 from receiver.dialects.shared.finished_calls import outcome
 from receiver.dialects.shared.tool_errors import child_in
 from receiver.events import SPAN, AnyEvent, CallEvent, Discarded, LineageEvent, SessionEvent
@@ -45,7 +54,10 @@ def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
     """The events of a line of the application's log; None if the record is none."""
     if not _is_native(record):
         return None
-    body = record.body
+    try:
+        body = structured_body(record)
+    except MalformedBodyError:
+        body = None  # a line of text that begins with a bracket
     if isinstance(body, Sequence) and not isinstance(body, (str, bytes)) and len(body) == 2:
         line = _line(body[1])
         if body[0] == "stream":

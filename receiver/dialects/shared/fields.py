@@ -117,6 +117,26 @@ def from_json(value: Value) -> Mapping[str, Value]:
         return {}
 
 
+class MalformedBodyError(ValueError):
+    """A body that begins like JSON and is none, such as one that was cut."""
+
+
+def structured_body(record: LogRecord) -> Value:
+    """The body of a record that holds a map or a list. Shippers such as Fluent Bit and Vector turn it into JSON text,
+    which is read again; other texts stay as they are.
+
+    Raises MalformedBodyError for a text that begins with a brace or a bracket and is no JSON.
+    """
+    body = record.body
+    if not isinstance(body, str) or not body.lstrip().startswith(("{", "[")):
+        return body
+    try:
+        decoded: Value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise MalformedBodyError from error
+    return decoded
+
+
 def ms_time(value: Value) -> int | None:
     """A time in milliseconds since the epoch, as nanoseconds; None if absent or out of range."""
     number = as_number(value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from receiver.codec.decode import log_records
 from receiver.dialects.opencode.event_relay import EVENTS, logs
+from receiver.dialects.shared.fields import to_json
 from receiver.events import (
     EXACT,
     GUESSED,
@@ -24,7 +26,10 @@ from receiver.events import (
     SessionEvent,
     StateEvent,
 )
-from tests.support.factories import NOON, any_value, at, key_values, logs_request, relay_record
+from receiver.model import Request
+from receiver.pipeline.offline import build
+from tests.golden.rewrite import HERE, requests_of, tree_text
+from tests.support.factories import NOON, SETTINGS, any_value, at, key_values, logs_request, relay_record
 
 NOTHING: frozenset[str] = frozenset()
 MS = 1_000_000
@@ -74,6 +79,21 @@ class TestWhoseRecordItIs:
             StateEvent(session="ses_a", time=at(1), state="idle"),
         )
         assert events_of("session.idle", "a text", scope="mine", session_id="ses_a") is None
+
+    @pytest.mark.parametrize("scope", ["opencode.event-relay", "mine"])
+    def test_a_body_that_a_shipper_made_json_text_of_is_read(self, scope):
+        assert events_of("session.idle", ' {"sessionID": "ses_a"}', scope=scope) == (
+            StateEvent(session="ses_a", time=at(1), state="idle"),
+        )
+
+    @pytest.mark.parametrize("text", ['{"sessionID": "ses_', "[1, 2", "{" * 100_000])
+    def test_a_json_text_that_was_cut_is_malformed(self, text):
+        assert events_of("session.idle", text, session_id="ses_a") == (Discarded(reason="malformed"),)
+        assert events_of("session.idle", text, scope="mine", session_id="ses_a") is None
+
+    @pytest.mark.parametrize("text", ["session.idle", "", "[1, 2]", "true"])
+    def test_another_text_leaves_the_attributes_to_say_it(self, text):
+        assert one("session.idle", text, session_id="ses_a") == StateEvent(session="ses_a", time=at(1), state="idle")
 
     def test_the_event_name_may_be_an_attribute(self):
         event = one("", {"sessionID": "ses_a"}, event_name="session.idle")
@@ -497,6 +517,22 @@ class TestTheRest:
 
     def test_mcp_tools_changed_without_a_server_is_discarded(self):
         assert one("mcp.tools.changed", {}) == Discarded(reason="malformed")
+
+
+@pytest.mark.parametrize("name", ["C/04-parallel-nested", "C/05-slash-command", "C/07-llm-errors"])
+def test_a_recording_with_json_texts_as_bodies_becomes_the_same_trees(name):
+    requests = [Request(r.signal, with_json_bodies(r.body), 0) for r in requests_of(HERE / name)]
+    assert tree_text(build(requests, SETTINGS).spans) == (HERE / name / "tree.txt").read_text(encoding="utf-8")
+
+
+def with_json_bodies(body: bytes) -> bytes:
+    """A logs request as Fluent Bit and Vector forward it: each body is a JSON text."""
+    request = ExportLogsServiceRequest.FromString(body)
+    texts = [to_json(record.body) for record in log_records(body)]
+    records = [r for of in request.resource_logs for scoped in of.scope_logs for r in scoped.log_records]
+    for record, text in zip(records, texts, strict=True):
+        record.body.string_value = text
+    return request.SerializeToString()
 
 
 def test_a_body_time_later_than_its_record_is_ignored():

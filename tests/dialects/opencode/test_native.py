@@ -77,6 +77,10 @@ class TestLines:
         (event,) = line("created", '{"id":"ses_a","parentID":undefined,"time":{"created":1760000001000}}')
         assert (event.parent, event.root) == (None, True)
 
+    def test_a_line_that_a_shipper_made_json_text_of_is_read(self):
+        text = json.dumps(["loop", json.dumps({"session.id": "ses_a"})])
+        assert line(text) == line("loop", json.dumps({"session.id": "ses_a"}))
+
     @pytest.mark.parametrize(("word", "state"), [("loop", "busy"), ("exiting loop", "idle"), ("cancel", "idle")])
     def test_lines_begin_and_end_a_turn(self, word, state):
         assert line(word, '{"session.id":"ses_a","step":0}') == (StateEvent(session="ses_a", time=at(1), state=state),)

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from receiver.core.state.settings import SECOND
+from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import AnyEvent
 from tests.support.core_runs import Stream
-from tests.support.factories import NOON, RELAY, a_session, at
+from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
 from tests.support.read_counter import CountedEmittedItems
 
 CALLS = 2_000  # of each quarter's looks the visits are counted; 10,000 calls give the same numbers
@@ -39,10 +39,37 @@ def reported_alone(number: int) -> list[AnyEvent]:
     return told.told
 
 
-@pytest.mark.parametrize("story", [named, reported, reported_alone])
-def test_records_that_were_emitted_before_are_not_visited_by_later_looks(story):
+def in_turns(number: int) -> list[AnyEvent]:
+    """Calls with an id; every eighth one begins a turn."""
+    told = a_session()
+    for i in range(number):
+        if i % 8 == 0:
+            told.note("user_prompt", 0.9 + i)
+        told.call("bash", 1 + i, 1.2 + i, call=f"c{i}")
+    return told.told
+
+
+def in_one_turn(number: int) -> list[AnyEvent]:
+    """Calls with an id after an idle state: how far a turn goes is asked at each look."""
+    return a_session().call("read", 0.1, 0.2).idle(0.3).told + named(number)
+
+
+TURNS = BuilderSettings(trace_mode="turn")
+
+
+@pytest.mark.parametrize(
+    ("story", "settings"),
+    [
+        (named, SETTINGS),
+        (reported, SETTINGS),
+        (reported_alone, SETTINGS),
+        (in_turns, TURNS),
+        (in_one_turn, TURNS),
+    ],
+)
+def test_records_that_were_emitted_before_are_not_visited_by_later_looks(story, settings):
     told = story(CALLS)
-    stream = Stream(now=NOON).tell(RELAY, *a_session().created(0).told)
+    stream = Stream(settings, now=NOON).tell(RELAY, *a_session().created(0).told)
     emitted = stream.forest.emitted["ses_a"] = CountedEmittedItems()
     by_quarter: list[int] = []
     for i, event in enumerate(told):

@@ -43,6 +43,7 @@ class CountedEmittedItems(EmittedItems):
         super().__init__()
         self.calls, self.requests, self.permissions = _CountingDict(), _CountingDict(), _CountingDict()
         self.markers, self.series, self.task_calls = _CountingDict(), _CountingDict(), _CountingDict()
+        self._listed = 0
         records = (self.calls, self.requests, self.permissions, self.markers, self.series)
         self._of_kind = dict(zip(EMITTED_KINDS, records, strict=True))
 
@@ -55,6 +56,11 @@ class CountedEmittedItems(EmittedItems):
                 counted.add(kind, id_, record)
         return counted
 
+    def times(self, first: int, last: int) -> list[tuple[int, int]]:
+        found = super().times(first, last)
+        self._listed += len(found)
+        return found
+
     @property
     def loops(self) -> int:
         """How many loops over all records of one kind there were."""
@@ -63,7 +69,7 @@ class CountedEmittedItems(EmittedItems):
     @property
     def visited(self) -> int:
         """How many records these loops visited."""
-        return sum(records.visited for records in self._counting())
+        return self._listed + sum(records.visited for records in self._counting())
 
     def _counting(self) -> list[_CountingDict]:
         return [r for r in (*self._of_kind.values(), self.task_calls) if isinstance(r, _CountingDict)]

@@ -40,12 +40,10 @@ class _Totals(TypedDict):
 
 
 class _EmittedBySegment:
-    """What was emitted of a session whose segments close, by segment: sorted once for all of them."""
+    """What was emitted of a session whose segments close, by segment."""
 
     def __init__(self, emitted: EmittedItems, segments: Iterable[Segment]) -> None:
-        self._in: dict[int, dict[ItemKey, EmittedRecord]] = {}
-        for key, record in emitted.spans():
-            self._in.setdefault(record.segment, {})[key] = record
+        self._emitted = emitted
         self._until: dict[int, int] = {}
         soonest = _EVER
         for segment in sorted(segments, key=lambda s: s.number, reverse=True):
@@ -62,8 +60,9 @@ class _EmittedBySegment:
 
     def emitted_in(self, segment: Segment, until: int) -> dict[ItemKey, EmittedRecord]:
         """What was emitted in a segment; where that is not kept, what began in it."""
-        placeless = self._in.get(0, {}).items()
-        return self._in.get(segment.number, {}) | {k: r for k, r in placeless if segment.start <= r.start <= until}
+        placeless = self._emitted.in_segment(0).items()
+        inside = dict(self._emitted.in_segment(segment.number))
+        return inside | {k: r for k, r in placeless if segment.start <= r.start <= until}
 
     def ends_in(self, segment: Segment) -> list[int]:
         """The ends (ns) of what began in a segment, or after it where no number was free for another one."""

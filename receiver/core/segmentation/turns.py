@@ -14,8 +14,9 @@ its last item or statement whose time is known.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import is_history
@@ -31,9 +32,12 @@ def turn_starts(session: Session, emitted: EmittedItems, start: int, end: int) -
     if prompts:
         found = set(_asked(prompts, session.rests))
     else:
-        begun = sorted(s for s, _ in item_times(session, emitted) if start < s <= end)
-        after_idle = (next((s for s in begun if s > idle), 0) for idle in session.rests if start <= idle <= end)
-        found = {s for s in after_idle if s}
+        pending = sorted(s for s, _ in pending_times(session) if start < s <= end)
+        found = set()
+        for idle in (idle for idle in session.rests if start <= idle <= end):
+            at = bisect_right(pending, idle)
+            following = [*pending[at : at + 1], emitted.next_start(idle)]
+            found.update(sorted(s for s in following if s is not None and s <= end)[:1])
     held = session.pins.values()
     return sorted(t for t in found if t > start and not any(pin.start < t <= pin.last for pin in held))
 
@@ -45,7 +49,8 @@ def starts_turn(session: Session, time: int) -> bool:
 
 def last_end(session: Session, emitted: EmittedItems, start: int, until: int) -> int:
     """When the last thing ended (ns) that began in [start, until)."""
-    ends = [end for begun, end in item_times(session, emitted) if start <= begun < until]
+    times = chain(pending_times(session), emitted.times(start, until - 1))
+    ends = [end for begun, end in times if start <= begun < until]
     told = [*session.rests, *(n.time for n in session.notes.values()), *(n[0] for n in session.lines.values())]
     return max([start, *ends, *(t for t in told if start <= t < until)])
 
@@ -87,10 +92,15 @@ def forget_before(session: Session, until: int) -> None:
 
 def item_times(session: Session, emitted: EmittedItems) -> Iterator[tuple[int, int]]:
     """When each call, request and permission of a session began and ended (ns), pending or emitted."""
-    for held in (session.calls, session.requests, session.permissions):
-        yield from ((i.start, i.end or i.start) for i in held.values() if i.start)
+    yield from pending_times(session)
     for records in (emitted.calls, emitted.requests, emitted.permissions):
         yield from ((r.start, r.end) for r in records.values())
+
+
+def pending_times(session: Session) -> Iterator[tuple[int, int]]:
+    """The same of what is pending."""
+    for items in (session.calls, session.requests, session.permissions):
+        yield from ((i.start, i.end or i.start) for i in items.values() if i.start)
 
 
 def _asked(prompts: Iterable[Note], idles: Sequence[int]) -> Iterator[int]:

@@ -7,7 +7,8 @@ kept up to date from then on.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import NamedTuple
 
 from receiver.core.state.items import UNNAMED_PREFIXES, CallSource, EmittedRecord, ItemKey, ItemKind, call_source
@@ -70,14 +71,17 @@ class CallIndex:
 
 
 EMITTED_KINDS = (ItemKind.CALL, ItemKind.REQUEST, ItemKind.PERMISSION, ItemKind.MARKER, ItemKind.SERIES)
+_TIMED_KINDS = (ItemKind.CALL, ItemKind.REQUEST, ItemKind.PERMISSION)
 
 
 class EmittedItems:
     """The records of what was emitted of one session."""
 
     __slots__ = (
+        "_by_segment",
         "_indexes",
         "_of_kind",
+        "_times",
         "calls",
         "has_unnamed",
         "markers",
@@ -96,6 +100,8 @@ class EmittedItems:
         self.task_calls: dict[str, EmittedRecord] = {}  # calls of the tool `task`, or that name a child
         self.has_unnamed = False  # whether any call's id is made of facts
         self._indexes: dict[CallSource, CallIndex] = {}
+        self._times: list[tuple[int, int]] | None = None
+        self._by_segment: dict[int, dict[ItemKey, EmittedRecord]] | None = None
         records = (self.calls, self.requests, self.permissions, self.markers, self.series)
         self._of_kind = dict(zip(EMITTED_KINDS, records, strict=True))
 
@@ -127,17 +133,24 @@ class EmittedItems:
                 self._add_to_index(id_, record)
             if record.label == TASK or record.child:
                 self.task_calls[id_] = record
+        if id_ in self._of_kind[kind]:
+            self._times = self._by_segment = None
+        if self._times is not None and kind in _TIMED_KINDS:
+            insort(self._times, (record.start, record.end))
+        if self._by_segment is not None and kind is not ItemKind.SERIES:
+            self._by_segment.setdefault(record.segment, {})[ItemKey(kind, id_)] = record
         self._of_kind[kind][id_] = record
 
     def _add_to_index(self, id_: str, record: EmittedRecord) -> None:
         if id_ in self.calls:
             self._indexes.clear()
         elif (index := self._indexes.get(call_source(id_))) is not None:
-            index.add(record.label, _times(id_, record))
+            index.add(record.label, _call_times(id_, record))
 
     def remove(self, key: ItemKey) -> None:
         """Forget that an item was emitted."""
         del self._of_kind[key.kind][key.id]
+        self._times = self._by_segment = None
         if key.kind is ItemKind.CALL:
             self.task_calls.pop(key.id, None)
             self._indexes.clear()
@@ -158,11 +171,36 @@ class EmittedItems:
                 for id_, record in records.items():
                     yield ItemKey(kind, id_), record
 
+    def in_segment(self, number: int) -> Mapping[ItemKey, EmittedRecord]:
+        """The records of the spans in a segment; 0: of those whose segment was not kept."""
+        if self._by_segment is None:
+            self._by_segment = {}
+            for key, record in self.spans():
+                self._by_segment.setdefault(record.segment, {})[key] = record
+        return self._by_segment.get(number, {})
+
+    def times(self, first: int, last: int) -> list[tuple[int, int]]:
+        """When each call, request and permission that began in [first, last] began and ended (ns), in order."""
+        times = self._all_times()
+        begin = bisect_left(times, first, key=itemgetter(0))
+        return times[begin : bisect_right(times, last, begin, key=itemgetter(0))]
+
+    def next_start(self, time: int) -> int | None:
+        """When the first call, request or permission after a moment began (ns)."""
+        times = self._all_times()
+        at = bisect_right(times, time, key=itemgetter(0))
+        return times[at][0] if at < len(times) else None
+
+    def _all_times(self) -> list[tuple[int, int]]:
+        if self._times is None:
+            self._times = sorted((r.start, r.end) for kind in _TIMED_KINDS for r in self._of_kind[kind].values())
+        return self._times
+
     def index(self, source: CallSource) -> CallIndex:
         """The calls whose ids are made alike, by their times."""
         found = self._indexes.get(source)
         if found is None:
-            calls = ((record.label, _times(id_, record)) for id_, record in self.calls.items())
+            calls = ((record.label, _call_times(id_, record)) for id_, record in self.calls.items())
             found = self._indexes[source] = CallIndex(c for c in calls if call_source(c[1].id) is source)
         return found
 
@@ -172,5 +210,5 @@ class EmittedItems:
             yield from self.index(source).of_tool(tool)
 
 
-def _times(id_: str, record: EmittedRecord) -> CallTimes:
+def _call_times(id_: str, record: EmittedRecord) -> CallTimes:
     return CallTimes(record.start, record.end, id_, record.child, record.failed)

@@ -20,6 +20,7 @@ from receiver.core.state.settings import SECOND
 from receiver.events import (
     CallEvent,
     CallHintEvent,
+    CallPartEvent,
     CallReportEvent,
     ChildEvent,
     CopyEvent,
@@ -181,6 +182,7 @@ class Metrics:
 EVENT_KINDS: dict[type, str] = {
     CallEvent: "call",
     CallHintEvent: "call_hinted",
+    CallPartEvent: "call_part",
     CallReportEvent: "unnamed_call",
     ChildEvent: "child",
     CopyEvent: "copy",

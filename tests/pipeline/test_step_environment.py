@@ -22,6 +22,8 @@ from receiver.pipeline.offline import build
 from receiver.recordings.files import read_recordings
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.process
+
 RECORDINGS = sorted((ROOT / "tests/golden").glob("*/*/otlp"))
 OLD_PROTOBUF = "5.29.6"
 PACKAGES = (

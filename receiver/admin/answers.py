@@ -20,11 +20,11 @@ from receiver.codec.encode import spans_request
 from receiver.core.linking.candidates import agent_at
 from receiver.core.state.session import Session
 from receiver.core.state.settings import BuilderSettings
+from receiver.core.state.stored import decode_session
 from receiver.diagnostics.escape import printable
 from receiver.errors import InputError
 from receiver.exporters.sender import Failure
 from receiver.pipeline.pipeline import Pipeline
-from receiver.pipeline.session_cache import decode_session
 from receiver.storage.interface import SetAsideRow, Store
 
 MOST = 1000  # rows of one answer, unless a limit is asked for
@@ -143,7 +143,7 @@ def _session(session: Session, producer: str, roots: _Roots, store: Store) -> pb
         state=pb.Session.STATE_IDLE if activities and activities[-1].rests else pb.Session.STATE_OPEN,
         start_time_unix_nano=max(0, activities[0].start) if activities else 0,
         last_activity_time_unix_nano=max(0, activities[-1].end) if activities else 0,
-        open_calls=len(session.calls) + len(session.requests) + len(session.permissions) + len(session.unnamed),
+        open_calls=len(session.calls) + len(session.requests) + len(session.permissions) + len(session.reports),
         spans_left=emitted,
         producer=producer,
         agent=agent_at(session, _NEVER) or "",

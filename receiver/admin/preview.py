@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from receiver import semconv as sc
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS
-from receiver.core.state.emitted import EmittedItems, ItemKind
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forest import Forest
 from receiver.core.state.ids import item_span_id
-from receiver.core.state.session import Activity, EmittedRecord, Item, Registers, Session, merge_activity
+from receiver.core.state.items import EmittedRecord, Item, ItemKind, Registers
+from receiver.core.state.session import Activity, Session, merge_activity
 from receiver.core.state.settings import BuilderSettings
+from receiver.core.state.stored import decode_session, encode_session
 from receiver.events import EXACT
 from receiver.model import AttributeValue, Span
 from receiver.pipeline.session_cache import SessionCache
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Session).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def _without_reason(span: Span) -> Span:
 def _copy(forest: Forest, root: str) -> Forest:
     copy = Forest()
     for session in _needed(forest, root):
-        copy.put(_decode(_encode(session)), forest.emitted_of(session.id).copy())
+        copy.put(decode_session(encode_session(session)), forest.emitted_of(session.id).copy())
     copy.servers = {producer: set(names) for producer, names in forest.servers.items()}
     return copy
 
@@ -116,15 +113,10 @@ def _reopen(session: Session, at: int, settings: BuilderSettings) -> None:
 
 
 def _put_items_back(session: Session, emitted: EmittedItems) -> Iterable[bytes]:
-    items = {
-        ItemKind.CALL: session.calls,
-        ItemKind.REQUEST: session.requests,
-        ItemKind.PERMISSION: session.permissions,
-    }
     for key, record in list(emitted.spans()):
         closed = any(c.start <= record.start <= c.end for c in session.closed)
-        if key.kind in items and not closed:
-            items[key.kind][key.id] = Item(key.id, _facts(key.kind, record))
+        if key.kind is not ItemKind.MARKER and not closed:
+            session.items(key.kind)[key.id] = Item(key.id, _facts(key.kind, record), kind=key.kind)
             emitted.remove(key)
             yield item_span_id(key.kind, session.id, key.id)
     for item in session.permissions.values():
@@ -133,7 +125,7 @@ def _put_items_back(session: Session, emitted: EmittedItems) -> Iterable[bytes]:
 
 def _hang(permission: Item, calls: Iterable[Item]) -> None:
     """Which call a permission was asked for is forgotten when it leaves: the one that it lies in, if it is the only."""
-    around = [c.key for c in calls if c.start <= permission.start and permission.end <= (c.end or permission.end)]
+    around = [c.id for c in calls if c.start <= permission.start and permission.end <= (c.end or permission.end)]
     if not permission.get("call") and len(around) == 1:
         permission.facts["call"] = (EXACT, around[0])
 

@@ -17,23 +17,12 @@ from typing import Any
 from receiver.core.counting import series
 from receiver.core.counting.call_counts import MOST_POINTS
 from receiver.core.segmentation.turns import learn_rest
-from receiver.core.state.emitted import ItemKind, reported_call
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_older
 from receiver.core.state.ids import creation_time
+from receiver.core.state.items import Item, ItemKind, learn, reported_call
 from receiver.core.state.remote_parent import learn_remote
-from receiver.core.state.session import (
-    MARKED,
-    Activity,
-    CallHint,
-    CallReport,
-    CountedPoint,
-    Item,
-    Note,
-    Session,
-    learn,
-    merge_activity,
-)
+from receiver.core.state.session import MARKED, Activity, CallHint, CountedPoint, Note, Session, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import (
     CONTENT,
@@ -235,18 +224,16 @@ class EventApplier:
             self._active(session, event.time, event.time)
         return None
 
-    def _item(self, source: Source, items: dict[str, Item], key: str, event: Any, kind: type[Any]) -> Item:
-        item = items.get(key)
-        if item is None:
-            item = items[key] = Item(key=key, facts={})
+    def _merge(self, source: Source, item: Item, event: Any) -> bool:
+        """Merge what an event says of an item; True if any of it is news."""
         item.arrival = max(item.arrival, source.arrival)
         item.wait = max(item.wait, source.wait)
-        for field in self._kept[kind]:
+        news = False
+        for field in self._kept[type(event)]:
             value = getattr(event, field)
             if value is not None:
-                learn(item.facts, field, event.rank, value)
-        learn(item.facts, "resource", event.rank, source.key)
-        return item
+                news = learn(item.facts, field, event.rank, value) or news
+        return learn(item.facts, "resource", event.rank, source.key) or news
 
     def _call(self, forest: Forest, source: Source, event: CallEvent) -> str | None:
         session = self._touch(forest, source, event.session)
@@ -254,7 +241,8 @@ class EventApplier:
             self._child(forest, source, event, event.child)
         if forest.is_emitted(event.session, ItemKind.CALL, event.call):
             return "already_left"
-        item = self._item(source, session.calls, event.call, event, CallEvent)
+        item = session.pending(ItemKind.CALL, event.call)
+        self._merge(source, item, event)
         if event.start:
             item.earliest = min(item.earliest or event.start, event.start)
             item.news = min(item.news or source.arrival, source.arrival)
@@ -269,16 +257,7 @@ class EventApplier:
         self._span_of_activity(session, event.start, event.end)
         if forest.is_emitted(event.session, ItemKind.CALL, reported_call(key)):
             return "already_told"
-        told = session.unnamed.get(key)
-        if told is None:
-            told = session.unnamed[key] = CallReport(facts={}, start=event.start, end=event.end, tool=event.tool)
-        news = False
-        for field in self._kept[CallReportEvent]:
-            value = getattr(event, field)
-            if value is not None:
-                news = learn(told.facts, field, event.rank, value) or news
-        news = learn(told.facts, "resource", event.rank, source.key) or news
-        told.arrival, told.wait = max(told.arrival, source.arrival), max(told.wait, source.wait)
+        news = self._merge(source, session.pending(ItemKind.REPORT, key), event)
         return None if news else "already_told"
 
     def _hint(self, forest: Forest, source: Source, event: CallHintEvent) -> str | None:
@@ -359,11 +338,9 @@ class EventApplier:
 
     def _lines(self, forest: Forest, source: Source, event: LinesEvent) -> str | None:
         session = self._touch(forest, source, event.session)
-        call = session.calls.get(event.call) if event.call else None
         session.lines[event.key] = (event.time, event.added, event.removed)
         if event.call and not forest.is_emitted(event.session, ItemKind.CALL, event.call):
-            if call is None:
-                call = session.calls[event.call] = Item(key=event.call, facts={})
+            call = session.pending(ItemKind.CALL, event.call)
             call.lines[event.key] = (event.added, event.removed)
             call.arrival = max(call.arrival, source.arrival)
         return None
@@ -372,7 +349,7 @@ class EventApplier:
         session = self._touch(forest, source, event.session)
         if forest.is_emitted(event.session, ItemKind.REQUEST, event.request):
             return "already_left"
-        self._item(source, session.requests, event.request, event, RequestEvent)
+        self._merge(source, session.pending(ItemKind.REQUEST, event.request), event)
         self._span_of_activity(session, event.start, event.end)
         return None
 
@@ -380,7 +357,8 @@ class EventApplier:
         session = self._touch(forest, source, event.session)
         if forest.is_emitted(event.session, ItemKind.PERMISSION, event.permission):
             return "already_left"
-        item = self._item(source, session.permissions, event.permission, event, PermissionEvent)
+        item = session.pending(ItemKind.PERMISSION, event.permission)
+        self._merge(source, item, event)
         if event.call is not None:
             learn(item.facts, "call", event.rank, event.call)
         for at in (event.asked, event.replied):
@@ -423,6 +401,5 @@ def take_started(forest: Forest, _: object, event: ChildEvent) -> str | None:
     forest.dirty.update((event.session, event.child))
     if forest.is_emitted(event.session, ItemKind.CALL, event.call):
         return "already_left"
-    call = session.calls.setdefault(event.call, Item(key=event.call, facts={}))
-    learn(call.facts, "child", SPAN, event.child)
+    learn(session.pending(ItemKind.CALL, event.call).facts, "child", SPAN, event.child)
     return None

@@ -22,9 +22,9 @@ from receiver.core.linking.deadlines import Waiting, rests
 from receiver.core.linking.unplaced_sessions import UnplacedByProducer
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
-from receiver.core.state.emitted import ItemKind
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import Activity, EmittedRecord, Item, Session, learn, merge_activity
+from receiver.core.state.items import EmittedRecord, Item, ItemKind, learn
+from receiver.core.state.session import Activity, Session, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import COUNTED, INFERRED, AnyEvent
 from receiver.outcome import AMBIGUOUS, DECIDED, TO_SESSION, Outcome
@@ -46,7 +46,7 @@ class Builder:
         waits = [session.arrival + self._wait(session) + self._limit_of(session)]
         for items in (session.calls, session.requests, session.permissions):
             waits.extend(i.arrival + i.wait + self.settings.settle for i in items.values() if i.end)
-        waits.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
+        waits.extend(u.arrival + u.wait + self.settings.settle for u in session.reports.values())
         if self.settings.live_markers:
             waits.extend(w + self.settings.settle for w in live_markers.waits(session))
         if self.settings.trace_mode == "turn":
@@ -181,7 +181,7 @@ class _Tree:
             caller, self.settings
         )  # before the call that is added makes it look as if it had told
         metrics_only_sessions.name_child(call, self.root)
-        if call.key not in caller.calls:
+        if call.id not in caller.calls:
             self._add_call(caller, call)
         self.forest.dirty.add(caller.id)
 
@@ -259,11 +259,11 @@ class _Tree:
     def _settle_identities(self) -> None:
         for session in self.members:
             all_due = session.id in self.closing
-            due = [k for k, u in session.unnamed.items() if all_due or self._is_due(u.arrival, u.wait)]
-            leaving = [c.key for c in session.calls.values() if all_due or self._is_due(c.arrival, c.wait)]
+            due = [k for k, u in session.reports.items() if all_due or self._is_due(u.arrival, u.wait)]
+            leaving = [c.id for c in session.calls.values() if all_due or self._is_due(c.arrival, c.wait)]
             report_matching.find_calls(session, self.forest.emitted_of(session.id), due, leaving)
             for key in sorted(due):
-                if key in session.unnamed:
+                if key in session.reports:
                     report_matching.stand_alone(session, key, self.settings.infer)
             if session.hints and self.settings.infer:
                 report_matching.add_hints(session, self.forest.emitted_of(session.id), leaving)
@@ -293,7 +293,7 @@ class _Tree:
             session.counted.clear()
 
     def _add_call(self, session: Session, item: Item) -> None:
-        session.calls[item.key] = item
+        session.calls[item.id] = item
         self.outcome.inferred["identity"] += 1
         lived = Activity(start=max(item.start, 1), end=item.end, work=True)
         merge_activity(session.activities, lived, self.settings.joint)
@@ -303,21 +303,16 @@ class _Tree:
     def _is_due(self, arrival: int, wait: int) -> bool:
         return self.final or (self.now is not None and self.now >= arrival + wait + self.settings.settle)
 
-    def _due(self) -> list[tuple[Session, ItemKind, Item]]:
-        due: list[tuple[Session, ItemKind, Item]] = []
+    def _due(self) -> list[tuple[Session, Item]]:
+        due: list[tuple[Session, Item]] = []
         for session in self.members:
-            kinds = (
-                (ItemKind.CALL, session.calls),
-                (ItemKind.REQUEST, session.requests),
-                (ItemKind.PERMISSION, session.permissions),
-            )
-            for kind, items in kinds:
-                for item in items.values():
+            for kind in (ItemKind.CALL, ItemKind.REQUEST, ItemKind.PERMISSION):
+                for item in session.items(kind).values():
                     finished = item.end and self._is_due(item.arrival, item.wait)
                     if finished and kind is ItemKind.CALL and self.settings.infer:
                         finished = not self._awaits_child(session, item)
                     if finished or session.id in self.closing:
-                        due.append((session, kind, item))
+                        due.append((session, item))
         return due
 
     def _awaits_child(self, session: Session, call: Item) -> bool:
@@ -350,7 +345,7 @@ class _Tree:
                 items = [*session.calls.values(), *session.requests.values()]
                 items += [p for p in session.permissions.values() if p.get("call") not in session.calls]
                 times.extend(i.arrival + i.wait + self.settings.settle for i in items if i.end)
-                times.extend(u.arrival + u.wait + self.settings.settle for u in session.unnamed.values())
+                times.extend(u.arrival + u.wait + self.settings.settle for u in session.reports.values())
                 told = turns.last_told(session) + session.wait + self.settings.settle
                 if self.settings.trace_mode == "turn" and self.now is not None and told > self.now:
                     times.append(told)
@@ -364,7 +359,7 @@ class _Tree:
 
 def has_open_content(session: Session) -> bool:
     """Whether anything of a session has still to leave."""
-    if session.activities or session.calls or session.requests or session.permissions or session.unnamed:
+    if session.activities or session.calls or session.requests or session.permissions or session.reports:
         return True
     return bool(session.counted or session.series or session.notes or session.pins) or not (
         session.closed or session.gone

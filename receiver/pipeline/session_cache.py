@@ -6,25 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import msgspec
-
 from receiver.core.apply_events import Source
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.linking.unplaced_sessions import has_free_task, undecided
-from receiver.core.state.emitted import EmittedItems, ItemKey, ItemKind
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import EmittedRecord, Session
+from receiver.core.state.items import ItemKey, ItemKind
+from receiver.core.state.session import Session
 from receiver.core.state.span_lineage import MOST, Kin, Lineage
+from receiver.core.state.stored import decode_record, decode_session, encode_record, encode_session
 from receiver.events import AnyEvent, LineageEvent
 from receiver.storage.interface import SessionRow, SpanRow, Step, Store
 
 PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
 SPANS = 20_000  # that stay in memory between steps, for the links that they state
 SAME_PRODUCER = 500  # open sessions of one producer that are looked at for an undecided parent
-
-_encode = msgspec.msgpack.Encoder().encode
-decode_session = msgspec.msgpack.Decoder(Session).decode  # a session as the store keeps it
-_decode_record = msgspec.msgpack.Decoder(EmittedRecord).decode
 
 
 class SessionCache:
@@ -146,7 +142,7 @@ class SessionCache:
                 self._descend(self._climb(origin).id)
 
     def _put(self, row: SessionRow) -> None:
-        emitted = EmittedItems.of((key, _decode_record(record)) for key, record in self._store.emitted(row.id))
+        emitted = EmittedItems.of((key, decode_record(record)) for key, record in self._store.emitted(row.id))
         self.forest.put(decode_session(row.state), emitted)
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None
@@ -165,7 +161,7 @@ class SessionCache:
             row = self._row(session, now, deadlines)
             self._deadlines[session_id] = row.deadline
             step.sessions.append(row)
-        step.emitted = [(s, key.text, _encode(record)) for s, key, record in forest.new_emitted]
+        step.emitted = [(s, key.text, encode_record(record)) for s, key, record in forest.new_emitted]
         fresh = {(p, n) for p, names in forest.servers.items() for n in names} - self._servers
         step.servers = sorted(fresh)
         step.spans = [_span_row(span, forest.lineage.spans[span]) for span in sorted(forest.lineage.new)]
@@ -180,7 +176,13 @@ class SessionCache:
             deadline = first if held is None else min(held, first)
         is_open = has_open_content(session)
         return SessionRow(
-            session.id, session.parent, session.producer, deadline if is_open else None, is_open, now, _encode(session)
+            session.id,
+            session.parent,
+            session.producer,
+            deadline if is_open else None,
+            is_open,
+            now,
+            encode_session(session),
         )
 
     def saved(self, step: Step) -> None:

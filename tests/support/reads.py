@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from receiver.core.state.emitted import EmittedItems, ItemKind
-from receiver.core.state.session import EmittedRecord
+from receiver.core.state.emitted import EMITTED_KINDS, EmittedItems
+from receiver.core.state.items import EmittedRecord
 
 
 class _CountingDict(dict[str, EmittedRecord]):
@@ -43,19 +43,14 @@ class CountedEmittedItems(EmittedItems):
         super().__init__()
         self.calls, self.requests, self.permissions = _CountingDict(), _CountingDict(), _CountingDict()
         self.markers, self.series, self.task_calls = _CountingDict(), _CountingDict(), _CountingDict()
-        self._of_kind = {
-            ItemKind.CALL: self.calls,
-            ItemKind.REQUEST: self.requests,
-            ItemKind.PERMISSION: self.permissions,
-            ItemKind.MARKER: self.markers,
-            ItemKind.SERIES: self.series,
-        }
+        records = (self.calls, self.requests, self.permissions, self.markers, self.series)
+        self._of_kind = dict(zip(EMITTED_KINDS, records, strict=True))
 
     @classmethod
     def of_items(cls, items: EmittedItems) -> CountedEmittedItems:
         """The same records, none of them read yet."""
         counted = cls()
-        for kind in ItemKind:
+        for kind in EMITTED_KINDS:
             for id_, record in items.of_kind(kind).items():
                 counted.add(kind, id_, record)
         return counted

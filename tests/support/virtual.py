@@ -8,13 +8,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import msgspec
-
 from receiver.core.apply_events import Source
 from receiver.core.builder import Builder, has_open_content
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import Session
 from receiver.core.state.settings import BuilderSettings
+from receiver.core.state.stored import decode_session, encode_session
 from receiver.events import AnyEvent
 from receiver.model import Span
 from receiver.outcome import Outcome
@@ -127,6 +125,5 @@ class Stream:
         fresh = Forest()
         fresh.servers, fresh.lineage = self.forest.servers, self.forest.lineage
         for session in self.forest.sessions.values():
-            state = msgspec.msgpack.decode(msgspec.msgpack.encode(session), type=Session)
-            fresh.put(state, self.forest.emitted_of(session.id))
+            fresh.put(decode_session(encode_session(session)), self.forest.emitted_of(session.id))
         self.forest = fresh

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from receiver.core.counting.call_counts import Tally, tallies
-from receiver.core.state.emitted import CallSource, EmittedItems, call_source, counted_call
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import holds_copies
-from receiver.core.state.session import Item, Registers, Session
+from receiver.core.state.items import CallSource, Inferred, Item, Registers, call_source, counted_call
+from receiver.core.state.session import Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import COUNTED, Plain
 
@@ -55,9 +56,9 @@ def missing_calls(session: Session, emitted: EmittedItems, only: Collection[str]
         held = tallies(session, emitted, tool)
         added = _added(session, emitted, tool)
         items = _missing(session, held, _known_calls(session, emitted, tool, added), len(found))
-        if others := added.difference(_settled(session, emitted, tool), (i.key for i in items)):
+        if others := added.difference(_settled(session, emitted, tool), (i.id for i in items)):
             items = _missing(session, held, _known_calls(session, emitted, tool, added - others), len(found))
-        found.extend(i for i in items if i.key not in added)
+        found.extend(i for i in items if i.id not in added)
     return found
 
 
@@ -71,7 +72,7 @@ def _missing(session: Session, counted: list[Tally], known: list[_Known], before
 
 def _added(session: Session, emitted: EmittedItems, tool: str) -> set[str]:
     """The keys of the calls that were added before."""
-    held = {c.key for c in session.calls.values() if c.get("tool") == tool}
+    held = {c.id for c in session.calls.values() if c.get("tool") == tool}
     added = {call for call in held if call_source(call) is CallSource.COUNTED}
     return added.union(call.id for call in emitted.index(CallSource.COUNTED).of_tool(tool))
 
@@ -85,15 +86,11 @@ def _settled(session: Session, emitted: EmittedItems, tool: str) -> set[str]:
 
 def _known_calls(session: Session, emitted: EmittedItems, tool: str, without: Collection[str]) -> list[_Known]:
     calls = [
-        _Known(c.start, c.end or UNKNOWN_END, c.get("status") == "error")
+        _Known(c.start, c.end or UNKNOWN_END, c.failed)
         for c in session.calls.values()
-        if c.start and c.get("tool") == tool and c.key not in without
+        if c.start and c.get("tool") == tool and c.id not in without
     ]
-    calls += [
-        _Known(u.start, u.end, u.facts.get("status", (0, ""))[1] == "error")
-        for u in session.unnamed.values()
-        if u.tool == tool
-    ]
+    calls += [_Known(u.start, u.end, u.failed) for u in session.reports.values() if u.tool == tool]
     calls += [_Known(c.start, c.end, c.failed) for c in emitted.calls_of(tool) if c.id not in without]
     return sorted(calls, key=lambda c: (c.end, c.start))
 
@@ -158,26 +155,26 @@ def _derive(session: Session, held: _Held, most: int) -> list[Item]:
         certain = first is not None and tally.count == 1
         if i or first is None:
             end = min(tally.time, end + duration)
-        inferred = ["identity"]
+        inferred = [Inferred.IDENTITY]
         if not certain:
-            inferred += ["start", "end"]
+            inferred += [Inferred.START, Inferred.END]
         if not exact:
-            inferred.append("duration")
+            inferred.append(Inferred.DURATION)
         facts = f"{tally.tool}@{tally.start}-{tally.time}+{duration}/{tally.name[:8]}{tally.status or ''}.{i}"
-        item = Item(key=counted_call(facts), facts=_facts(session, tally, end, duration, inferred))
+        item = Item(id=counted_call(facts), facts=_facts(session, tally, end, duration))
+        item.infer(*inferred)
         if not certain:  # between which it ended (core/linking/metrics_only_sessions.py)
             item.facts["after"], item.facts["before"] = (COUNTED, tally.begin), (COUNTED, tally.time)
         items.append(item)
     return items
 
 
-def _facts(session: Session, tally: Tally, end: int, duration: int, inferred: list[str]) -> Registers:
+def _facts(session: Session, tally: Tally, end: int, duration: int) -> Registers:
     told: dict[str, Plain | None] = {
         "tool": tally.tool,
         "start": max(end - duration, 1),
         "end": end,
         "status": tally.status or "completed",
-        "inferred": ",".join(inferred),
         "resource": tally.resource,
         **_labels(session, tally, end, end - duration),
     }

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
+from receiver.core.state.items import EmittedRecord
+from receiver.core.state.session import Series, SeriesValue, Session
 from receiver.events import PointEvent
 
 MOST_SERIES = 256  # of a session: tools (times two for failures), and totals by model, agent and type

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from receiver.core.counting.series import readings, rises, single_story
 from receiver.core.state.emitted import EmittedItems
-from receiver.core.state.session import EmittedRecord, Series, SeriesValue, Session
+from receiver.core.state.items import EmittedRecord
+from receiver.core.state.session import Series, SeriesValue, Session
 from receiver.events import TOTALS
 
 INPUT = ("fresh_tokens", "cache_read_tokens", "cache_creation_tokens")

@@ -15,11 +15,11 @@ from receiver.core.linking.report_matching import emitted_reports, is_placed, is
 from receiver.core.segmentation import rollover
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import Placement, TreeView
-from receiver.core.state.emitted import ItemKind
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_history, remember
 from receiver.core.state.ids import item_span_id, session_span_id
-from receiver.core.state.session import Activity, Closed, EmittedRecord, Item, Pin, Session, learn, merge_activity
+from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind, learn
+from receiver.core.state.session import Activity, Closed, Pin, Session, merge_activity
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT, INFERRED
 from receiver.model import Link, Span
@@ -55,11 +55,11 @@ class ItemSpans:
         self._emitted_now: set[tuple[str, str]] = set()  # calls without an id of their own: (session, call)
         self._makers: dict[str, dict[task_links.Child, list[task_links.TaskCall]]] = {}
 
-    def items(self, due: Iterable[tuple[Session, ItemKind, Item]], closing: Collection[str]) -> None:
+    def items(self, due: Iterable[tuple[Session, Item]], closing: Collection[str]) -> None:
         """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
         due = sorted(due, key=lambda d: _order(*d))
-        for session, kind, item in due:
-            self._one(session, kind, item, session.id in closing)
+        for session, item in due:
+            self._one(session, item, session.id in closing)
 
     def place(self, session: Session, time: int) -> Place:
         """Where an item of a session hangs, by when it began (ns)."""
@@ -102,13 +102,13 @@ class ItemSpans:
             if self.settings.trace_mode == "turn":
                 start = placement.at  # above, it is in the turn that its session's segment began in
 
-    def _one(self, session: Session, kind: ItemKind, item: Item, closing: bool) -> None:
-        problem = self._problem(session, kind, item)
+    def _one(self, session: Session, item: Item, closing: bool) -> None:
+        problem = self._problem(session, item)
         if problem:
             if problem == "wait" and not closing:
                 return
             if problem != "wait":
-                _items(session, kind).pop(item.key, None)
+                session.items(item.kind).pop(item.id, None)
                 self.outcome.discards[problem] += 1
                 return
         placement = self.view.placement_of(session, item.start, item.segment)
@@ -120,17 +120,17 @@ class ItemSpans:
             self.outcome.inferred["end"] += 1
         elif not (item.get("start") or item.get("asked")):
             place.inferred.append("start")
-        if kind is ItemKind.CALL:
+        if item.kind is ItemKind.CALL:
             self.task_started(session, item)
-        span = self._span(session, kind, item, place, end)
+        span = self._span(session, item, place, end)
         self.pin(self.view.line(placement), span.start)
         if not isinstance(placement.segment, Closed):
             merge_activity(session.activities, Activity(start=span.start, end=span.end, work=True), self.settings.joint)
         self.outcome.spans.append(span)
-        _items(session, kind).pop(item.key, None)
-        self.forest.add_emitted(session.id, kind, item.key, _record(kind, item, span.end, placement.number))
-        if kind is ItemKind.CALL and is_unnamed(item.key):
-            self._emitted_now.add((session.id, item.key))
+        session.items(item.kind).pop(item.id, None)
+        self.forest.add_emitted(session.id, item.kind, item.id, _record(item, span.end, placement.number))
+        if item.kind is ItemKind.CALL and is_unnamed(item.id):
+            self._emitted_now.add((session.id, item.id))
         self._count(self.view.top(session), span)
 
     def session_started(self, session: Session, segment: Segment) -> None:
@@ -147,12 +147,12 @@ class ItemSpans:
     def task_started(self, session: Session, call: Item) -> None:
         """A task call began: the same."""
         call.news = 0
-        if call.get("tool") != task_links.TASK or not call.earliest or is_unnamed(call.key):
+        if call.get("tool") != task_links.TASK or not call.earliest or is_unnamed(call.id):
             return
         placement = self.view.placement(session, call.earliest)
         place = self.place_in(placement, call.earliest)
         time = call.earliest if place.late else max(placement.start, call.earliest)
-        self._mark(placement, place, f"task:{call.key}", sc.TASK_STARTED, time, call.key)
+        self._mark(placement, place, f"task:{call.id}", sc.TASK_STARTED, time, call.id)
 
     def _mark(self, placement: Placement, place: Place, key: str, title: str, time: int, call: str | None) -> None:
         session = placement.session
@@ -167,35 +167,33 @@ class ItemSpans:
 
     def gets_span(self, session: Session, call: str) -> bool:
         """Whether a call has a span, or will have one by all that is known."""
-        held = session.calls.get(call)
-        return (
-            self._problem(session, ItemKind.CALL, held) is None if held is not None else self._has_call(session, call)
-        )
+        pending = session.calls.get(call)
+        return self._has_call(session, call) if pending is None else self._problem(session, pending) is None
 
-    def _problem(self, session: Session, kind: ItemKind, item: Item) -> str | None:
+    def _problem(self, session: Session, item: Item) -> str | None:
         if item.awaited:
             return None
         if is_history(session, item.end or item.start):
             learn(session.facts, "copies", EXACT, True)
-            if kind is ItemKind.CALL:
+            if item.kind is ItemKind.CALL:
                 remember(session, item)
             return "history"
-        if not item.start or (kind is ItemKind.CALL and not item.get("tool")):
+        if not item.start or (item.kind is ItemKind.CALL and not item.get("tool")):
             return "not_told"
-        if kind is ItemKind.CALL and self._left_unnamed(session, item):
+        if item.kind is ItemKind.CALL and self._left_unnamed(session, item):
             return "already_left"
         if not self.settings.infer and not item.end:
             return "not_ended"
         if not self.settings.infer and not (item.get("start") or item.get("asked")):
             return "not_told"
-        if kind is ItemKind.PERMISSION and (call := item.get("call")) and not self._has_call(session, call):
+        if item.kind is ItemKind.PERMISSION and (call := item.get("call")) and not self._has_call(session, call):
             return "wait"
         return None
 
     def _left_unnamed(self, session: Session, call: Item) -> bool:
         """Whether the span of a call left, in a look before this one, by a report or a count that did not name it: what
         leaves in the same look was matched with all calls, and is another one."""
-        if is_unnamed(call.key):
+        if is_unnamed(call.id):
             return False
         emitted = emitted_reports(self.forest.emitted_of(session.id))
         near = emitted.near(str(call.get("tool")), call.start, call.end)
@@ -209,10 +207,10 @@ class ItemSpans:
         """Where an unfinished item is cut: at the end of its segment."""
         return max(placement.segment.end if placement.segment is not None else 0, item.start)
 
-    def _span(self, session: Session, kind: ItemKind, item: Item, place: Place, end: int) -> Span:
-        if kind is ItemKind.REQUEST:
+    def _span(self, session: Session, item: Item, place: Place, end: int) -> Span:
+        if item.kind is ItemKind.REQUEST:
             return request_span(self.settings, place, item, end)
-        if kind is ItemKind.PERMISSION:
+        if item.kind is ItemKind.PERMISSION:
             call = item.get("call")
             if call and self._has_call(session, call):
                 of_call = self.forest.emitted_of(session.id).calls[call]
@@ -244,7 +242,7 @@ class ItemSpans:
             child_id = self._inferred_child(session, item)
             if child_id:
                 learn(item.facts, "child", INFERRED, child_id)
-        if child_id and item.facts["child"][0] >= INFERRED and "parent" not in str(item.get("inferred")).split(","):
+        if child_id and item.facts["child"][0] >= INFERRED and Inferred.PARENT not in item.inferred:
             place.inferred.append("parent")
         child = self.forest.get(child_id) if child_id else None
         if not child_id or child is None or child.parent != session.id:
@@ -265,7 +263,7 @@ class ItemSpans:
         if is_placed(item):
             return None  # its times would have to be its child's (core/linking/metrics_only_sessions.py)
         for child, calls in self.infer_makers(session).items():
-            if [c.key for c in calls] == [item.key]:
+            if [c.key for c in calls] == [item.id]:
                 return child.session
         return None
 
@@ -312,26 +310,20 @@ class ItemSpans:
             self.view = TreeView(self.forest, self.view.root, self.settings)
 
 
-def _order(session: Session, kind: ItemKind, item: Item) -> tuple[int, int, str, str, str]:
-    if kind is ItemKind.PERMISSION and (call := session.calls.get(str(item.get("call")))) is not None:
-        return (*_order(session, ItemKind.CALL, call)[:3], "call+", item.key)
-    return item.end or 1 << 63, item.start, session.id, kind, item.key
+def _order(session: Session, item: Item) -> tuple[int, int, str, str, str]:
+    if item.kind is ItemKind.PERMISSION and (call := session.calls.get(str(item.get("call")))) is not None:
+        return (*_order(session, call)[:3], "call+", item.id)
+    return item.end or 1 << 63, item.start, session.id, item.kind, item.id
 
 
-def _items(session: Session, kind: ItemKind) -> dict[str, Item]:
-    if kind is ItemKind.CALL:
-        return session.calls
-    return session.requests if kind is ItemKind.REQUEST else session.permissions
-
-
-def _record(kind: ItemKind, item: Item, end: int, segment: int) -> EmittedRecord:
-    if kind is ItemKind.REQUEST:
+def _record(item: Item, end: int, segment: int) -> EmittedRecord:
+    if item.kind is ItemKind.REQUEST:
         usage = tuple(float(v) if (v := item.get(f)) is not None else NOT_TOLD for f in USAGE_FACTS)
         error = str(item.get("error_type") or "")
         return EmittedRecord(item.start, end, error, "", bool(error), usage, segment=segment)
-    child = str(item.get("child") or "") if kind is ItemKind.CALL else ""
+    child = str(item.get("child") or "") if item.kind is ItemKind.CALL else ""
     guessed = bool(child) and item.facts["child"][0] >= INFERRED
-    tool, failed = str(item.get("tool") or ""), item.get("status") == "error"
+    tool, failed = item.tool, item.failed
     task = tuple(str(item.get(f) or "") for f in task_links.TOLD) if tool in task_links.MAYBE_TASKS else ()
     placed = is_placed(item)
     return EmittedRecord(

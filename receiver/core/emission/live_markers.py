@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from receiver.core.emission.item_spans import ItemSpans
 from receiver.core.linking.task_links import TASK
-from receiver.core.state.session import MARKED, Item, Session
+from receiver.core.state.items import Item
+from receiver.core.state.session import MARKED, Session
 
 _IsDue = Callable[[int, int], bool]
 
@@ -22,7 +23,7 @@ def leave(leaving: ItemSpans, members: Iterable[Session], is_due: _IsDue) -> Non
         if session.news > 0 and session.activities and is_due(session.news, session.wait):
             _session(leaving, session)
         for call in _tasks(session):
-            if is_due(call.news, call.wait) and leaving.gets_span(session, call.key):
+            if is_due(call.news, call.wait) and leaving.gets_span(session, call.id):
                 leaving.task_started(session, call)
 
 

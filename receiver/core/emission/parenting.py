@@ -13,7 +13,8 @@ from receiver.core.linking.candidates import task_calls
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import Placement
 from receiver.core.state.ids import item_span_id, session_span_id
-from receiver.core.state.session import Session, learn
+from receiver.core.state.items import learn
+from receiver.core.state.session import Session
 from receiver.events import INFERRED
 from receiver.model import Link
 from receiver.outcome import AMBIGUOUS, DECIDED, TO_CALL

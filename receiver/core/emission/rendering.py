@@ -13,7 +13,7 @@ from receiver.core.emission.openinference import openinference
 from receiver.core.linking.report_matching import is_unnamed
 from receiver.core.linking.task_links import TASK
 from receiver.core.state.ids import item_span_id
-from receiver.core.state.session import Item
+from receiver.core.state.items import Item
 from receiver.core.state.settings import BuilderSettings
 from receiver.model import (
     KIND_CLIENT,
@@ -124,8 +124,8 @@ def call_span(
         detail = item.get("agent") if kind == TASK else item.get("skill") if kind == SKILL else None
         name = f"{sc.EXECUTE_TOOL} {text(tool)}" + (f" {text(detail)}" if detail else "")
         put.put(sc.TOOL_NAME, tool)
-    if not is_unnamed(item.key):
-        put.put(sc.TOOL_CALL_ID, item.key)
+    if not is_unnamed(item.id):
+        put.put(sc.TOOL_CALL_ID, item.id)
     if kind == "tool":
         put.put(sc.TOOL_TYPE, "function")
     if kind == TASK:
@@ -150,9 +150,9 @@ def call_span(
     failed = item.get("status") == "error"
     if failed:
         put.put(sc.ERROR_TYPE, "tool_error" if kind == "mcp" else item.get("error_type") or "tool_error")
-    place.inferred.extend(str(item.get("inferred") or "").split(",") if item.get("inferred") else ())
+    place.inferred.extend(item.inferred)
     _marks(put, place)
-    span_id = item_span_id("call", place.session, item.key)
+    span_id = item_span_id("call", place.session, item.id)
     return _span(place, span_id, name, KIND_CLIENT if kind == "mcp" else KIND_INTERNAL, item, end, put, failed, links)
 
 
@@ -173,10 +173,10 @@ def request_span(settings: BuilderSettings, place: Place, item: Item, end: int) 
     _common(put, place)
     failed = bool(item.get("error_type"))
     put.put(sc.ERROR_TYPE, item.get("error_type"))
-    place.inferred.extend(str(item.get("inferred") or "").split(",") if item.get("inferred") else ())
+    place.inferred.extend(item.inferred)
     _marks(put, place)
     name = f"{sc.CHAT} {text(model)}" if model else sc.CHAT
-    span_id = item_span_id("request", place.session, item.key)
+    span_id = item_span_id("request", place.session, item.id)
     return _span(place, span_id, name, KIND_CLIENT, item, end, put, failed, ())
 
 
@@ -187,9 +187,9 @@ def permission_span(settings: BuilderSettings, place: Place, item: Item, end: in
     put.put(sc.PERMISSION_NAME, name)
     put.put(sc.PERMISSION_REPLY, item.get("reply"))
     _common(put, place)
-    place.inferred.extend(str(item.get("inferred") or "").split(",") if item.get("inferred") else ())
+    place.inferred.extend(item.inferred)
     _marks(put, place)
-    span_id = item_span_id("permission", place.session, item.key)
+    span_id = item_span_id("permission", place.session, item.id)
     title = f"permission {text(name)}" if name else "permission"
     return _span(place, span_id, title, KIND_INTERNAL, item, end, put, False, ())
 

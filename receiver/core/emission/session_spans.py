@@ -16,10 +16,11 @@ from receiver.core.linking.candidates import agent_at
 from receiver.core.segmentation import turns
 from receiver.core.segmentation.segment import Segment
 from receiver.core.segmentation.tree_segments import TreeView, ended_at
-from receiver.core.state.emitted import CallSource, EmittedItems, ItemKey, ItemKind, call_source
+from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import session_span_id
-from receiver.core.state.session import Closed, EmittedRecord, Note, Session
+from receiver.core.state.items import EmittedRecord, ItemKey, ItemKind, report_of
+from receiver.core.state.session import Closed, Note, Session
 from receiver.core.state.settings import SECOND
 from receiver.events import TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link
@@ -246,7 +247,8 @@ class SessionSpans:
         can have copied: it ended before that one began. What the other copied itself says nothing, since that is
         forgotten as soon as it is found out."""
         emitted = self._forest.emitted_of(other.id).calls.get(call)
-        reported = other.unnamed.get(call[1:]) if call_source(call) is CallSource.REPORTED else None
+        report = report_of(call)
+        reported = other.reports.get(report) if report is not None else None
         told = emitted or other.calls.get(call) or reported
         ended = (told.end or told.start) if told is not None else 0
         return is_history(session, ended) and not is_history(other, ended)

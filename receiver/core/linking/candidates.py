@@ -12,9 +12,9 @@ from typing import TypedDict
 from receiver.core.counting.missing_calls import missing_calls
 from receiver.core.linking import metrics_only_sessions, task_links
 from receiver.core.linking.report_matching import is_placed
-from receiver.core.state.emitted import reported_call
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import CallReport, Item, Session
+from receiver.core.state.items import Inferred, Item, reported_call
+from receiver.core.state.session import Session
 from receiver.events import HIDDEN
 
 _NEVER = 1 << 63
@@ -70,8 +70,8 @@ class _Told(TypedDict):
 def task_reports(session: Session) -> list[task_links.TaskCall]:
     """The task calls that a session reported without an id, not yet told from those that have one."""
     return [
-        _task_call(session, reported_call(key), told, told.start, told.end)
-        for key, told in sorted(session.unnamed.items())
+        _task_call(session, reported_call(key), told)
+        for key, told in sorted(session.reports.items())
         if told.tool in task_links.MAYBE_TASKS
     ]
 
@@ -84,7 +84,7 @@ def counted_tasks(session: Session, counted: Iterable[Item]) -> list[task_links.
         if not is_placed(item)
         else replace(call, duration=item.end - item.start, after=item.get("after"), before=item.get("before"))
         for item, call in calls
-        if not is_placed(item) or "duration" not in str(item.get("inferred")).split(",")
+        if not is_placed(item) or Inferred.DURATION not in item.inferred
     ]
 
 
@@ -98,15 +98,15 @@ def placed_tasks(forest: Forest, session: Session) -> list[task_links.TaskCall]:
 
 def task_call(session: Session, call: Item) -> task_links.TaskCall:
     """A task call that is held."""
-    return _task_call(session, call.key, call, call.start, call.end)
+    return _task_call(session, call.id, call)
 
 
-def _task_call(session: Session, key: str, told: Item | CallReport, start: int, end: int) -> task_links.TaskCall:
+def _task_call(session: Session, key: str, told: Item) -> task_links.TaskCall:
     held = {field: str(fact[1]) for field, fact in told.facts.items() if fact[1]}
     return task_links.TaskCall(
         key,
-        start,
-        end,
+        told.start,
+        told.end,
         child=held.get("child", ""),
         agent=held.get("agent", ""),
         failed=held.get("status") == "error",
@@ -148,7 +148,7 @@ def _done(forest: Forest, session: Session) -> list[tuple[int, int]]:
     """When each thing that a session did began and ended (ns)."""
     items = [*session.calls.values(), *session.requests.values()]
     done = [(i.start, i.end or i.start) for i in items if i.start]
-    done += [(u.start, u.end) for u in session.unnamed.values()]
+    done += [(u.start, u.end) for u in session.reports.values()]
     emitted = forest.emitted_of(session.id)
     done += [(r.start, r.end) for records in (emitted.calls, emitted.requests) for r in records.values()]
     return done

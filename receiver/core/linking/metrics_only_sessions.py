@@ -12,14 +12,15 @@ from receiver.core.counting.series import sightings
 from receiver.core.linking.report_matching import is_placed
 from receiver.core.linking.task_links import RIVAL
 from receiver.core.state.ids import creation_time
-from receiver.core.state.session import Activity, Item, Session, learn, merge_activity
+from receiver.core.state.items import Inferred, Item, learn
+from receiver.core.state.session import Activity, Session, merge_activity
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import COUNTED, GUESSED, INFERRED
 
 
 def is_metered(session: Session) -> bool:
     """Whether nothing but metrics told of a session: their points alone are no activity (core/apply_events.py)."""
-    return bool(session.get("metered")) or not (session.activities or session.closed or session.unnamed)
+    return bool(session.get("metered")) or not (session.activities or session.closed or session.reports)
 
 
 def may_be_child(session: Session) -> bool:
@@ -58,4 +59,4 @@ def name_child(call: Item, child: Session) -> None:
         duration = call.end - call.start
         call.facts["start"], call.facts["end"] = (COUNTED, times[0]), (COUNTED, times[0] + duration)
     call.facts["child"] = (INFERRED, child.id)
-    call.facts["inferred"] = (COUNTED, f"{call.get('inferred')},parent")
+    call.infer(Inferred.PARENT)

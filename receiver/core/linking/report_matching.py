@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from receiver.core.linking.assignment import match
-from receiver.core.state.emitted import CallIndex, CallSource, CallTimes, EmittedItems, call_source, reported_call
-from receiver.core.state.session import CallHint, CallReport, Item, Session, learn
+from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
+from receiver.core.state.items import CallSource, Inferred, Item, call_source, learn, reported_call
+from receiver.core.state.session import CallHint, Session
 from receiver.core.state.settings import MILLISECOND
-from receiver.events import INFERRED, REPORTED
+from receiver.events import INFERRED
 
 START_SKEW, END_SKEW = 400 * MILLISECOND, 400 * MILLISECOND
 _MOST = 32  # that began before, and as many after: more of one tool at a time are not told apart by their times anyway
@@ -52,20 +53,20 @@ class Nearby:
 
 def pending(calls: Mapping[str, Item], tools: Collection[str]) -> CallIndex:
     """The calls of some tools that are not emitted yet."""
-    found: list[tuple[str, CallTimes]] = []
-    for call in calls.values():
-        if (tool := call.get("tool")) in tools:
-            failed = call.get("status") == "error"
-            found.append((tool, CallTimes(call.start, call.end, call.key, call.get("child") or "", failed)))
-    return CallIndex(found)
+    found = ((call.get("tool"), call) for call in calls.values())
+    return CallIndex((tool, _times(call)) for tool, call in found if tool in tools)
+
+
+def _times(call: Item) -> CallTimes:
+    return CallTimes(call.start, call.end, call.id, call.get("child") or "", call.failed)
 
 
 ANY_OF_THE_BEST = -1
 
 
-def _cost(told: CallReport, call: CallTimes) -> int:
-    says_failed = told.facts.get("status", (0, ""))[1] == "error"
-    return abs(told.start - call.start) + abs(told.end - call.end) + (START_SKEW if says_failed != call.failed else 0)
+def _cost(told: Item, call: CallTimes) -> int:
+    apart = abs(told.start - call.start) + abs(told.end - call.end)
+    return apart + (START_SKEW if told.failed != call.failed else 0)
 
 
 def find_calls(session: Session, emitted: EmittedItems, due: Collection[str], calls: Collection[str]) -> None:
@@ -74,7 +75,7 @@ def find_calls(session: Session, emitted: EmittedItems, due: Collection[str], ca
     for key, found in same_calls(session, emitted).items():
         if key not in due and found not in calls:
             continue
-        told = session.unnamed.pop(key)
+        told = session.reports.pop(key)
         same = session.calls.get(found)
         if same is not None and found not in emitted.calls:
             for field, (rank, value) in told.facts.items():
@@ -83,15 +84,15 @@ def find_calls(session: Session, emitted: EmittedItems, due: Collection[str], ca
 
 def same_calls(session: Session, emitted: EmittedItems) -> dict[str, str]:
     """Which reports tell of a call whose id is known, pending or emitted: report -> call."""
-    if not session.unnamed:
+    if not session.reports:
         return {}
-    tools = {told.tool for told in session.unnamed.values()}
+    tools = {told.tool for told in session.reports.values()}
     named = {key: call for key, call in session.calls.items() if call.end and not is_unnamed(key)}
     # an emitted report stands for a call of its own: what tells it again has its id
     calls = Nearby(pending(named, tools), emitted.index(CallSource.NAMED), emitted.index(CallSource.COUNTED))
     costs: dict[tuple[str, str], int] = {}
-    for key, told in session.unnamed.items():
-        child = told.facts.get("child", (0, ""))[1]
+    for key, told in session.reports.items():
+        child = told.get("child") or ""
         for call in calls.near(told.tool, told.start, told.end):
             if not (child and call.child):
                 costs[key, call.id] = _cost(told, call)
@@ -102,11 +103,11 @@ def same_calls(session: Session, emitted: EmittedItems) -> dict[str, str]:
 
 def stand_alone(session: Session, key: str, infer: bool) -> Item:
     """A report that no other signal tells of becomes a call, identified by what it says."""
-    told = session.unnamed.pop(key)
-    item = Item(key=reported_call(key), facts=dict(told.facts), arrival=told.arrival, wait=told.wait)
+    told = session.reports.pop(key)
+    item = Item(reported_call(key), dict(told.facts), told.arrival, told.wait)
     if infer:
-        learn(item.facts, "inferred", REPORTED, "identity")
-    session.calls[item.key] = item
+        item.infer(Inferred.IDENTITY)
+    session.calls[item.id] = item
     return item
 
 
@@ -118,7 +119,7 @@ def is_unnamed(key: str) -> bool:
 def is_placed(call: Item) -> bool:
     """Whether a call that was only counted was given a place in its interval, since nobody knows its times, nor that
     of the session that it started."""
-    guessed = call_source(call.key) is CallSource.COUNTED and "end" in str(call.get("inferred") or "").split(",")
+    guessed = call_source(call.id) is CallSource.COUNTED and Inferred.END in call.inferred
     return guessed and not call.get("child")
 
 
@@ -141,7 +142,7 @@ def add_hints(session: Session, emitted: EmittedItems, leaving: Collection[str])
             costs[key, near.id] = abs(hint.start - near.start) + abs(hint.end - near.end)
     for key, found in match(costs, CLEARLY).items():
         call = session.calls.get(found)
-        if call is not None and call.key in leaving:
+        if call is not None and call.id in leaving:
             _add(call, session.hints.pop(key))
 
 
@@ -151,4 +152,4 @@ def _add(call: Item, hint: CallHint) -> None:
     for field, value in news.items():
         learn(call.facts, field, INFERRED, value)
     if news:
-        learn(call.facts, "inferred", REPORTED, "identity")
+        call.infer(Inferred.IDENTITY)

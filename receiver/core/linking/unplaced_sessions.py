@@ -15,9 +15,9 @@ from receiver.core.linking.candidates import counted_tasks, task_calls, task_rep
 from receiver.core.linking.deadlines import Waiting
 from receiver.core.linking.metrics_only_sessions import may_be_child
 from receiver.core.linking.report_matching import same_calls
-from receiver.core.state.emitted import CallSource, call_source, reported_call
 from receiver.core.state.forest import Forest
-from receiver.core.state.session import Item, Session
+from receiver.core.state.items import CallSource, Item, call_source, reported_call
+from receiver.core.state.session import Session
 
 
 def unplaced_children(forest: Forest, session: Session) -> list[Session]:
@@ -58,7 +58,7 @@ def may_start(forest: Forest, call: task_links.TaskCall, child: Session) -> bool
 
 def has_free_task(forest: Forest, session: Session) -> bool:
     """Whether a session has a task call, or what may turn out to be one, that names no child."""
-    if any(u.tool in task_links.MAYBE_TASKS for u in session.unnamed.values()):
+    if any(u.tool in task_links.MAYBE_TASKS for u in session.reports.values()):
         return True
     if task_links.TASK in {p.tool for p in session.counted.values()} | {s.tool for s in session.series.values()}:
         return True
@@ -289,7 +289,7 @@ class UnplacedSessions:
             self._counted[session.id] = {k: c for k, c in session.calls.items() if call_source(k) is CallSource.COUNTED}
             if session.counted or session.series:
                 missing = missing_calls(session, emitted, (task_links.TASK,))
-                self._counted[session.id].update((c.key, c) for c in missing)
+                self._counted[session.id].update((c.id, c) for c in missing)
                 calls.extend(counted_tasks(session, missing))
             self._calls[session.id] = [c for c in calls if not c.child]
         return self._calls[session.id]

@@ -62,7 +62,7 @@ def told_at(session: Session, begin: int) -> int:
 def is_told(session: Session, until: int) -> bool:
     """Whether everything is told by name that began before a moment (ns): no count or report is still to be matched."""
     metered = session.counted or session.hints or any(s.what == "calls" for s in session.series.values())
-    return not metered and not any(u.start < until for u in session.unnamed.values())
+    return not metered and not any(u.start < until for u in session.reports.values())
 
 
 def last_told(session: Session) -> int:

@@ -2,74 +2,16 @@
 
 A look never reads all of it: a session may have emitted 100,000 calls. An index is built when it is first asked for and
 kept up to date from then on.
-
-The store keeps each record under a text, `kind:id`; only ItemKey knows that form.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
-from enum import Enum, StrEnum
 from typing import NamedTuple
 
-from receiver.core.state.session import EmittedRecord
+from receiver.core.state.items import CallSource, EmittedRecord, ItemKey, ItemKind, call_source
 from receiver.events import TASK
-
-
-class ItemKind(StrEnum):
-    """What an emitted record is of. The values are the store's, and part of the ids of spans."""
-
-    CALL = "call"
-    REQUEST = "request"
-    PERMISSION = "permission"
-    MARKER = "marker"  # a live marker, which is a span of its own
-    SERIES = "counted"  # what a metric series had counted when its session closed: no span
-
-
-class CallSource(Enum):
-    """What a call's id is: the agent's own, or made of the facts that identify the call."""
-
-    NAMED = 0
-    REPORTED = 1  # a finished call that was reported without its id
-    COUNTED = 2  # a call that only a metric counted
-
-
-_SOURCES = {"~": CallSource.REPORTED, "#": CallSource.COUNTED}
-_PREFIXES = {source: prefix for prefix, source in _SOURCES.items()}
-
-
-def call_source(call: str) -> CallSource:
-    """What a call's id is made of."""
-    return _SOURCES.get(call[:1], CallSource.NAMED)
-
-
-def reported_call(report: str) -> str:
-    """The id of the call that a report without an id stands for."""
-    return _PREFIXES[CallSource.REPORTED] + report
-
-
-def counted_call(facts: str) -> str:
-    """The id of a call that only a metric counted."""
-    return _PREFIXES[CallSource.COUNTED] + facts
-
-
-class ItemKey(NamedTuple):
-    """An item of a session."""
-
-    kind: ItemKind
-    id: str
-
-    @property
-    def text(self) -> str:
-        """The key as the store has it."""
-        return f"{self.kind.value}:{self.id}"
-
-    @classmethod
-    def parse(cls, text: str) -> ItemKey:
-        """The key of a text that the store has."""
-        kind, _, id_ = text.partition(":")
-        return cls(ItemKind(kind), id_)
 
 
 class CallTimes(NamedTuple):
@@ -127,6 +69,9 @@ class CallIndex:
         return self._by_child.get((tool, child), [])
 
 
+EMITTED_KINDS = (ItemKind.CALL, ItemKind.REQUEST, ItemKind.PERMISSION, ItemKind.MARKER, ItemKind.SERIES)
+
+
 class EmittedItems:
     """The records of what was emitted of one session."""
 
@@ -140,13 +85,8 @@ class EmittedItems:
         self.series: dict[str, EmittedRecord] = {}
         self.task_calls: dict[str, EmittedRecord] = {}  # calls of the tool `task`, or that name a child
         self._indexes: dict[CallSource, CallIndex] = {}
-        self._of_kind = {
-            ItemKind.CALL: self.calls,
-            ItemKind.REQUEST: self.requests,
-            ItemKind.PERMISSION: self.permissions,
-            ItemKind.MARKER: self.markers,
-            ItemKind.SERIES: self.series,
-        }
+        records = (self.calls, self.requests, self.permissions, self.markers, self.series)
+        self._of_kind = dict(zip(EMITTED_KINDS, records, strict=True))
 
     @classmethod
     def of(cls, records: Iterable[tuple[str, EmittedRecord]]) -> EmittedItems:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from receiver.core.state.emitted import EmittedItems, ItemKey, ItemKind
-from receiver.core.state.session import EmittedRecord, Session, learn
+from receiver.core.state.emitted import EmittedItems
+from receiver.core.state.items import EmittedRecord, ItemKey, ItemKind, learn
+from receiver.core.state.session import Session
 from receiver.core.state.span_lineage import Lineage
 from receiver.events import EXACT
 

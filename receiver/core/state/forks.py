@@ -6,7 +6,8 @@ Decided when a span would leave, since only then it is sure that the session's c
 from __future__ import annotations
 
 from receiver.core.state.ids import creation_time
-from receiver.core.state.session import Item, Session
+from receiver.core.state.items import Item
+from receiver.core.state.session import Session
 
 KEPT = 32  # copied calls remembered to find the session that they were copied from
 
@@ -29,7 +30,7 @@ def holds_copies(session: Session) -> bool:
 
 def remember(session: Session, call: Item) -> None:
     """Keep a copied call's id: of many the least, so that it does not matter which were told first."""
-    session.history[call.key] = call.end or call.start
+    session.history[call.id] = call.end or call.start
     if len(session.history) > KEPT:
         del session.history[max(session.history)]
 

@@ -12,73 +12,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from receiver.core.state.items import Item, ItemKind, Registers, learn
 from receiver.events import Plain
 
-Registers: TypeAlias = dict[str, tuple[int, Any]]
 Remotes: TypeAlias = dict[str, tuple[int, int]]
 MARKED = -1
-EARLIEST = frozenset({"start", "asked", "created"})
-
-
-def learn(registers: Registers, field: str, rank: int, value: Plain) -> bool:
-    """Merge one told fact; True if it is news."""
-    old = registers.get(field)
-    if old is not None:
-        if old[0] < rank or old == (rank, value):
-            return False
-        if old[0] == rank and (value > old[1]) == (field in EARLIEST):
-            return False
-    registers[field] = (rank, value)
-    return True
-
-
-def known(registers: Registers, field: str) -> Any:
-    """The believed value, or None."""
-    held = registers.get(field)
-    return None if held is None else held[1]
-
-
-class Item(msgspec.Struct, gc=False):
-    """A call, request or permission whose span has not left yet. `arrival` and `wait` are in ns of the receiver's
-    clock: when it was last told of, and how much longer than `settle` its producer's other signals may take. `awaited`:
-    a child's span has left that hangs below it, in `segment` (its number). For live markers: the earliest beginning
-    that was told (ns), and when it was first told of (`news`, receiver's clock; 0: never, or its marker has left)."""
-
-    key: str
-    facts: Registers
-    arrival: int = 0
-    wait: int = 0
-    awaited: bool = False
-    lines: dict[str, tuple[int, int]] = {}
-    earliest: int = 0
-    news: int = 0
-    segment: int = 0
-
-    def get(self, field: str) -> Any:
-        """The believed value of a fact, or None."""
-        held = self.facts.get(field)
-        return None if held is None else held[1]
-
-    @property
-    def start(self) -> int:
-        """When it began (ns), or ended where no start is known."""
-        return int(self.get("start") or self.get("asked") or self.get("end") or self.get("replied") or 0)
-
-    @property
-    def end(self) -> int:
-        """When it ended (ns), 0 if that is not known."""
-        return int(self.get("end") or self.get("replied") or 0)
-
-
-class CallReport(msgspec.Struct, gc=False):
-    """A call that was reported without its id."""
-
-    facts: Registers
-    start: int
-    end: int
-    tool: str
-    arrival: int = 0
-    wait: int = 0
 
 
 class CallHint(msgspec.Struct, gc=False, array_like=True):
@@ -147,25 +85,6 @@ class Note(msgspec.Struct, gc=False):
     needs_idle: bool = False
 
 
-class EmittedRecord(msgspec.Struct, gc=False, array_like=True):
-    """What must be remembered of an item whose span has left: enough to know it again, to match reports of it, and
-    for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
-    `child` was reconstructed; `task` is what links ask of a task call besides its times (links.TOLD);
-    `segment` is the number of the one that an item's span left in, 0 where it is none or was not kept."""
-
-    start: int
-    end: int
-    label: str = ""
-    child: str = ""
-    failed: bool = False
-    usage: tuple[float, ...] = ()
-    lines: tuple[int, int] = (0, 0)
-    guessed: bool = False
-    task: tuple[str, ...] = ()
-    placed: bool = False
-    segment: int = 0
-
-
 class Activity(msgspec.Struct, gc=False):
     """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never.
     `work` tells a turn from mere housekeeping (a new title, being archived)."""
@@ -209,7 +128,7 @@ class Pin(msgspec.Struct, gc=False, array_like=True):
     spans: int = 0
 
 
-class Session(msgspec.Struct, gc=False, rename={"activities": "stretches"}):  # the store's name, kept
+class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "reports": "unnamed"}):  # the store's names
     """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
     how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
     idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
@@ -226,7 +145,7 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches"}):  # 
     calls: dict[str, Item] = {}
     requests: dict[str, Item] = {}
     permissions: dict[str, Item] = {}
-    unnamed: dict[str, CallReport] = {}
+    reports: dict[str, Item] = {}
     hints: dict[str, CallHint] = {}
     counted: dict[str, CountedPoint] = {}
     series: dict[str, Series] = {}
@@ -249,6 +168,26 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches"}):  # 
     arrival: int = 0
     wait: int = 0
     news: int = 0
+
+    def items(self, kind: ItemKind) -> dict[str, Item]:
+        """The pending items of one kind, by id."""
+        if kind is ItemKind.CALL:
+            return self.calls
+        if kind is ItemKind.REQUEST:
+            return self.requests
+        if kind is ItemKind.PERMISSION:
+            return self.permissions
+        if kind is ItemKind.REPORT:
+            return self.reports
+        return {}
+
+    def pending(self, kind: ItemKind, id_: str) -> Item:
+        """A pending item, new if nothing told of it before."""
+        items = self.items(kind)
+        found = items.get(id_)
+        if found is None:
+            found = items[id_] = Item(id=id_, kind=kind)
+        return found
 
     def get(self, field: str) -> Any:
         """The believed value of a fact about the session's identity, or None."""

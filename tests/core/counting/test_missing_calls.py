@@ -6,7 +6,8 @@ import pytest
 
 from receiver.core.counting.missing_calls import SAME_MOMENT, missing_calls
 from receiver.core.state.emitted import EmittedItems
-from receiver.core.state.session import CountedPoint, EmittedRecord, Item, Session
+from receiver.core.state.items import EmittedRecord, Item
+from receiver.core.state.session import CountedPoint, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import EXACT
 from tests.support.factories import NOON
@@ -33,20 +34,17 @@ def point(start: int, time: int, count: int = 1, durations=(), rest=None, source
 
 def call(start: int, end: int, tool: str = "bash", status: str = "completed") -> Item:
     facts = {"start": ms(start), "end": ms(end), "tool": tool, "status": status}
-    return Item(key=f"call@{start}", facts={field: (EXACT, value) for field, value in facts.items()})
+    return Item(id=f"call@{start}", facts={field: (EXACT, value) for field, value in facts.items()})
 
 
 def session(*points: CountedPoint, calls: tuple[Item, ...] = ()) -> Session:
-    return Session(id="ses_a", counted={str(i): p for i, p in enumerate(points)}, calls={c.key: c for c in calls})
+    return Session(id="ses_a", counted={str(i): p for i, p in enumerate(points)}, calls={c.id: c for c in calls})
 
 
 def found(*points: CountedPoint, calls: tuple[Item, ...] = (), emitted: EmittedItems | None = None):
     """The missing calls as (start, end, what is inferred), in ms after NOON."""
     items = missing_calls(session(*points, calls=calls), emitted or EmittedItems())
-    return [
-        ((i.start - NOON) // MILLISECOND, (i.end - NOON) // MILLISECOND, set(str(i.get("inferred")).split(",")))
-        for i in items
-    ]
+    return [((i.start - NOON) // MILLISECOND, (i.end - NOON) // MILLISECOND, set(i.inferred)) for i in items]
 
 
 SURE = {"identity"}
@@ -85,8 +83,8 @@ class TestWhatOnePointTells:
 
     def test_the_ids_do_not_depend_on_chance(self):
         points = (point(500, 5000, 2, [100, 300]), point(5000, 10_000, 2, [100, 300]))
-        keys = [i.key for i in missing_calls(session(*points), EmittedItems())]
-        assert keys == [i.key for i in missing_calls(session(*points), EmittedItems())]
+        keys = [i.id for i in missing_calls(session(*points), EmittedItems())]
+        assert keys == [i.id for i in missing_calls(session(*points), EmittedItems())]
         assert len(set(keys)) == 4
 
 

@@ -10,7 +10,8 @@ from receiver.core.counting import series, usage_totals
 from receiver.core.counting.call_counts import known_durations, tallies
 from receiver.core.counting.series import rises
 from receiver.core.state.emitted import EmittedItems
-from receiver.core.state.session import EmittedRecord, Series, Session
+from receiver.core.state.items import EmittedRecord
+from receiver.core.state.session import Series, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import PointEvent
 from tests.support.factories import NOON

@@ -19,7 +19,7 @@ from receiver.core.emission.rendering import (
     session_span,
     text,
 )
-from receiver.core.state.session import Item
+from receiver.core.state.items import Item
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT
 from receiver.model import KIND_CLIENT, KIND_INTERNAL, STATUS_ERROR, STATUS_UNSET, BuiltEvent, Link
@@ -33,7 +33,7 @@ def place(**more) -> Place:
 
 def item(key: str = "call_1", **facts) -> Item:
     told = {"start": at(1), "end": at(2), **facts}
-    return Item(key=key, facts={field: (EXACT, value) for field, value in told.items() if value is not None})
+    return Item(id=key, facts={field: (EXACT, value) for field, value in told.items() if value is not None})
 
 
 def call(mcp: McpName | None = None, *, key: str = "call_1", where: Place | None = None, settings=SETTINGS, **facts):
@@ -241,7 +241,7 @@ class TestTheOthers:
         assert dict(span.attributes)[sc.AGENT_NAME] == "title"
 
     def test_a_permission(self):
-        told = Item(key="per_1", facts={"asked": (EXACT, at(3)), "name": (EXACT, "bash"), "reply": (EXACT, "once")})
+        told = Item(id="per_1", facts={"asked": (EXACT, at(3)), "name": (EXACT, "bash"), "reply": (EXACT, "once")})
         span = permission_span(SETTINGS, place(), told, at(5))
         assert (span.name, span.kind, span.start, span.end) == ("permission bash", KIND_INTERNAL, at(3), at(5))
         assert dict(span.attributes)[sc.PERMISSION_REPLY] == "once"

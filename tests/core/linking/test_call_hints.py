@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from receiver.core.linking.report_matching import CLEARLY, END_SKEW, add_hints
 from receiver.core.state.emitted import EmittedItems
-from receiver.core.state.session import CallHint, EmittedRecord, Item, Session
+from receiver.core.state.items import EmittedRecord, Inferred, Item
+from receiver.core.state.session import CallHint, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import REPORTED
 from tests.support.factories import NOON
@@ -16,7 +17,7 @@ def ms(time: int) -> int:
 
 def call(key: str, start: int, end: int, **facts) -> Item:
     told = {"start": ms(start), "end": ms(end), "tool": "task", **facts}
-    return Item(key=key, facts={field: (REPORTED, value) for field, value in told.items()})
+    return Item(id=key, facts={field: (REPORTED, value) for field, value in told.items()})
 
 
 def hint(start: int, end: int, agent: str = "explore", tool: str = "task", tool_count: int | None = None) -> CallHint:
@@ -30,21 +31,21 @@ def agents(
     leaving: tuple[str, ...] | None = None,
 ) -> dict[str, str | None]:
     """The agents of calls that are all about to leave, unless it is said which."""
-    held = Session(id="ses_a", calls={c.key: c for c in calls}, hints={repr(h): h for h in told})
+    held = Session(id="ses_a", calls={c.id: c for c in calls}, hints={repr(h): h for h in told})
     add_hints(held, emitted or EmittedItems(), held.calls if leaving is None else leaving)
-    return {c.key: c.get("agent") for c in calls}
+    return {c.id: c.get("agent") for c in calls}
 
 
 def test_adds_what_nothing_else_said_and_says_so():
     told = call("c1", 0, 1000)
     assert agents([told], hint(5, 990, tool_count=3)) == {"c1": "explore"}
-    assert (told.get("tool_count"), told.get("inferred")) == (3, "identity")
+    assert (told.get("tool_count"), told.inferred) == (3, (Inferred.IDENTITY,))
 
 
 def test_changes_nothing_that_is_known():
     told = call("c1", 0, 1000, agent="stated")
     assert agents([told], hint(5, 990)) == {"c1": "stated"}
-    assert (told.start, told.end, told.get("inferred")) == (ms(0), ms(1000), None)
+    assert (told.start, told.end, told.inferred) == (ms(0), ms(1000), ())
 
 
 def test_parallel_calls_have_each_its_own():

@@ -16,7 +16,8 @@ from receiver.core.linking.report_matching import (
     stand_alone,
 )
 from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
-from receiver.core.state.session import CallReport, EmittedRecord, Item, Session
+from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind
+from receiver.core.state.session import Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
 from tests.support.factories import NOON, RELAY, a_session, at
@@ -31,23 +32,21 @@ def ms(time: int) -> int:
 
 def call(key: str, start: int, end: int, tool: str = "skill", **facts) -> Item:
     told = {"start": ms(start), "end": ms(end), "tool": tool, **facts}
-    return Item(key=key, facts={field: (SPAN, value) for field, value in told.items()})
+    return Item(id=key, facts={field: (SPAN, value) for field, value in told.items()})
 
 
-def report(start: int, end: int, tool: str = "skill", **facts) -> CallReport:
+def report(start: int, end: int, tool: str = "skill", **facts) -> Item:
     told = {"start": ms(start), "end": ms(end), "tool": tool, **facts}
-    return CallReport(
-        facts={field: (REPORTED, value) for field, value in told.items()}, start=ms(start), end=ms(end), tool=tool
-    )
+    return Item(facts={field: (REPORTED, value) for field, value in told.items()}, kind=ItemKind.REPORT)
 
 
-def session(calls: list[Item], **reports: CallReport) -> Session:
-    return Session(id="ses_a", calls={c.key: c for c in calls}, unnamed=dict(reports))
+def session(calls: list[Item], **reports: Item) -> Session:
+    return Session(id="ses_a", calls={c.id: c for c in calls}, reports=dict(reports))
 
 
 def find(held: Session, emitted: EmittedItems | None = None) -> None:
     """Every report is due: it has waited long enough for the call that it tells of."""
-    find_calls(held, emitted or EmittedItems(), set(held.unnamed), ())
+    find_calls(held, emitted or EmittedItems(), set(held.reports), ())
 
 
 class TestFindingTheCall:
@@ -57,7 +56,7 @@ class TestFindingTheCall:
     def test_by_its_tool_and_both_its_ends(self, start, end):
         held = session([call("call_1", 1000, 2000)], r=report(1000 + start, 2000 + end, skill="notes"))
         find(held)
-        assert held.unnamed == {}
+        assert held.reports == {}
         assert held.calls["call_1"].get("skill") == "notes"
 
     @pytest.mark.parametrize(
@@ -72,12 +71,12 @@ class TestFindingTheCall:
     def test_others_are_not_it(self, told):
         held = session([call("call_1", 1000, 2000)], r=told)
         find(held)
-        assert list(held.unnamed) == ["r"]
+        assert list(held.reports) == ["r"]
 
     def test_an_unfinished_call_is_not_it(self):
         held = session([call("call_1", 1000, 0)], r=report(1000, 1100))
         find(held)
-        assert list(held.unnamed) == ["r"]
+        assert list(held.reports) == ["r"]
 
     def test_the_same_child_says_more_than_times(self):
         calls = [call("call_1", 1000, 2000, "task", child="ses_b"), call("call_2", 1000, 2000, "task", child="ses_c")]
@@ -89,13 +88,13 @@ class TestFindingTheCall:
     def test_another_child_cannot_be_it(self):
         held = session([call("call_1", 1000, 2000, "task", child="ses_b")], r=report(1000, 2000, "task", child="ses_c"))
         find(held)
-        assert list(held.unnamed) == ["r"]
+        assert list(held.reports) == ["r"]
 
     def test_parallel_calls_are_matched_one_to_one(self):
         calls = [call("call_1", 1000, 2000), call("call_2", 1100, 2100)]
         held = session(calls, r=report(1090, 2090, skill="second"), q=report(1095, 2095, skill="also"))
         find(held)
-        assert held.unnamed == {}
+        assert held.reports == {}
         assert {c.get("skill") for c in held.calls.values()} == {"second", "also"}
 
     def test_of_parallel_calls_the_failed_one_is_told_by_the_report_of_a_failure(self):
@@ -111,7 +110,7 @@ class TestFindingTheCall:
         held = session([call("call_1", 1000, 2000)], r=report(1000, 2000, skill="notes"))
         find_calls(held, EmittedItems(), due, leaving)
         assert (held.calls["call_1"].get("skill") == "notes") is found
-        assert (held.unnamed == {}) is found
+        assert (held.reports == {}) is found
 
     def test_a_better_witness_is_still_believed(self):
         known = call("call_1", 1000, 2000)
@@ -123,7 +122,7 @@ class TestFindingTheCall:
     def test_a_report_of_a_call_that_has_left_is_done_with(self):
         held = session([], r=report(1000, 2000))
         find(held, EmittedItems.of([("call:call_1", EmittedRecord(ms(1000), ms(2000), "skill"))]))
-        assert held.unnamed == {}
+        assert held.reports == {}
         assert held.calls == {}
 
 
@@ -131,12 +130,12 @@ class TestStandingAlone:
     def test_becomes_a_call_whose_identity_is_inferred(self):
         held = session([], r=report(1000, 2000, skill="notes"))
         item = stand_alone(held, "r", infer=True)
-        assert held.calls == {item.key: item}
-        assert is_unnamed(item.key)
-        assert (item.start, item.end, item.get("inferred")) == (ms(1000), ms(2000), "identity")
+        assert held.calls == {item.id: item}
+        assert is_unnamed(item.id)
+        assert (item.start, item.end, item.inferred) == (ms(1000), ms(2000), (Inferred.IDENTITY,))
 
     def test_nothing_is_marked_where_nothing_may_be_inferred(self):
-        assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).get("inferred") is None
+        assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).inferred == ()
 
     def test_the_call_that_is_told_later_is_known_to_have_left(self):
         emitted = emitted_reports(EmittedItems.of([("call:~r", EmittedRecord(ms(1000), ms(2000), "skill"))]))
@@ -155,7 +154,7 @@ class TestManyOfThem:
     def test_each_call_is_asked_once_for_a_look_however_many_reports_there_are(self):
         calls = {f"c{i}": Asked(f"c{i}", call("c", i * 1000, i * 1000 + 500).facts) for i in range(300)}
         reports = {f"r{i}": report(i * 1000 + 3, i * 1000 + 495) for i in range(300)}
-        held = Session(id="ses_a", calls=calls, unnamed=reports)
+        held = Session(id="ses_a", calls=calls, reports=reports)
         assert same_calls(held, EmittedItems()) == {f"r{i}": f"c{i}" for i in range(300)}
         assert sum(c.asked for c in calls.values()) == 300
 

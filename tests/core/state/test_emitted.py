@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core.state.emitted import (
-    CallIndex,
+from receiver.core.state.emitted import EMITTED_KINDS, CallIndex, CallTimes, EmittedItems
+from receiver.core.state.items import (
     CallSource,
-    CallTimes,
-    EmittedItems,
+    EmittedRecord,
     ItemKey,
     ItemKind,
     call_source,
     counted_call,
     reported_call,
 )
-from receiver.core.state.session import EmittedRecord
 
 
 def record(start: int, tool: str = "bash", child: str = "") -> EmittedRecord:
@@ -24,9 +22,9 @@ def record(start: int, tool: str = "bash", child: str = "") -> EmittedRecord:
 
 class TestKeys:
     def test_the_store_keeps_each_kind_under_the_text_that_it_always_had(self):
-        texts = [ItemKey(kind, "x:1").text for kind in ItemKind]
+        texts = [ItemKey(kind, "x:1").text for kind in EMITTED_KINDS]
         assert texts == ["call:x:1", "request:x:1", "permission:x:1", "marker:x:1", "counted:x:1"]
-        assert [ItemKey.parse(text) for text in texts] == [(kind, "x:1") for kind in ItemKind]
+        assert [ItemKey.parse(text) for text in texts] == [(kind, "x:1") for kind in EMITTED_KINDS]
 
     def test_a_call_says_by_its_id_who_gave_it(self):
         assert (reported_call("bash@1+5:"), counted_call("bash@1")) == ("~bash@1+5:", "#bash@1")
@@ -37,7 +35,7 @@ class TestKeys:
 class TestEmittedItems:
     def test_an_item_is_known_by_kind_and_id(self):
         items = EmittedItems.of([("call:1", record(10)), ("request:1", record(20))])
-        assert [items.has(kind, "1") for kind in ItemKind] == [True, True, False, False, False]
+        assert [items.has(kind, "1") for kind in EMITTED_KINDS] == [True, True, False, False, False]
         assert (items.calls["1"].start, items.requests["1"].start, len(items)) == (10, 20, 2)
 
     def test_series_are_no_spans(self):

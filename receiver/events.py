@@ -81,10 +81,13 @@ class CopyEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class StateEvent(Event, frozen=True, kw_only=True, gc=False):
-    """The session began to work, or said that its turn is over."""
+    """The session began to work (`busy`), or said that its turn is over (`idle`).
+
+    `answered` is for agents that never say idle: the model's answer ended (or failed). The turn is over if nothing
+    begins and no call ends after it, and no call is open."""
 
     time: int
-    state: Literal["busy", "idle"]
+    state: Literal["busy", "idle", "answered"]
 
 
 class EndEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -111,7 +114,8 @@ class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
 
 class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
-    `context` are as in SessionEvent."""
+    `context` are as in SessionEvent. `mcp=False` states that the tool is not of an MCP server, whatever its name looks
+    like."""
 
     call: str
     rank: int
@@ -129,6 +133,7 @@ class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     skill_source: str | None = None
     mcp_server: str | None = None
     mcp_tool: str | None = None
+    mcp: bool | None = None
     permission_name: str | None = None
     permission_reply: str | None = None
     file_path: str | None = None

@@ -114,6 +114,7 @@ NOTES = (
 DISCARDS = {
     "unknown_record": "no dialect knows the record",
     "handed_on": "a span that no dialect knows: it is of no tree, and goes on as it came",
+    "adopted": "a span of an agent whose traces are built again as a whole: it adds nothing to what is known",
     "not_of_the_tree": "a known record that carries nothing of the tree",
     "no_session": "no session id, or one that is no text",
     "no_call": "a call without an id",

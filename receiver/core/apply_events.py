@@ -130,7 +130,15 @@ class EventApplier:
         return forest.open(session)
 
     def _active(
-        self, session: Session, start: int, end: int, busy: int = 0, idle: int = 0, work: bool = True
+        self,
+        session: Session,
+        start: int,
+        end: int,
+        busy: int = 0,
+        idle: int = 0,
+        work: bool = True,
+        answered: int = 0,
+        called: int = 0,
     ) -> Activity | None:
         """Note activity (ns). What lies in a segment that has left is known already, or comes too late to widen it."""
         if start <= 0 or end < start:
@@ -140,7 +148,7 @@ class EventApplier:
         if (created := creation_time(session.id, start)) is not None:
             learn(session.facts, "created", GUESSED, created)
         session.facts.pop("metered", None)  # from now on more than metrics tell of it
-        activity = Activity(start=start, end=end, busy=busy, idle=idle, work=work)
+        activity = Activity(start=start, end=end, busy=busy, idle=idle, work=work, answered=answered, called=called)
         merge_activity(session.activities, activity, self._settings.joint)
         return activity
 
@@ -194,6 +202,10 @@ class EventApplier:
 
     def _state(self, forest: Forest, source: Source, event: StateEvent) -> str | None:
         session = self._touch(forest, source, event.session)
+        if event.state == "answered":
+            answered = event.time if self._settings.infer else 0
+            self._active(session, event.time, event.time, answered=answered)
+            return None
         busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
         if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
             session.idles = sorted({*session.idles, idle})[-KEPT:]
@@ -246,7 +258,7 @@ class EventApplier:
         if event.start:
             item.earliest = min(item.earliest or event.start, event.start)
             item.news = min(item.news or source.arrival, source.arrival)
-        self._span_of_activity(session, event.start, event.end)
+        self._span_of_activity(session, event.start, event.end, called=event.end or 0)
         return None
 
     def _unnamed(self, forest: Forest, source: Source, event: CallReportEvent) -> str | None:
@@ -254,7 +266,7 @@ class EventApplier:
         if event.child:
             self._child(forest, source, event, event.child)
         key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
-        self._span_of_activity(session, event.start, event.end)
+        self._span_of_activity(session, event.start, event.end, called=event.end)
         if forest.is_emitted(event.session, ItemKind.CALL, reported_call(key)):
             return "already_told"
         news = self._merge(source, session.pending(ItemKind.REPORT, key), event)
@@ -287,11 +299,11 @@ class EventApplier:
         at.resources.setdefault(source.key, source.resource)
         forest.dirty.add(session)
 
-    def _span_of_activity(self, session: Session, start: int | None, end: int | None) -> None:
+    def _span_of_activity(self, session: Session, start: int | None, end: int | None, called: int = 0) -> None:
         if start:
-            self._active(session, start, max(start, end or 0), busy=start)
+            self._active(session, start, max(start, end or 0), busy=start, called=called)
         elif end:
-            self._active(session, end, end)
+            self._active(session, end, end, called=called)
 
     def _counted(self, forest: Forest, source: Source, event: CallCountEvent) -> str | None:
         session = self._touch(forest, source, event.session)

@@ -28,11 +28,14 @@ class Dialect:
 
     `wait` (ns) is how much later another signal of the producer may describe the same thing. `agent` names an agent
     other than OpenCode, so that its sessions stay apart from OpenCode's even if the resource is the same.
+    `adopts` says that every span that `spans` recognizes is evidence, also one that tells nothing: with `adopt_spans`
+    the agent's own traces are replaced as a whole and never in part.
     """
 
     name: str
     wait: int = 0
     agent: str = ""
+    adopts: bool = False
     logs: Callable[[LogRecord, Captured], Sequence[AnyEvent] | None] | None = None
     metrics: Callable[[MetricPoint, Captured], Sequence[AnyEvent] | None] | None = None
     spans: Callable[[SpanRecord, Captured], Sequence[AnyEvent] | None] | None = None

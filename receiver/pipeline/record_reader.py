@@ -86,9 +86,9 @@ class RecordReader:
         else:
             for span, envelope in span_records(request.body):
                 before = len(evidence.told)
-                known = self._one(evidence, span, self._spans, arrival)
-                into = evidence.known if known and not _is_only_lineage(evidence.told[before:]) else evidence.untouched
-                into.append((envelope, span.raw))
+                dialect = self._one(evidence, span, self._spans, arrival)
+                adopted = dialect is not None and (dialect.adopts or not _is_only_lineage(evidence.told[before:]))
+                (evidence.known if adopted else evidence.untouched).append((envelope, span.raw))
         return evidence
 
     def _all(self, evidence: ReadResult, records: Iterable[Record], dialects: Readers, arrival: int) -> None:
@@ -101,29 +101,31 @@ class RecordReader:
         record: Record,
         dialects: Readers,
         arrival: int,
-    ) -> bool:
+    ) -> Dialect | None:
+        """Read a record. Returns the dialect that recognized it."""
         for dialect, read in dialects:
             try:
                 told = read(record, self._content)
             except Exception:
                 evidence.discarded["internal_error"] += 1
-                return True
+                return dialect
             if told is not None:
                 self._count(evidence, dialect, told, record, arrival)
-                return True
+                return dialect
         if evidence.signal == "traces":
             evidence.discarded["handed_on"] += 1
         else:
             evidence.discarded["unknown_record"] += 1
             evidence.unknown = record.scope.name[:_SCOPE]
-        return False
+        return None
 
     def _count(
         self, evidence: ReadResult, dialect: Dialect, told: Sequence[AnyEvent], record: Record, arrival: int
     ) -> None:
         events = list(_useful(told))
         if not events:
-            reason = next((t.reason for t in told if isinstance(t, Discarded)), "not_of_the_tree")
+            otherwise = "adopted" if dialect.adopts and evidence.signal == "traces" else "not_of_the_tree"
+            reason = next((t.reason for t in told if isinstance(t, Discarded)), otherwise)
             evidence.discarded[reason] += 1
             return
         evidence.used[dialect.name] += 1

@@ -125,7 +125,10 @@ class ItemSpans:
         span = self._span(session, item, place, end)
         self.pin(self.view.line(placement), span.start)
         if not isinstance(placement.segment, Closed):
-            merge_activity(session.activities, Activity(start=span.start, end=span.end, work=True), self.settings.joint)
+            lived = Activity(start=span.start, end=span.end, work=True)
+            if item.kind is ItemKind.CALL and not item.end:
+                lived.called = span.end + 1  # it was open to the last: no answer ended its turn
+            merge_activity(session.activities, lived, self.settings.joint)
         self.outcome.spans.append(span)
         session.items(item.kind).pop(item.id, None)
         self.forest.add_emitted(session.id, item.kind, item.id, _record(item, span.end, placement.number))
@@ -232,6 +235,7 @@ class ItemSpans:
             stated_tool=item.get("mcp_tool"),
             servers=(*self.settings.mcp_servers, *self.forest.servers.get(session.producer, ())),
             builtin=self.settings.builtin_tools,
+            mcp=item.get("mcp"),
             infer=self.settings.infer,
         )
 

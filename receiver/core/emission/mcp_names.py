@@ -1,7 +1,8 @@
 """MCP names: OpenCode calls an MCP tool `{server}_{tool}`, both sanitized, and both may hold underscores (contract 6.4)
 
 Best first: the event states the server; the longest known server that is a prefix (configured, or named by this
-producer); otherwise the first underscore, which is a guess. A tool that ships with OpenCode is never an MCP tool.
+producer); otherwise the first underscore, which is a guess. A tool that ships with OpenCode is never an MCP tool, nor
+is one of which the event says so: other agents' own tools have underscores too (`exec_command`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def resolve(
     stated_tool: str | None,
     servers: Iterable[str],
     builtin: frozenset[str],
+    mcp: bool | None = None,
     infer: bool = True,
 ) -> McpName | None:
     """What server and tool a tool's name means; None if it is not an MCP tool (or cannot be known, without `infer`)."""
@@ -41,7 +43,7 @@ def resolve(
         prefix = sanitized(stated_server) + "_"
         rest = name[len(prefix) :] if name.startswith(prefix) else name
         return McpName(stated_server, stated_tool or rest, False)
-    if name in builtin or "_" not in name.strip("_"):
+    if mcp is False or name in builtin or "_" not in name.strip("_"):
         return None
     fitting = [s for s in set(servers) if name.startswith(sanitized(s) + "_") and len(name) > len(s) + 1]
     if fitting and (infer or len(fitting) == 1):

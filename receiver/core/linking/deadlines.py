@@ -39,5 +39,5 @@ class Waiting:
 
 
 def rests(session: Session) -> bool:
-    """Whether a session said that it is idle, or told nothing of what it does."""
-    return session.activities[-1].rests if session.activities else not (session.series or session.counted)
+    """Whether a session's turn is over, or it told nothing of what it does."""
+    return session.is_resting(session.activities[-1]) if session.activities else not (session.series or session.counted)

@@ -86,8 +86,9 @@ class Note(msgspec.Struct, gc=False):
 
 
 class Activity(msgspec.Struct, gc=False):
-    """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never.
-    `work` tells a turn from mere housekeeping (a new title, being archived)."""
+    """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never;
+    `answered` is when an answer last ended of an agent that never says idle, `called` when a call last ended. `work`
+    tells a turn from mere housekeeping (a new title, being archived)."""
 
     start: int
     end: int
@@ -95,9 +96,11 @@ class Activity(msgspec.Struct, gc=False):
     idle: int = 0
     work: bool = False
     facts: Registers = {}
+    answered: int = 0
+    called: int = 0
 
     @property
-    def rests(self) -> bool:
+    def says_idle(self) -> bool:
         """Whether the session said that it is idle, and nothing of a new turn since."""
         return self.idle > 0 and self.idle >= self.busy
 
@@ -189,6 +192,15 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
             found = items[id_] = Item(id=id_, kind=kind)
         return found
 
+    def is_resting(self, activity: Activity) -> bool:
+        """Whether the session's turn was over when this activity ended: it said so, or its last answer had ended and no
+        call was open."""
+        if activity.says_idle:
+            return True
+        if not activity.answered or activity.answered < max(activity.busy, activity.called):
+            return False
+        return not any(c.start and not c.end and c.start <= activity.end for c in self.calls.values())
+
     def get(self, field: str) -> Any:
         """The believed value of a fact about the session's identity, or None."""
         held = self.facts.get(field)
@@ -219,6 +231,8 @@ def merge_activity(activities: list[Activity], new: Activity, joint: int) -> Non
         first.end = max(first.end, other.end)
         first.busy = max(first.busy, other.busy)
         first.idle = max(first.idle, other.idle)
+        first.answered = max(first.answered, other.answered)
+        first.called = max(first.called, other.called)
         first.work = first.work or other.work
         for field, (rank, value) in other.facts.items():
             learn(first.facts, field, rank, value)

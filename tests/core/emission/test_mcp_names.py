@@ -10,8 +10,9 @@ from receiver.core.state.settings import BUILTIN_TOOLS
 KNOWN = ("my", "notes.v2", "team-notes", "plan")
 
 
-def named(name, *, server=None, tool=None, servers=KNOWN, infer=True):
-    return resolve(name, stated_server=server, stated_tool=tool, servers=servers, builtin=BUILTIN_TOOLS, infer=infer)
+def named(name, *, server=None, tool=None, servers=KNOWN, infer=True, mcp=None):
+    stated = {"stated_server": server, "stated_tool": tool, "mcp": mcp}
+    return resolve(name, **stated, servers=servers, builtin=BUILTIN_TOOLS, infer=infer)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,9 @@ def test_the_name_of_a_server_alone_is_not_a_call_of_it():
 
 def test_sanitized_as_opencode_does():
     assert sanitized("notes.v2 (team)/é-x") == "notes_v2__team___-x"
+
+
+def test_a_tool_that_is_stated_not_to_be_of_an_mcp_server_is_none_even_if_a_known_server_fits():
+    assert named("exec_command", servers=(), mcp=False) is None
+    assert named("my_db_run_query", servers=("my",), mcp=False) is None
+    assert named("my_db_run_query", servers=("my",), mcp=True) == McpName("my", "db_run_query", False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from receiver.dialects.claude_code import log_events, spans
+from receiver.dialects.codex import log_events as codex
 from receiver.dialects.opencode import (
     ai_sdk,
     event_relay,
@@ -60,5 +61,6 @@ DIALECTS: tuple[Dialect, ...] = (
         spans=plugin_otel_spans.spans,
     ),
     Dialect("native", MAX_SIGNAL_DELAY, logs=native.logs, spans=native.spans),
+    Dialect("codex", MAX_SIGNAL_DELAY, agent="codex", adopts=True, logs=codex.logs, spans=codex.spans),
     Dialect("ai_sdk", MAX_SIGNAL_DELAY, spans=ai_sdk.spans),
 )

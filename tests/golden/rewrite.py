@@ -2,13 +2,14 @@
 writes every tree.txt again; what changed is then reviewed as a difference. Judging is not here
 (tests/support/scoring.py).
 
-    tests/golden/<A|B|C|D>/<name>/otlp/       recorded Export requests of a real agent
-    tests/golden/<A|B|C|D>/<name>/expected.json   what the agent's own store says of that run
-    tests/golden/<A|B|C|D>/<name>/tree.txt    the traces, written here
-    tests/golden/<A|B|C|D>/<name>/tree.<mode>.txt     the same with settings that a user asked for (MODES)
+    tests/golden/<producer>/<name>/otlp/       recorded Export requests of a real agent
+    tests/golden/<producer>/<name>/expected.json   what the agent's own store says of that run
+    tests/golden/<producer>/<name>/tree.txt    the traces, written here
+    tests/golden/<producer>/<name>/tree.<mode>.txt     the same with settings that a user asked for (MODES)
 
-A: the plugin as published; B: with the features of its study; C: an event relay; D: opencode-plugin-otel and the
-plugins that share its events.
+codex, copilot: agents other than OpenCode, whose expected.json comes from their own session files. The others are of
+OpenCode: A: the plugin as published; B: with the features of its study; C: an event relay; D: opencode-plugin-otel and
+the plugins that share its events.
 """
 
 from __future__ import annotations

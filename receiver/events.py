@@ -278,6 +278,14 @@ class RequestEvent(Event, frozen=True, kw_only=True, gc=False):
     error: str | None = None
 
 
+class AttemptEvent(Event, frozen=True, kw_only=True, gc=False):
+    """A request to a model was sent and accepted, of an agent whose requests are one after another: of which one, only
+    the order tells (core/linking/attempts.py)."""
+
+    start: int
+    end: int
+
+
 class PermissionEvent(Event, frozen=True, kw_only=True, gc=False):
     """A permission that was asked for, and how it was answered."""
 
@@ -339,6 +347,7 @@ AnyEvent: TypeAlias = (
     | PointEvent
     | LinesEvent
     | RequestEvent
+    | AttemptEvent
     | PermissionEvent
     | RemoteParentEvent
     | ServerEvent

@@ -16,6 +16,7 @@ from typing import Any
 
 from receiver.core.counting import series
 from receiver.core.counting.call_counts import MOST_POINTS
+from receiver.core.linking.attempts import add_attempt
 from receiver.core.segmentation.turns import learn_rest
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_older
@@ -32,6 +33,7 @@ from receiver.events import (
     GUESSED,
     SPAN,
     AnyEvent,
+    AttemptEvent,
     CallCountEvent,
     CallEvent,
     CallHintEvent,
@@ -111,6 +113,7 @@ class EventApplier:
             PointEvent: self._point,
             LinesEvent: self._lines,
             RequestEvent: self._request,
+            AttemptEvent: self._attempt,
             PermissionEvent: self._permission,
             RemoteParentEvent: self._remote_parent,
         }
@@ -362,6 +365,12 @@ class EventApplier:
         if forest.is_emitted(event.session, ItemKind.REQUEST, event.request):
             return "already_left"
         self._merge(source, session.pending(ItemKind.REQUEST, event.request), event)
+        self._span_of_activity(session, event.start, event.end)
+        return None
+
+    def _attempt(self, forest: Forest, source: Source, event: AttemptEvent) -> str | None:
+        session = self._touch(forest, source, event.session)
+        add_attempt(session, event.start, event.end)
         self._span_of_activity(session, event.start, event.end)
         return None
 

@@ -10,6 +10,7 @@ from receiver import semconv as sc
 from receiver.core.emission.mcp_names import McpName, resolve
 from receiver.core.emission.rendering import Place, call_span, marker_span, permission_span, request_span
 from receiver.core.linking import task_links
+from receiver.core.linking.attempts import join_attempt
 from receiver.core.linking.candidates import agent_at, placed_tasks, task_calls, turns
 from receiver.core.linking.report_matching import emitted_reports, is_placed, is_unnamed
 from receiver.core.segmentation import rollover
@@ -58,6 +59,10 @@ class ItemSpans:
     def items(self, due: Iterable[tuple[Session, Item]], closing: Collection[str]) -> None:
         """Let items leave, in the order of their ends, so that a roll-over falls where it does offline too."""
         due = sorted(due, key=lambda d: _order(*d))
+        for session, item in due:
+            if item.kind is ItemKind.REQUEST and self.settings.infer:
+                join_attempt(session, item)
+        due.sort(key=lambda d: _order(*d))
         for session, item in due:
             self._one(session, item, session.id in closing)
 

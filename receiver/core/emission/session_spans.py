@@ -103,6 +103,7 @@ class SessionSpans:
         session.series.clear()
         turns.forget(session, session.closed[-1].end + 1 if session.closed else 0)
         session.rests.clear()
+        session.attempts.clear()
         for kept in (session.activities, session.notes, session.lines, session.history, session.hints):
             kept.clear()
         session.agents = dict(sorted(session.agents.items())[-1:])

@@ -139,7 +139,8 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     witness and when it was first said. `news` is when its open segment was first told of (ns of the receiver's clock),
     0 for not yet, MARKED once its live marker has left. Where each turn is a trace: `rests` (ns) are when it said that
     it is idle in what has not left, `changes` the facts that may change over its life, each with what was told of it
-    when (ns)."""
+    when (ns). `attempts` are when requests that no answer was joined to were accepted, with when they were sent;
+    `answered` is the end of the last answer that was joined (ns)."""
 
     id: str
     producer: str = ""
@@ -162,6 +163,8 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     closed: list[Closed] = []
     pins: dict[int, Pin] = {}
     remotes: Remotes = {}
+    attempts: dict[int, int] = {}
+    answered: int = 0
     rests: list[int] = []
     changes: dict[str, dict[int, Any]] = {}
     cuts: list[int] = []

@@ -9,8 +9,8 @@ answer ended.
 Sessions: `conversation.id`, also of subagents. `agent_communication` states a subagent's parent. Of a `multi_agent_v1`
 spawn the output names the child. Of a `collaboration` spawn it names the path that the child has as `agent_name`, and
 with spans both were written in the same span, so that one call fits.
-It cannot tell a turn's end (an answer with no call open ends it), nor from which thread `codex exec fork` began. No id
-joins an answer to its `api_request`, so that an answer's start is not known.
+Requests: no id joins an answer to its `api_request`. The core does it by order (AttemptEvent).
+It cannot tell a turn's end (an answer with no call open ends it), nor from which thread `codex exec fork` began.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from receiver.events import (
     REPORTED,
     TASK,
     AnyEvent,
+    AttemptEvent,
     CallEvent,
     Discarded,
     NoteEvent,
@@ -209,16 +210,15 @@ def _decision(e: _Event) -> Iterator[AnyEvent]:
 
 def _attempt(e: _Event) -> Iterator[AnyEvent]:
     """The response's headers came. A failed attempt is a request of its own; of the others the answer tells."""
-    yield StateEvent(session=e.session, time=max(e.start() or 0, 1), state="busy")
-    status = as_count(e.attributes.get("http.response.status_code"))
+    status, start = as_count(e.attributes.get("http.response.status_code")), e.start() or e.time
     if e.attributes.get("error.message") is None:
-        yield StateEvent(session=e.session, time=e.time, state="busy")
+        yield AttemptEvent(session=e.session, start=start, end=e.time)
         return
     yield RequestEvent(
         session=e.session,
         request=f"attempt:{e.time // MS}:{as_count(e.attributes.get('attempt')) or 0}",
         rank=REPORTED,
-        start=e.start(),
+        start=start,
         end=e.time,
         model=e.id("model"),
         error_type=str(status) if status else "request_failed",

@@ -181,7 +181,8 @@ class SessionSpans:
             place.inferred.extend(("start", "end"))
         error_type, error = self._error(session, segment, emitted)
         end_reason = self._reason(session, segment, error_type)
-        if end_reason == "idle" and (last := self._last_activity(session, segment)) and not last.says_idle:
+        last = None if segment.rolled else self._last_activity(session, segment)
+        if end_reason == "idle" and last is not None and not last.says_idle:
             place.inferred.append("end_reason")
         part = SessionPart(
             span_id=session_span_id(session.id, segment.number),

@@ -15,8 +15,8 @@ run: $(VENV)/.run  ## serve on 4317 and 4318 without configuration, and print ea
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-test: $(VENV)/.dev  ## run the tests
-	$(BIN)/pytest
+test: $(VENV)/.dev  ## run the tests on all cores, and fail if they need too much CPU time (CPU_BUDGET, in seconds)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cpu-budget $(or $(CPU_BUDGET),300)
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -81,7 +81,7 @@ interop: interop-build  ## test with the real Collector, Jaeger, Tempo, Phoenix 
 bench: $(VENV)/.dev  ## measure records a second, CPU a record, and memory
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_pipeline.py
 	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
-	PYTHONPATH=. $(BIN)/python benchmarks/bench_doors.py
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_shared_port.py
 
 dist: $(VENV)/.dev  ## build the sdist and the wheel into dist/, and check their metadata
 	rm -rf dist

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from tests.support.schedules import PROFILES, play
+from tests.support.plugin_schedules import PROFILES, play
 
 LOADS, LOSSES = (0.5, 1, 2, 4, 8), (0.0, 0.05)
 

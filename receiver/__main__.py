@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # gRPC's core writes to standard error by itself, past the program's log: a line for each handshake that fails
+    # gRPC's core would write a line to standard error for each failed handshake, past the program's log
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from receiver.cli.main import run_command
 

@@ -1,18 +1,19 @@
-"""What can go wrong, as one tree. Raised anywhere, translated to a wire's or a shell's answer at one place each.
+"""The program's errors. Each server, and the command line, translates them to its answers in one place.
 
 ReceiverError
 ├── ConfigError        the configuration is wrong (exit code 1); names the key path
 ├── InputError         a file or a request's content is wrong (exit code 1)
-├── RefusedError       a client's request cannot be taken as it is; sending it again will not help
+├── RefusedError       a client's request is refused; sending it again will not help
 │   ├── MalformedError     not OTLP                           INVALID_ARGUMENT     400
 │   ├── TooLargeError      over the size limit                RESOURCE_EXHAUSTED   413
 │   └── UnauthenticatedError                                  UNAUTHENTICATED      401
-├── UnavailableError   the request could not be persisted; the same request may succeed later
+├── UnavailableError   the request could not be stored; the same request may succeed later
 │                                                             UNAVAILABLE + RetryInfo   503 + Retry-After
-└── ExportError        a backend did not take a batch
+└── ExportError        a backend did not accept a batch
     ├── PermanentExportError   it never will: set the batch aside
-    └── RetryableExportError   it may later: back off
-Nothing that a client sends may raise anything else out of an edge.
+    └── RetryableExportError   it may later: retry
+
+A client's request must not raise any other error out of a server.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import PurePath
 
 
 class ReceiverError(Exception):
-    """Base of every error that is meant to be shown to a person: one line that says what, where and what to do."""
+    """The base of errors for people: one line that says what is wrong, where, and what to do."""
 
 
 class ConfigError(ReceiverError):
@@ -34,7 +35,7 @@ class InputError(ReceiverError):
 
 
 class RefusedError(ReceiverError):
-    """A client's request cannot be taken as it is; sending it again will not help."""
+    """A client's request is refused. Sending it again will not help."""
 
 
 class MalformedError(RefusedError):
@@ -50,7 +51,7 @@ class UnauthenticatedError(RefusedError):
 
 
 class UnavailableError(ReceiverError):
-    """The request could not be persisted. `retry_after` is in seconds."""
+    """The request could not be stored. `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: float = 5.0) -> None:
         super().__init__(message)
@@ -58,15 +59,15 @@ class UnavailableError(ReceiverError):
 
 
 class ExportError(ReceiverError):
-    """A backend did not take a batch."""
+    """A backend did not accept a batch."""
 
 
 class PermanentExportError(ExportError):
-    """The backend will never take this batch."""
+    """The backend will never accept this batch."""
 
 
 class RetryableExportError(ExportError):
-    """The backend may take this batch later; `retry_after` in seconds where the backend said so."""
+    """The backend may accept this batch later; `retry_after` is in seconds, if the backend sent it."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -74,8 +75,11 @@ class RetryableExportError(ExportError):
 
 
 def described(error: BaseException) -> str:
-    """An error as it may be logged and kept: `KeyError at builder.py:120`. The text is there only where it is known to
-    be ours or the system's; that of a defect may quote what a client sent."""
+    """An error as text for the log and the store, such as `KeyError at builder.py:120`.
+
+    The message is included only for this program's, the system's and SQLite's errors: that of a defect may quote what a
+    client sent.
+    """
     if isinstance(error, ReceiverError | OSError) or type(error).__module__ == "sqlite3":
         return f"{type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,9 +1,9 @@
-"""The vocabulary: what an agent's telemetry can tell, in OpenCode's own words. Dialects end here, the core starts here.
+"""Events: what an agent's telemetry can state, in OpenCode's own words. Dialects end here, the core starts here.
 
 Every event names its session. Every time is in nanoseconds by the producer's clock. A field that a record does not
-tell is None and claims nothing. `rank` says how good a witness the record is: where two records tell the same fact,
-the lower rank is believed, so that neither order nor repetition of records matters (see core/state/session.py).
-Fields whose names are in CONTENT hold what `capture_content` governs; the core drops them unless they are asked for.
+state is None and claims nothing. `rank` says how reliable the record is: where two records state the same fact, the
+lower rank is believed, so that neither order nor repetition of records matters (core/state/items.py). Fields whose
+names are in CONTENT hold what `capture_content` governs; the core drops them unless it lets them through.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 Plain: TypeAlias = str | bool | int | float
 
-# How good a witness is, best first.
+# How reliable a record is, best first.
 EXACT = 0  # the agent's own record of a finished thing (a terminal part, a completed message)
 REPORTED = 1  # a plugin's report of a finished thing, measured at its hooks
 SPAN = 2  # an AI SDK span: begins before and ends after the thing itself (FACTS: -30..-1 and -10..+1 ms)
@@ -25,8 +25,8 @@ GUESSED = 6  # read out of an id or a name
 INFERRED = 7  # reconstructed from the times of other things
 
 TASK = "task"  # the tool that starts a child session
-HIDDEN = "redacted"  # the tool of a call whose producer does not say which it was: it may have been any
-COUNTED_NOTE = "counted:"  # begins the key of a note that a metric told: it gives way to the event of the same thing
+HIDDEN = "redacted"  # the tool of a call whose producer does not name it: it may have been any
+COUNTED_NOTE = "counted:"  # begins the key of a note from a metric: it gives way to the event of the same thing
 
 # field name -> the word of `capture_content` that lets it through
 CONTENT: dict[str, str] = {
@@ -43,15 +43,15 @@ CONTENT: dict[str, str] = {
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Something that a record told about `session`."""
+    """Something that a record states about `session`."""
 
     session: str
 
 
 class SessionEvent(Event, frozen=True, kw_only=True, gc=False):
     """What a session is. `root=True` states that it has no parent, `subagent=True` that it has one, whoever that is;
-    `time` is when this was so (0: always). `label` is a digest of what a session and the task that started it are both
-    called, `context` the trace (in hexadecimal) that a record of it was written in."""
+    `time` is when this was so (0: always). `label` is a digest of the name that a session and the task that started it
+    share, `context` the trace (in hexadecimal) that a record of it was written in."""
 
     time: int = 0
     rank: int = EXACT
@@ -77,13 +77,13 @@ class ForkEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class CopyEvent(Event, frozen=True, kw_only=True, gc=False):
-    """The session told again something that happened in the one that it was forked from, and nobody knows when."""
+    """The session repeated something that happened in the one that it was forked from, at an unknown time."""
 
 
 class StateEvent(Event, frozen=True, kw_only=True, gc=False):
-    """The session began to work (`busy`), or said that its turn is over (`idle`).
+    """The session began to work (`busy`), or reported that its turn is over (`idle`).
 
-    `answered` is for agents that never say idle: the model's answer ended (or failed). The turn is over if nothing
+    `answered` is for agents that never report it: the model's answer ended (or failed). The turn is over if nothing
     begins and no call ends after it, and no call is open."""
 
     time: int
@@ -98,7 +98,7 @@ class EndEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
-    """A remark that belongs on the session's span. `name` is one of semconv.NOTES; `key` tells two of them apart.
+    """A span event for the session's span. `name` is one of semconv.NOTES; `key` distinguishes two of them.
 
     `needs_idle`: a prompt that may be the agent's own, in the middle of a turn; the user's come when it is idle.
     `content` holds (attribute, value, field of CONTENT) where an attribute is content.
@@ -145,14 +145,14 @@ class CallEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class ChildEvent(Event, frozen=True, kw_only=True, gc=False):
-    """The agent's spans say which session a task call started; call and child were told by records of their own."""
+    """The agent's spans show which session a task call started. Call and child have records of their own."""
 
     call: str
     child: str
 
 
 class CallReportEvent(Event, frozen=True, kw_only=True, gc=False):
-    """A finished tool call that was reported without its id: the facts that identify it stand in its place."""
+    """A finished tool call that was reported without its id. The facts that identify it stand in for the id."""
 
     rank: int
     tool: str
@@ -174,7 +174,7 @@ class CallReportEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class CallHintEvent(Event, frozen=True, kw_only=True, gc=False):
-    """Something said of a finished call without naming it: it adds to a call that another record tells of, and is no
+    """A statement about a finished call that does not name it. It adds to a call that has another record, and is no
     call by itself."""
 
     tool: str
@@ -185,37 +185,19 @@ class CallHintEvent(Event, frozen=True, kw_only=True, gc=False):
     tool_count: int | None = None
 
 
-class CallCountEvent(Event, frozen=True, kw_only=True, gc=False):
-    """A metric point counts `count` finished calls of `tool` between `start` and `time`.
-
-    `source` names the instrument: two instruments that count the same calls are not added up. `durations` (ns) are
-    those that the point tells exactly, `rest` the mean of the others. `start` is the point's, which is when the first
-    of them ended unless the series was also in the export before (see core/counting/missing_calls.py). `key` identifies
-    the point, so that a copy of it counts once, `series` what all points of one series share. An instrument that counts
-    failed calls too says with `status` which these are.
-    """
-
-    source: str
-    key: str
-    tool: str
-    count: int
-    time: int
-    start: int
-    durations: tuple[int, ...] = ()
-    rest: int | None = None
-    agent: str | None = None
-    skill: str | None = None
-    series: str = ""
-    status: Literal["completed", "error"] | None = None
-
-
 class PointEvent(Event, frozen=True, kw_only=True, gc=False):
-    """A point of a metric series of the session, which only its neighbours make a statement (core/counting/series.py).
+    """A point of a metric series of the session. Only its neighbours give it a meaning (core/counting/series.py).
 
-    `what` is "calls" (finished calls of `tool`, with `status` as in CallCountEvent), one of TOTALS, or "life": the
-    point tells only that the session was alive. `amount` is the number, of calls with `total`, `low` and `high` (ns) of
-    their durations. A cumulative one counts since `start`, which is when the first of it was counted (0: not known); a
-    delta since `start` only; a gauge says what is so at `time`. `series` identifies instrument and attributes.
+    `what` is "calls" (finished calls of `tool`), one of TOTALS, "begun" (subtasks that began), or "life": the point
+    only shows that the session was alive. `amount` is the number; for calls, `total`, `low` and `high` (ns) are the
+    sum and the extremes of their durations, -1 where the point has none.
+
+    A cumulative point counts since `start`, when the first of it was counted (0: not known). A delta counts in
+    (start, time]; its `start` is when the first of it was counted, or, if the series was in the export before, the time
+    of that export. A gauge says what is so at `time`.
+
+    `source` names the instrument: two instruments that count the same calls are not added up. `series` identifies
+    instrument and attributes. An instrument that also counts failed calls says with `status` which these are.
     """
 
     what: str
@@ -231,6 +213,7 @@ class PointEvent(Event, frozen=True, kw_only=True, gc=False):
     tool: str = ""
     status: Literal["completed", "error"] | None = None
     agent: str | None = None
+    skill: str | None = None
 
 
 TOTALS = (
@@ -246,7 +229,7 @@ TOTALS = (
 
 
 class LinesEvent(Event, frozen=True, kw_only=True, gc=False):
-    """Lines that a call (or, without one, the session) added or removed. `key` identifies the point that told it."""
+    """Lines that a call (or, without one, the session) added or removed. `key` identifies the metric point."""
 
     key: str
     time: int
@@ -287,7 +270,7 @@ class AttemptEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class PermissionEvent(Event, frozen=True, kw_only=True, gc=False):
-    """A permission that was asked for, and how it was answered."""
+    """A permission request, and how it was answered."""
 
     permission: str
     rank: int = EXACT
@@ -300,7 +283,7 @@ class PermissionEvent(Event, frozen=True, kw_only=True, gc=False):
 
 class RemoteParentEvent(Event, frozen=True, kw_only=True, gc=False):
     """Another program's span stands above the session: `remote` is its trace id and span id in hexadecimal, with a dash
-    between them. `time` is when this was said."""
+    between them. `time` is when this was stated."""
 
     time: int
     rank: int
@@ -326,7 +309,7 @@ class LineageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Discarded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A record, or a part of one, that tells nothing of a tree. `reason` is one of semconv.DISCARDS."""
+    """A record, or a part of one, that states nothing about a tree. `reason` is one of semconv.DISCARDS."""
 
     reason: str
     items: int = 1
@@ -343,7 +326,6 @@ AnyEvent: TypeAlias = (
     | ChildEvent
     | CallReportEvent
     | CallHintEvent
-    | CallCountEvent
     | PointEvent
     | LinesEvent
     | RequestEvent

@@ -1,7 +1,7 @@
-"""OTLP's nouns, frozen: what a codec reads for the dialects, and what the core gives back to be written.
+"""OTLP's records as frozen classes: those that the codec decodes, and the spans that the core builds.
 
-No protobuf here and no OpenCode here. Times are nanoseconds since the Unix epoch, 0 where none was sent.
-Attributes are read-only mappings that may decode a value only when it is asked for.
+Nothing here depends on protobuf or on an agent. Times are nanoseconds since the Unix epoch, 0 where none was sent.
+Attributes are read-only mappings that may decode a value on access.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEMPORALITY_DELTA, TEMPORALITY_CUMULATIVE = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One Export request as it came: `body` is the serialized protobuf message, `items` the records it holds."""
+    """One received Export request: `body` is the serialized protobuf message, `items` the number of its records."""
 
     signal: Signal
     body: bytes
@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Who sent a record. `raw` is the serialized Resource message, kept for the spans built from its records."""
+    """The producer of a record. `raw` is the serialized Resource message, which the spans built from it get."""
 
     attributes: Attributes
     raw: bytes = b""
@@ -66,8 +66,8 @@ class LogRecord:
 class MetricPoint:
     """One data point of a sum, gauge or histogram.
 
-    `value` is a sum's or gauge's number. `count`, `sum`, `min` and `max` are a histogram's, `bucketed` what its buckets
-    add up to; `None` where not sent. `recorded` is False where the producer says that it has no value to report.
+    `value` is a sum's or gauge's number. `count`, `sum`, `min` and `max` are a histogram's, `bucketed` is the sum of
+    its bucket counts; None where not sent. `recorded` is False if the flag NO_RECORDED_VALUE is set.
     """
 
     resource: Resource
@@ -91,7 +91,7 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class SpanEvent:
-    """A named, timed remark on a span."""
+    """An event of a span."""
 
     name: str
     time: int
@@ -100,7 +100,7 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True)
 class SpanRecord:
-    """A span that a client sent. `raw` is the serialized Span message, for handing it on untouched."""
+    """A received span. `raw` is the serialized Span message, to pass it through unchanged."""
 
     resource: Resource
     scope: Scope
@@ -122,7 +122,7 @@ AttributeValue: TypeAlias = str | bool | int | float | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """From a span to another; `remote` says that this is another program's."""
+    """A link to another span; `remote`: of another program."""
 
     trace_id: bytes
     span_id: bytes
@@ -132,7 +132,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class BuiltEvent:
-    """A span event to be written."""
+    """An event of a built span."""
 
     name: str
     time: int
@@ -141,8 +141,10 @@ class BuiltEvent:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span that the core built, ready to be written. `resource` is the producer's serialized Resource message;
-    `remote_parent` says that the span above is another program's."""
+    """A span that the core built.
+
+    `resource` is the producer's serialized Resource message; `remote_parent`: the parent span is another program's.
+    """
 
     trace_id: bytes
     span_id: bytes

@@ -1,8 +1,8 @@
-"""Every name that is written, with its source. Names that are read belong to the dialect that reads them.
+"""Every attribute name that the program writes, with its source. A dialect has the names that it reads.
 
-GenAI and MCP conventions have Development status (open-telemetry/semantic-conventions-genai, schema URL below);
-`opencode.*` is this program's own namespace, used only where no convention has a name. OpenInference's names, which are
-derived from these, are in core/emission/openinference.py.
+The GenAI and MCP conventions have Development status (open-telemetry/semantic-conventions-genai, schema URL below).
+`opencode.*` is this program's own namespace, for names that no convention has. core/emission/openinference.py derives
+OpenInference's names from these.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ TRANSFER_MODE = "gen_ai.transfer.mode"
 SKILL_NAME = "gen_ai.skill.name"
 SKILL_SOURCE = "gen_ai.skill.source.uri"
 
-# gen-ai/mcp.md; the server's name is an open proposal (pull request 437) and what others already send
+# gen-ai/mcp.md; the server's name is an open proposal (pull request 437), and others send it already
 MCP_METHOD = "mcp.method.name"
 MCP_SERVER = "mcp.server.name"
 
-# our own
+# the program's own
 ROOT_SESSION_ID = "opencode.root_session.id"
 SESSION_TITLE = "opencode.session.title"
 SESSION_PARENT_ID = "opencode.session.parent_id"
@@ -110,32 +110,32 @@ NOTES = (
     "session.forked",
 )
 
-# why a record, or a part of one, became nothing; each is a counter's label
+# why a record, or a part of one, was discarded: each reason is a label of a counter
 DISCARDS = {
     "unknown_record": "no dialect knows the record",
-    "handed_on": "a span that no dialect knows: it is of no tree, and goes on as it came",
-    "adopted": "a span of an agent whose traces are built again as a whole: it adds nothing to what is known",
-    "not_of_the_tree": "a known record that carries nothing of the tree",
-    "no_session": "no session id, or one that is no text",
+    "handed_on": "a span that no dialect knows, which passes through",
+    "adopted": "a span of an agent whose traces are built again as a whole, without information about a tree",
+    "not_of_the_tree": "a known record without information about a session's tree",
+    "no_session": "no session id, or one that is not text",
     "no_call": "a call without an id",
-    "no_time": "neither a time of its own nor an observed time",
-    "empty": "a metric point that counts nothing",
-    "malformed": "a field that is needed has another type than it must have",
-    "history": "a fork's copy of what happened before it began",
-    "already_left": "told again after its span had left",
-    "already_told": "a copy of a report that is held already",
-    "not_ended": "unfinished when its session closed, and nothing may be inferred",
-    "not_told": "named only in passing: no time and no kind, or said of a call that could not be told",
-    "cumulative": "a cumulative point of a metric that is read as deltas",
-    "not_monotonic": "a sum that may fall: it does not count",
-    "inconsistent": "a metric point whose numbers contradict one another, or are none that can be counted",
-    "too_many_series": "a metric series beyond the number that is kept of a session",
-    "too_many_spans": "below one task call; what the others state of its child is not looked up",
-    "set_aside": "its request failed every time that it was built, and was put aside",
-    "internal_error": "the dialect failed on the record (a defect: please report it)",
+    "no_time": "no valid time and no observed time",
+    "empty": "a metric point with a count of 0, or without a value",
+    "malformed": "a required field is missing or has the wrong type",
+    "history": "a fork's copy of its history",
+    "already_left": "reported again after its span was sent",
+    "already_told": "a copy of a report that is stored already",
+    "not_ended": "unfinished when its session closed, with `infer: false`",
+    "not_told": "mentioned without time and tool, or a detail of a call that no record reports",
+    "cumulative": "a cumulative point of a metric that must be delta",
+    "not_monotonic": "a sum that is not monotonic",
+    "inconsistent": "a metric point with contradictory or invalid numbers",
+    "too_many_series": "a metric series beyond the limit for a session",
+    "too_many_spans": "a span beyond the limit below one task call, which is not searched for the call's child",
+    "set_aside": "building its request failed repeatedly, so the request was set aside",
+    "internal_error": "the dialect failed on the record (a defect; please report it)",
 }
 
 
 def provider_name(provider: str) -> str:
-    """The convention's name of a provider that OpenCode (`amazon-bedrock`) or the AI SDK (`openai.chat`) names."""
+    """The convention's name for a provider of OpenCode (`amazon-bedrock`) or of the AI SDK (`openai.chat`)."""
     return PROVIDERS.get(provider) or PROVIDERS.get(provider.partition(".")[0], provider.partition(".")[0])

@@ -1,1 +1,1 @@
-"""The tests. Shared words are in factories (what a session tells), virtual (time) and laws (what must hold)."""
+"""The tests. Folders mirror those of receiver/; tests/support holds what they share."""

@@ -1,5 +1,5 @@
-"""Killed with SIGKILL at any point and started again: nothing that was acknowledged is lost, no span id leaves with two
-contents, and copies are byte for byte the same (contract 7.3).
+"""After a SIGKILL at any point and a restart, nothing acknowledged is lost, no span id is sent with two contents, and
+copies are byte for byte the same (docs/contract.md 7.3).
 """
 
 import random
@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from tests.support.otlp_splitting import joined, recorded, singles
+from tests.support.otlp_requests import joined, recorded, singles
 from tests.support.processes import Backend, Receiver, renamed, until
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -22,14 +24,14 @@ def backend():
 
 @pytest.fixture
 def receiver(tmp_path, backend):
-    """A receiver that is still to be started. What is finished waits for longer than a restart takes."""
+    """A receiver that is not started. Its `settle` is longer than a restart takes."""
     made = Receiver(tmp_path / "receiver", backend, settle="3s")
     yield made
     made.kill()
 
 
-def insist(receiver, requests):
-    """Send as a client that sends again what was not acknowledged."""
+def send_until_acknowledged(receiver, requests):
+    """Send like a client that resends until it is acknowledged."""
     for request in requests:
         while True:
             try:
@@ -39,15 +41,15 @@ def insist(receiver, requests):
                 time.sleep(0.01)
 
 
-def everything(receiver, backend, requests):
-    """Every span of `build` came, and no other."""
+def check_spans(receiver, backend, requests):
+    """Wait for every span of `build`, and check that no other came; the number of copies."""
     expected = receiver.expected(requests)
     until(lambda: backend.spans() >= expected, "every span")
     assert backend.spans() == expected
     return backend.copies()
 
 
-def test_killed_while_it_receives(receiver, backend):
+def test_a_kill_while_receiving_loses_nothing(receiver, backend):
     chance = random.Random()
     requests = [*recorded("parallel-nested"), *renamed(recorded("parallel-nested"), "KR")]
     records = singles(requests)
@@ -55,17 +57,17 @@ def test_killed_while_it_receives(receiver, backend):
     receiver.start()
     with ThreadPoolExecutor(3) as clients:
         shares = [joined(records[i::3], 4) for i in range(3)]
-        sending = [clients.submit(insist, receiver, share) for share in shares]
+        sending = [clients.submit(send_until_acknowledged, receiver, share) for share in shares]
         for _ in range(2):
             time.sleep(chance.uniform(0, 0.08))
             receiver.kill()
             receiver.start()
         for one in sending:
             one.result()
-    everything(receiver, backend, requests)
+    check_spans(receiver, backend, requests)
 
 
-def test_killed_while_it_builds(receiver, backend):
+def test_a_kill_while_building_loses_nothing(receiver, backend):
     chance = random.Random()
     receiver.settings["connectors"]["agenttrace"]["settle"] = "100ms"
     requests = [r for i in range(8) for r in renamed(recorded("parallel-nested"), f"K{i}")]
@@ -73,12 +75,12 @@ def test_killed_while_it_builds(receiver, backend):
     for _ in range(4):
         receiver.kill()
         receiver.start()
-        time.sleep(chance.uniform(0.08, 0.3))  # from then on, what is due leaves
-    everything(receiver, backend, requests)
+        time.sleep(chance.uniform(0.08, 0.3))  # due spans are emitted from then on
+    check_spans(receiver, backend, requests)
 
 
-def test_killed_while_it_sends(receiver, backend):
-    """The backend takes batches and says that it did not, so that they come again, before and after the kill."""
+def test_a_kill_while_sending_loses_nothing(receiver, backend):
+    """The backend takes batches but answers UNAVAILABLE, so that they are sent again, before and after the kill."""
     receiver.settings["connectors"]["agenttrace"]["settle"] = "100ms"
     backend.refuse = lambda body: grpc.StatusCode.UNAVAILABLE
     requests = [r for i in range(2) for r in renamed(recorded("parallel-nested"), f"S{i}")]
@@ -89,23 +91,23 @@ def test_killed_while_it_sends(receiver, backend):
         receiver.kill()
         receiver.start()
     backend.refuse = lambda body: None
-    assert everything(receiver, backend, requests) > 0
+    assert check_spans(receiver, backend, requests) > 0
 
 
-def test_killed_right_after_the_answer(receiver, backend):
-    """Acknowledged means committed: the JavaScript exporter sends nothing twice."""
+def test_a_kill_right_after_the_acknowledgement_loses_nothing(receiver, backend):
+    """The JavaScript exporter does not resend what was acknowledged."""
     requests = recorded("parallel-nested")
     for request in requests[:4]:
         receiver.start().send(request)
         receiver.kill()
     receiver.start().send(*requests[4:])
-    everything(receiver, backend, requests)
+    check_spans(receiver, backend, requests)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("round_", range(10))
-def test_killed_at_any_point(receiver, backend, round_):
-    """All at once, again and again: a backend that comes and goes, clients that insist, kills at random."""
+def test_kills_at_random_points_lose_nothing(receiver, backend, round_):
+    """An unreliable backend, clients that resend, and kills at random, all at once."""
     chance = random.Random(round_)
     requests = [r for i in range(4) for r in renamed(recorded("parallel-nested"), f"{round_}{i}")]
     requests += renamed(recorded("plugin-spans"), f"{round_}P")
@@ -114,7 +116,7 @@ def test_killed_at_any_point(receiver, backend, round_):
     receiver.start()
     with ThreadPoolExecutor(3) as clients:
         shares = [joined(chance.sample(of, len(of)), 5) for of in records.values() if of]
-        sending = [clients.submit(insist, receiver, share) for share in shares]
+        sending = [clients.submit(send_until_acknowledged, receiver, share) for share in shares]
         for _ in range(3):
             time.sleep(chance.uniform(0, 0.5))
             receiver.kill()
@@ -125,4 +127,4 @@ def test_killed_at_any_point(receiver, backend, round_):
         time.sleep(chance.uniform(0, 2))
         receiver.kill()
         receiver.start()
-    everything(receiver, backend, requests)
+    check_spans(receiver, backend, requests)

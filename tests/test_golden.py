@@ -1,5 +1,5 @@
 """Recordings of the real agent: the traces built from them are the ones that were reviewed, and what they claim is what
-the agent's own store says (the rules of tests/support/scoring.py).
+the agent's own store says (the rules of tests/support/trace_scoring.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pytest
 
 from receiver.recordings.files import read_recordings
 from tests.golden.rewrite import HERE, MODES, RECORDINGS, built_from, requests_of, tree_text
-from tests.support.laws import dangling_links, violations
-from tests.support.scoring import Score, Seen, laws, score, spans_of
+from tests.support.span_laws import dangling_links, violations
+from tests.support.trace_scoring import Score, Seen, laws, score, spans_of
 
 NAMES = [str(folder.relative_to(HERE)) for folder in RECORDINGS]
 OPENCODE = [name for name in NAMES if name[0] in "ABCD"]  # whose store names tools as the trace does

@@ -9,6 +9,8 @@ import pytest
 
 from tests.interop import build
 
+pytestmark = pytest.mark.process
+
 
 def test_collector_modules_are_those_of_the_builder_configuration() -> None:
     go_mod = (build.COLLECTOR / "go.mod").read_text()

@@ -1,4 +1,4 @@
-"""The laws of the contract as properties, in virtual time.
+"""The laws of docs/contract.md 7 as properties, in virtual time.
 
 1 well-formed, 2 order does not matter, 4 nothing unsaid, 5 conservation and 7 streaming equals batch are here.
 3 (crash does not matter) needs processes and 6 (bounded) needs queues: they have test modules of their own.
@@ -17,12 +17,21 @@ from receiver import semconv as sc
 from receiver.codec.encode import spans_request
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.pipeline.record_reader import RecordReader
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, SETTINGS
-from tests.support.laws import attribute, canonical, dangling_links, in_short, inferred, is_late, is_session, violations
+from tests.support.span_laws import (
+    attribute,
+    canonical,
+    dangling_links,
+    in_short,
+    inferred,
+    is_late,
+    is_session,
+    violations,
+)
 from tests.support.strategies import CHAOS, CHAOTIC, garbage, stories
-from tests.support.virtual import Stream, batch
 
-# a story that breaks a law is told in full
+# a story that breaks a law is printed in full
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 STATED = BuilderSettings(infer=False)
@@ -48,7 +57,7 @@ EACH |= {**ASKED_FOR, "small_linked": SMALL_LINKED, "rolling_turns": ROLLING_TUR
 
 
 class TestWhateverIsTold:
-    """Chaos: no sense, no order, no truth."""
+    """Events without sense or order."""
 
     @given(CHAOS, st.sampled_from(sorted(EACH)))
     def test_what_leaves_is_well_formed(self, told, settings):
@@ -75,7 +84,7 @@ class TestWhateverIsTold:
 
 
 class TestStories:
-    """What a well-behaved agent does, told by a well-behaved producer."""
+    """What a well-behaved agent does, as a well-behaved producer reports it."""
 
     @given(stories(stated=None), st.sampled_from(sorted(EACH)))
     def test_what_leaves_is_well_formed(self, story, settings):
@@ -151,7 +160,7 @@ class TestTurns:
 
 
 class TestLinkedChildren:
-    """Each session's traces hold its own spans and no others; links say who started whom."""
+    """Each session's traces hold its own spans and no others; links say which session started which."""
 
     @given(stories(), st.sampled_from(["linked", "small_linked"]))
     def test_every_trace_is_of_one_session(self, story, settings):
@@ -193,7 +202,7 @@ UP = (sc.LINK_TASK, sc.LINK_PARENT)
 
 
 class TestRollOver:
-    """Traces that would be too large or too old go on in the next one."""
+    """Traces that would be too large or too old continue in the next one."""
 
     @given(stories(stated=None), st.sampled_from(["small", "young"]))
     def test_every_trace_but_the_first_is_linked_to_the_one_before(self, story, settings):
@@ -228,18 +237,18 @@ class TestRollOver:
 
 
 class TestGarbage:
-    """Whatever is OTLP."""
+    """Anything that is OTLP."""
 
     @given(st.lists(garbage(), min_size=1, max_size=4))
     def test_every_record_is_used_or_discarded_for_a_named_reason(self, requests):
         reading = RecordReader(frozenset({"errors", "arguments", "results", "prompts", "paths", "titles"}))
         told = []
         for request in requests:
-            evidence = reading.read(request, arrival=0)
-            assert evidence.used.total() + evidence.discarded.total() == request.items
-            assert evidence.discarded.keys() <= sc.DISCARDS.keys()
-            assert not evidence.discarded["internal_error"]
-            told.extend(evidence.told)
+            result = reading.read(request, arrival=0)
+            assert result.used.total() + result.discarded.total() == request.items
+            assert result.discarded.keys() <= sc.DISCARDS.keys()
+            assert not result.discarded["internal_error"]
+            told.extend(result.events)
         outcome = batch(told)
         assert violations(outcome.spans) == []
         assert outcome.discards.keys() <= sc.DISCARDS.keys()

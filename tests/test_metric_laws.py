@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import semconv as sc
-from receiver.core.counting.series import MOST_SERIES
+from receiver.core.counting.series import MAX_SERIES
 from receiver.core.state.settings import MILLISECOND, SECOND
-from receiver.events import CallCountEvent, PointEvent
+from receiver.events import PointEvent
 from receiver.model import Span
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, SETTINGS
-from tests.support.laws import attribute, canonical, in_short, inferred, is_session, violations
-from tests.support.metering import PLUGIN, Call, Run, from_plugin, ns
-from tests.support.virtual import Stream, batch
+from tests.support.metric_producer import PLUGIN, Call, Run, from_plugin, ns
+from tests.support.span_laws import attribute, canonical, in_short, inferred, is_session, violations
 
 EVERY = 10_000  # ms between collections
 LAGS = st.sampled_from([0, 30, 400])  # ms: usual are 30, a busy process takes longer
@@ -233,6 +233,20 @@ class TestAsItRuns:
         assert attribute(call, sc.LATE) is True
         assert violations(stream.spans) == []
 
+    def test_a_delta_that_comes_after_the_session_closed_and_after_a_later_one_still_counts(self):
+        run = Run()
+        root = run.session(0, 25_000)
+        run.calls += [Call(root, "bash", 1_000, 2_000), Call(root, "bash", 11_000, 12_000)]
+        first, second = [p for p in run.points(EVERY, 2 * EVERY, "delta") if getattr(p[1], "what", "") == "calls"]
+        stream = Stream(SETTINGS, now=NOON)
+        for at, event in [*run.events()[:1], second]:
+            stream.until(ns(at)).tell(PLUGIN, event)
+        stream.until(ns(4_000_000))
+        assert calls_in(stream.spans).total() == 1
+        for _, event in (first, second, first):
+            stream.tell(PLUGIN, event)
+        assert calls_in(stream.drain().spans).total() == 2
+
     def test_what_is_sent_again_keeps_no_session_open(self):
         run = Run()
         run.calls.append(Call(run.session(0, 5_000), "bash", 1_000, 2_000))
@@ -290,9 +304,18 @@ class TestStartsAndFalls:
         assert self.told(*points).total() == count
 
     def test_deltas_that_overlap_count_once(self):
-        def point(start: int, time: int, count: int) -> CallCountEvent:
-            key, times = f"{start}-{time}", {"start": NOON + start * SECOND, "time": NOON + time * SECOND}
-            return CallCountEvent(session="ses_a", source="s", key=key, series="x", tool="bash", count=count, **times)
+        def point(start: int, time: int, count: int) -> PointEvent:
+            return PointEvent(
+                session="ses_a",
+                what="calls",
+                form="delta",
+                source="s",
+                series="x",
+                start=NOON + start * SECOND,
+                time=NOON + time * SECOND,
+                amount=float(count),
+                tool="bash",
+            )
 
         told = [point(0, 5, 1), point(5, 10, 2), point(0, 10, 3), point(4, 10, 3)]
         assert calls_in(batch([(PLUGIN, e) for e in told]).spans).total() == 3
@@ -317,8 +340,8 @@ def test_a_hundred_thousand_series_are_bounded():
                 status=None,
             ),
         )
-    assert sorted(stream.forest.sessions["ses_a"].series)[-1].startswith(f"{MOST_SERIES - 1:06}")
-    assert len(stream.forest.sessions["ses_a"].series) == MOST_SERIES
+    assert sorted(stream.forest.sessions["ses_a"].series)[-1].startswith(f"{MAX_SERIES - 1:06}")
+    assert len(stream.forest.sessions["ses_a"].series) == MAX_SERIES
 
 
 def test_a_number_that_nobody_can_believe_is_bounded():

@@ -81,22 +81,24 @@ def without_json_names(file: FileDescriptorProto) -> FileDescriptorProto:
     return file
 
 
-@pytest.mark.parametrize("name", OWN)
 def test_the_compiled_file_is_what_protoc_makes_of_the_proto_file(
-    name: str, compiled: dict[str, FileDescriptorProto]
+    compiled: dict[str, FileDescriptorProto], subtests: pytest.Subtests
 ) -> None:
-    assert running(name) == without_json_names(compiled[name]), "compile it again: see proto/README.md"
+    for name in OWN:
+        with subtests.test(name=name):
+            assert running(name) == without_json_names(compiled[name]), "compile it again: see proto/README.md"
 
 
-@pytest.mark.parametrize("name", OTLP)
 def test_the_otlp_file_is_of_the_installed_packages_version(
-    name: str, compiled: dict[str, FileDescriptorProto]
+    compiled: dict[str, FileDescriptorProto], subtests: pytest.Subtests
 ) -> None:
-    ours, theirs = shape(compiled[name].message_type), shape(running(name).message_type)
-    shared = ours.keys() & theirs.keys()
-    assert {key: ours[key] for key in shared} == {key: theirs[key] for key in shared}
-    if version("opentelemetry-proto").startswith(GENERATED_FROM):
-        assert running(name) == without_json_names(compiled[name])
+    for name in OTLP:
+        with subtests.test(name=name):
+            ours, theirs = shape(compiled[name].message_type), shape(running(name).message_type)
+            shared = ours.keys() & theirs.keys()
+            assert {key: ours[key] for key in shared} == {key: theirs[key] for key in shared}
+            if version("opentelemetry-proto").startswith(GENERATED_FROM):
+                assert running(name) == without_json_names(compiled[name])
 
 
 def shape(messages: list[DescriptorProto], prefix: str = "") -> dict[str, tuple[int, int, int, str]]:
@@ -115,25 +117,30 @@ def test_every_message_of_the_trimmed_schema_stands_for_one_of_otlp(compiled: di
     assert {message.name for message in compiled[OWN[0]].message_type} == STANDS_FOR.keys()
 
 
-@pytest.mark.parametrize("name", STANDS_FOR)
-def test_a_trimmed_message_agrees_with_otlps_wire(name: str, compiled: dict[str, FileDescriptorProto]) -> None:
-    own = next(message for message in compiled[OWN[0]].message_type if message.name == name)
-    otlp = find(compiled, STANDS_FOR[name])
-    entries = {f".receiver.codec.wire.{name}.{nested.name}" for nested in own.nested_type}
-    for field in own.field:
-        twin = next((twin for twin in otlp.field if twin.number == field.number), None)
-        assert twin is not None, f"{name}.{field.name}: OTLP has no field {field.number}"
-        assert field.name == twin.name
-        assert field.label == twin.label
-        if field.type_name in entries:  # a map on the wire is a repeated message of key 1 and value 2: KeyValue
-            assert twin.type_name == ".opentelemetry.proto.common.v1.KeyValue"
-        else:
-            assert same_on_the_wire(field.type, twin.type), f"{name}.{field.name}"
-        if field.type == FieldDescriptorProto.TYPE_MESSAGE and field.type_name not in entries:
-            held = STANDS_FOR[field.type_name.rsplit(".", 1)[-1]]
-            same_points = {"metrics.v1.Gauge": "metrics.v1.Sum"}  # a gauge's points are a sum's without temporality
-            told = twin.type_name.removeprefix(".opentelemetry.proto.")
-            assert same_points.get(told, told) == held
+def test_a_trimmed_message_agrees_with_otlps_wire(
+    compiled: dict[str, FileDescriptorProto], subtests: pytest.Subtests
+) -> None:
+    for name in STANDS_FOR:
+        with subtests.test(name=name):
+            own = next(message for message in compiled[OWN[0]].message_type if message.name == name)
+            otlp = find(compiled, STANDS_FOR[name])
+            entries = {f".receiver.codec.wire.{name}.{nested.name}" for nested in own.nested_type}
+            for field in own.field:
+                twin = next((twin for twin in otlp.field if twin.number == field.number), None)
+                assert twin is not None, f"{name}.{field.name}: OTLP has no field {field.number}"
+                assert field.name == twin.name
+                assert field.label == twin.label
+                if field.type_name in entries:  # a map on the wire is a repeated message of key 1 and value 2: KeyValue
+                    assert twin.type_name == ".opentelemetry.proto.common.v1.KeyValue"
+                else:
+                    assert same_on_the_wire(field.type, twin.type), f"{name}.{field.name}"
+                if field.type == FieldDescriptorProto.TYPE_MESSAGE and field.type_name not in entries:
+                    held = STANDS_FOR[field.type_name.rsplit(".", 1)[-1]]
+                    same_points = {
+                        "metrics.v1.Gauge": "metrics.v1.Sum"
+                    }  # a gauge's points are a sum's without temporality
+                    told = twin.type_name.removeprefix(".opentelemetry.proto.")
+                    assert same_points.get(told, told) == held
 
 
 def same_on_the_wire(own: int, otlp: int) -> bool:

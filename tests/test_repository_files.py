@@ -17,6 +17,8 @@ import yaml
 
 from receiver import __version__
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import until
+from tests.support.processes import until
 
 ROOT = Path(__file__).parent.parent
 RECORDING = ROOT / "tests" / "golden" / "D" / "03-task-child" / "otlp"

@@ -1,3 +1,3 @@
-"""The admin gRPC service of proto/receiver/admin/admin.proto: asked by people about a running receiver. An edge: what
-it answers, the pipeline and the core know.
+"""The admin gRPC service of proto/receiver/admin/admin.proto: shows and flushes sessions, shows and resends queues.
+server.py serves it, servicer.py has its methods, client.py and view.py are for the command line.
 """

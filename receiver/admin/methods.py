@@ -1,6 +1,6 @@
-"""The admin service as data, read off its descriptor: what the server and the client need of each method.
+"""The admin service's methods, read from its descriptor, for the server and the client.
 
-In place of generated stubs, which would refuse to run with any gRPC that is older than the one they were made with.
+Generated stubs are not used: they refuse to run with a gRPC older than the one that generated them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SERVICE = admin_pb2.DESCRIPTOR.services_by_name["Admin"]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One unary method. `path` is what gRPC calls it by."""
+    """One unary method. `path` is its name on the wire."""
 
     name: str
     path: str

@@ -1,7 +1,7 @@
-"""A tree as it would be built now, on a copy: nothing leaves, and nothing of the real state changes.
+"""A tree as it would be built now, on a copy: nothing is emitted, and the real state does not change.
 
-Of spans that have left, the store remembers enough to know them again (core/state/session.py, Left). They are put back
-into the copy with that much, so that a person sees the whole tree and not only its unfinished ends.
+Of emitted spans the store remembers enough to recognize them (EmittedRecord in core/state/items.py). They are put back
+into the copy with that much, so that a person sees the whole tree and not only what is unfinished.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from receiver import semconv as sc
-from receiver.core.builder import Builder, has_open_content
-from receiver.core.emission.item_spans import NOT_TOLD, USAGE_FACTS
+from receiver.core.builder import Builder
+from receiver.core.emission.item_spans import UNKNOWN_USAGE, USAGE_FACTS
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forest import Forest
 from receiver.core.state.ids import item_span_id
 from receiver.core.state.items import EmittedRecord, Item, ItemKind, Registers
-from receiver.core.state.session import Activity, Session, merge_activity
+from receiver.core.state.session import Activity, Session, has_open_content, merge_activity
 from receiver.core.state.settings import BuilderSettings
 from receiver.core.state.stored import decode_session, encode_session
 from receiver.events import EXACT
@@ -26,7 +26,7 @@ from receiver.pipeline.session_cache import SessionCache
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The spans of one tree, and the ids of those among them that have left."""
+    """The spans of one tree, and the ids of those that were emitted."""
 
     spans: list[Span]
     emitted: list[bytes]
@@ -34,23 +34,23 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A tree, and whatever its place may have to be inferred from, that nobody else holds."""
+    """A copy of a tree, and of the sessions from which its place may have to be inferred."""
 
     forest: Forest
     root: str
 
 
-def copy_tree(woods: SessionCache, session: str) -> Copy | None:
-    """The whole tree that a session is in; None where the session is not known. In the thread that owns the woods."""
-    woods.load_trees([session])
-    if woods.forest.get(session) is None:
+def copy_tree(cache: SessionCache, session: str) -> Copy | None:
+    """The whole tree that a session is in; None if the session is not known. To be called in the cache's thread."""
+    cache.load_trees([session])
+    if cache.forest.get(session) is None:
         return None
-    root = woods.forest.root_of(session).id
-    return Copy(_copy(woods.forest, root), root)
+    root = cache.forest.root_of(session).id
+    return Copy(_copy(cache.forest, root), root)
 
 
 def preview(copy: Copy, settings: BuilderSettings) -> Preview:
-    """Build a copy, which is used up by that. In any thread."""
+    """Build a copy, once: it is changed by that. In any thread."""
     before = {session.id: len(session.closed) for session in copy.forest.sessions.values()}
     emitted = _put_back(copy.forest, copy.root, settings)
     reopened = {s.id for s in copy.forest.sessions.values() if len(s.closed) < before[s.id]}
@@ -64,7 +64,7 @@ def _session_of(span: Span) -> AttributeValue | None:
 
 
 def _without_reason(span: Span) -> Span:
-    """Why a session closed whose span has left is not remembered, unless it was told (deleted, archived, an error)."""
+    """Why an emitted session closed is not remembered, unless a record stated it (deleted, archived, an error)."""
     kept = tuple(one for one in span.attributes if one not in ((sc.END_REASON, "idle"), (sc.END_REASON, "inactive")))
     return replace(span, attributes=kept)
 
@@ -78,7 +78,7 @@ def _copy(forest: Forest, root: str) -> Forest:
 
 
 def _needed(forest: Forest, root: str) -> Iterable[Session]:
-    """The tree; and where its place or its origin is to be inferred, the other sessions of its producer."""
+    """The tree, and where its place or its origin must be inferred, the other sessions of its producer."""
     top = forest.sessions[root]
     tree = list(forest.below(root))
     if (top.is_stated_root or top.closed) and not any(s.history for s in tree):
@@ -89,7 +89,7 @@ def _needed(forest: Forest, root: str) -> Iterable[Session]:
 
 
 def _put_back(copy: Forest, root: str, settings: BuilderSettings) -> set[bytes]:
-    """Take back what has left in the trace that is open, or in the last one where none is; the ids of its spans."""
+    """Put back what was emitted of the open trace, or of the last one if none is open; the ids of its spans."""
     top = copy.sessions[root]
     ids: set[bytes] = set()
     if not has_open_content(top) and top.closed:
@@ -100,7 +100,7 @@ def _put_back(copy: Forest, root: str, settings: BuilderSettings) -> set[bytes]:
         if session.id != root:
             _reopen(session, at, settings)
         ids.update(_put_items_back(session, copy.emitted_of(session.id)))
-    top.spans = max(0, top.spans - len(ids))  # they are counted again when they leave again, and none must roll over
+    top.spans = max(0, top.spans - len(ids))  # they are counted again, and none must roll over
     return ids
 
 
@@ -120,22 +120,21 @@ def _put_items_back(session: Session, emitted: EmittedItems) -> Iterable[bytes]:
             emitted.remove(key)
             yield item_span_id(key.kind, session.id, key.id)
     for item in session.permissions.values():
-        _hang(item, session.calls.values())
+        _name_call(item, session.calls.values())
 
 
-def _hang(permission: Item, calls: Iterable[Item]) -> None:
-    """Which call a permission was asked for is forgotten when it leaves: the one that it lies in, if it is the only."""
+def _name_call(permission: Item, calls: Iterable[Item]) -> None:
+    """The call that asked for an emitted permission is not remembered: the only one around it, if there is one."""
     around = [c.id for c in calls if c.start <= permission.start and permission.end <= (c.end or permission.end)]
     if not permission.get("call") and len(around) == 1:
         permission.facts["call"] = (EXACT, around[0])
 
 
 def _facts(kind: ItemKind, record: EmittedRecord) -> Registers:
-    told: dict[str, object] = {"start": record.start, "end": record.end}
+    facts: dict[str, object] = {"start": record.start, "end": record.end}
     if kind is ItemKind.CALL:
-        told |= {"tool": record.label, "child": record.child, "status": "error" if record.failed else "completed"}
+        facts |= {"tool": record.label, "child": record.child, "status": "error" if record.failed else "completed"}
     if kind is ItemKind.REQUEST:
-        told["error_type"] = record.label
-        told |= {f: v for f, v in zip(USAGE_FACTS, record.usage, strict=False) if v != NOT_TOLD}
-    facts: Registers = {field: (EXACT, value) for field, value in told.items() if value != ""}
-    return facts
+        facts["error_type"] = record.label
+        facts |= {f: v for f, v in zip(USAGE_FACTS, record.usage, strict=False) if v != UNKNOWN_USAGE}
+    return {field: (EXACT, value) for field, value in facts.items() if value != ""}

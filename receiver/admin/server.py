@@ -1,5 +1,5 @@
-"""The admin service's gRPC server, with reflection: where it listens, and which code each error becomes. What is
-answered stands in answers.py. It has no authentication: who reaches it may read and close every session.
+"""The admin service's gRPC server, with reflection: listening, and the status code for each error. The methods are in
+servicer.py. It has no authentication: everyone who can connect may read and close every session.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from google.protobuf.message import Message
 from grpc import aio
 from grpc_reflection.v1alpha import reflection
 
-from receiver.admin.answers import Answers
 from receiver.admin.methods import METHODS, SERVICE, Method
+from receiver.admin.servicer import AdminServicer
 from receiver.errors import InputError, ReceiverError, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
 
 class AdminServer:
-    """Serves `answers`."""
+    """Serves the servicer's methods."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, servicer: AdminServicer) -> None:
+        self._servicer = servicer
         self._server: aio.Server | None = None
 
     async def start(self, addresses: Sequence[str]) -> int:
-        """Listen on these addresses (host:port); the port of the first. Raises ReceiverError when it cannot."""
-        server = aio.server(options=[("grpc.so_reuseport", 0)])  # or two receivers would share the port
+        """Listen on these addresses (host:port); the first one's port. Raises ReceiverError if it cannot bind."""
+        server = aio.server(options=[("grpc.so_reuseport", 0)])  # otherwise two receivers could share the port
         handlers = {method.name: self._handler(method) for method in METHODS.values()}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
         reflection.enable_server_reflection([SERVICE.full_name, reflection.SERVICE_NAME], server)
@@ -42,7 +42,7 @@ class AdminServer:
         return ports[0]
 
     async def stop(self, grace: float = 1.0) -> None:
-        """Let calls under way finish for up to `grace` seconds."""
+        """Stop. Calls in progress have `grace` seconds to finish."""
         if self._server is not None:
             await self._server.stop(grace)
             self._server = None
@@ -50,8 +50,8 @@ class AdminServer:
     def _handler(self, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
         async def call(request: Message, context: aio.ServicerContext[Any, Any]) -> Message:
             try:
-                return await self._answers.answer(method.name, request)
-            except Exception as error:  # every error becomes an answer
+                return await self._servicer.call(method.name, request)
+            except Exception as error:  # every error becomes a status code
                 failure = error
             await context.abort(*_status(failure, method))
             raise AssertionError("abort() raises")

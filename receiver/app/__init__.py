@@ -1,1 +1,2 @@
-"""The running receiver put together by hand: factory, service, operator endpoints, health."""
+"""Puts the running receiver together: parts from the configuration (factory.py), their start and stop (service.py), and
+the operator endpoints."""

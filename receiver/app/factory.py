@@ -1,4 +1,4 @@
-"""Configuration to parts: each part is made here from its section, by hand. Nothing is started here."""
+"""Makes each part of the receiver from its section of the configuration. Starts nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from receiver import config
-from receiver.core.state.settings import BUILTIN_TOOLS, SECOND, BuilderSettings
+from receiver.core.state.settings import SECOND
 from receiver.errors import ConfigError, ReceiverError
 from receiver.exporters.debug import DebugExporter
 from receiver.exporters.file import FileExporter
@@ -34,33 +34,13 @@ Observe = Callable[[str, str, str, int], None]
 OnRejected = Callable[[Signal, int, str], None]
 
 
-def builder_settings(connector: config.AgentTrace) -> BuilderSettings:
-    """The connector's section in the core's terms."""
-    return BuilderSettings(
-        idle_timeout=connector.idle_timeout,
-        inactivity_timeout=connector.inactivity_timeout,
-        settle=connector.settle,
-        trace_mode=connector.trace_mode,
-        child_sessions=connector.child_sessions,
-        remote_parent=connector.remote_parent,
-        max_spans_per_trace=connector.max_spans_per_trace,
-        max_trace_age=connector.max_trace_age,
-        mcp_servers=tuple(connector.mcp_servers),
-        builtin_tools=BUILTIN_TOOLS | frozenset(connector.builtin_tools),
-        capture_content=frozenset(connector.capture_content),
-        infer=connector.infer,
-        live_markers=connector.live_markers,
-        openinference="openinference" in connector.conventions,
-    )
-
-
 def routes(settings: config.Settings) -> Routes:
-    """Where signals go."""
+    """Which exporters each signal goes to."""
     inputs = settings.graph.inputs
     return Routes(
         traces=settings.graph.built,
-        untouched={signal: way.exporters for signal, way in inputs.items() if way.exporters},
-        connector=frozenset(signal for signal, way in inputs.items() if way.connector),
+        untouched={signal: route.exporters for signal, route in inputs.items() if route.exporters},
+        connector=frozenset(signal for signal, route in inputs.items() if route.connector),
         adopt_spans=settings.connector.adopt_spans,
     )
 
@@ -85,14 +65,14 @@ def store(settings: config.Settings) -> SQLiteStore:
 
 
 def exporter(name: str, section: config.Exporter, console: Console, on_rejected: OnRejected) -> Exporter:
-    """One exporter. Raises ConfigError that names its key path."""
+    """One exporter. Raises ConfigError with the key path."""
     with under(f"exporters::{name}"):
         return _exporter(name, section, console, on_rejected)
 
 
 @contextmanager
 def under(path: str) -> Iterator[None]:
-    """A part knows its own keys only: in what it raises, the path of its section comes in front, once."""
+    """Puts the path of a section before the errors of its part, which knows only its own keys."""
     try:
         yield
     except ConfigError as error:
@@ -148,22 +128,22 @@ def _channel(section: config.OTLPGRPCExporter) -> ChannelSettings:
 
 
 def retry(section: config.Exporter) -> RetryOnFailure:
-    """How an exporter is tried again; the local ones by the defaults."""
+    """An exporter's retry settings; defaults for those without a network."""
     if not isinstance(section, config.OTLPGRPCExporter | config.OTLPHTTPExporter):
         return RetryOnFailure()
-    own = section.retry_on_failure
+    configured = section.retry_on_failure
     return RetryOnFailure(
-        enabled=own.enabled,
-        initial_interval=own.initial_interval / SECOND,
-        max_interval=own.max_interval / SECOND,
-        multiplier=own.multiplier,
-        randomization_factor=own.randomization_factor,
-        max_elapsed_time=own.max_elapsed_time / SECOND,
+        enabled=configured.enabled,
+        initial_interval=configured.initial_interval / SECOND,
+        max_interval=configured.max_interval / SECOND,
+        multiplier=configured.multiplier,
+        randomization_factor=configured.randomization_factor,
+        max_elapsed_time=configured.max_elapsed_time / SECOND,
     )
 
 
-def apart(protocols: config.Protocols) -> str:
-    """The key by which gRPC and HTTP differ so that neither may be taken on the other's port; empty where both may."""
+def port_conflict(protocols: config.Protocols) -> str:
+    """The key that prevents gRPC and HTTP on one port, since it differs between them; empty if they can share ports."""
     grpc, http = protocols.grpc, protocols.http
     if grpc is None or http is None:
         return "protocols"
@@ -177,7 +157,7 @@ def grpc_receiver(
     socket_dir: str = "",
     on_refused: OnRefused | None = None,
 ) -> GrpcReceiver:
-    """The gRPC door. With a private `socket_dir`, its port is to be shared with HTTP."""
+    """The OTLP/gRPC server. With a `socket_dir` for private sockets, its port also takes HTTP."""
     keepalive = section.keepalive
     return GrpcReceiver(
         accept,
@@ -202,7 +182,7 @@ def grpc_receiver(
 
 
 def _seconds(duration: int) -> float | None:
-    """Seconds; 0 is the Collector's way to say never, which gRPC has no number for."""
+    """Seconds; None for 0, which means never in a Collector's configuration."""
     return duration / SECOND or None
 
 
@@ -214,7 +194,7 @@ def http_receiver(
     socket_dir: str = "",
     on_refused: OnRefused | None = None,
 ) -> HttpReceiver:
-    """The HTTP door. gRPC that comes to it is handed to `grpc`, which asks for the same auth and TLS as it."""
+    """The OTLP/HTTP server. It passes gRPC connections to `grpc`, which has the same auth and TLS settings."""
     auth, tls = _auth(section.auth), _server_tls(section.tls)
     backend = GrpcBackend(grpc.address, auth, tls) if grpc is not None else None
     return HttpReceiver(
@@ -244,7 +224,7 @@ def _cors(section: config.CORS | None) -> CORSPolicy | None:
 
 
 def push(reader: config.Periodic, refresh: Callable[[], None]) -> Push:
-    """Where the program's own metrics are pushed. Raises ConfigError."""
+    """The push of the program's own metrics. Raises ConfigError."""
     otlp = reader.exporter.otlp
     grpc = otlp.protocol == "grpc"
     return Push(

@@ -1,5 +1,5 @@
-"""Health over HTTP, as the Collector's health_check answers it: 200 while requests can be persisted, 503 otherwise and
-while stopping. An edge: whether they can be is asked, not decided here.
+"""Health over HTTP, like the Collector's health_check: 200 while requests can be persisted, 503 otherwise and while the
+receiver stops.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-_PATIENCE = 5.0  # s that the store may take to answer
-_REMEMBERED = 1.0  # s that an answer holds: asking costs a write, and anybody may ask as often as he likes
+from receiver.net.http_site import HttpSite
+
+_CHECK_TIMEOUT = 5.0  # s
+_CACHE_TIME = 1.0  # s that a result is reused: a check writes to the disk, and clients are not limited
 
 
 class HealthServer:
-    """Answers GET and HEAD on `path`; on `/` whatever the path. `check` raises when nothing can be persisted."""
+    """Answers GET and HEAD on `path`; with `/`, on every path. `check` raises when requests cannot be persisted."""
 
     def __init__(
         self,
@@ -27,36 +29,30 @@ class HealthServer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._check = check
-        self._path = path
         self._started = datetime.now(UTC)
         self._clock = clock
         self._since = self._clock()
         self._stopping = False
-        self._answered: float | None = None
+        self._checked_at: float | None = None
         self._available = False
-        self._asking = asyncio.Lock()
-        self._runner: web.AppRunner | None = None
+        self._checking = asyncio.Lock()
+        app = web.Application()
+        app.router.add_get("/{path:.*}" if path == "/" else path, self._handle)
+        self._site = HttpSite(app)
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve these listening sockets, which belong to the server from now on."""
-        app = web.Application()
-        app.router.add_get("/{path:.*}" if self._path == "/" else self._path, self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        for listening in sockets:
-            await web.SockSite(self._runner, listening).start()
+        """Serve these listening sockets; stop() closes them."""
+        await self._site.start(sockets)
 
     def stopping(self) -> None:
-        """Say 503 from now on, whatever the store says."""
+        """Answer 503 from now on."""
         self._stopping = True
 
     async def stop(self) -> None:
-        """Close the door."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        """Stop serving."""
+        await self._site.stop()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.Response:
         if not await self._is_available():
             return web.json_response({"status": "Server not available"}, status=503)
         uptime = self._clock() - self._since
@@ -65,24 +61,24 @@ class HealthServer:
         )
 
     async def _is_available(self) -> bool:
-        async with self._asking:
-            fresh = self._answered is not None and self._clock() - self._answered < _REMEMBERED
+        async with self._checking:
+            fresh = self._checked_at is not None and self._clock() - self._checked_at < _CACHE_TIME
             if not (self._stopping or fresh):
-                self._available = await self._ask()
-                self._answered = self._clock()
+                self._available = await self._run_check()
+                self._checked_at = self._clock()
         return self._available and not self._stopping
 
-    async def _ask(self) -> bool:
+    async def _run_check(self) -> bool:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_CHECK_TIMEOUT):
                 await self._check()
-        except Exception:  # whatever it is, requests cannot be persisted
+        except Exception:  # whatever the error is, requests cannot be persisted
             return False
         return True
 
 
 def go_duration(seconds: float) -> str:
-    """As Go writes a duration, which is what the Collector's readers parse: `1h2m3.5s`."""
+    """A duration in Go's form, which clients of the Collector's health_check parse: `1h2m3.5s`."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     text = f"{rest:.3f}".rstrip("0").rstrip(".")

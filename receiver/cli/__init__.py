@@ -1,1 +1,1 @@
-"""The command line: arguments, exit codes, one-line errors, and one file for each large command."""
+"""The command line: main.py runs a command, arguments.py parses, and each command has its module."""

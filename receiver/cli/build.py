@@ -1,31 +1,69 @@
-"""Where finished traces go that `build` made: to standard output or a file, as trees or as OTLP, or to an endpoint."""
+"""`build`: builds traces from recordings offline, and prints, writes or sends them."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import TextIOWrapper
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, Literal
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
-from receiver.cli.console import Shown
-from receiver.cli.replay import Protocol, given_headers, replay
+from receiver.app.builder_settings import builder_settings
+from receiver.cli.config_sources import load_settings
+from receiver.cli.console import StdoutConsole, counted, print_error, progress_bar
+from receiver.cli.exit_codes import OK
 from receiver.codec.encode import spans_request
 from receiver.codec.otlp_json import from_protobuf
 from receiver.errors import InputError, PermanentExportError
-from receiver.model import Span
-from receiver.pipeline.offline import Built
-from receiver.recordings.files import Recording
+from receiver.model import Request, Span
+from receiver.pipeline.offline import Built, build
+from receiver.recordings.files import Recording, read_recordings, recorded_files
 from receiver.terminal.tree import trace_trees
 
-BATCH = 1_000  # spans in a request: a few KB each at most, so that it stays below gRPC's usual limit of 4 MB
+MAX_REQUEST_SPANS = 1_000  # of a few KB each at most: below gRPC's usual limit of 4 MB
+
+
+def build_command(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Build the traces of recordings. Raises ReceiverError for bad input, or when the traces cannot be written or
+    sent."""
+    connector = load_settings(options, environment).connector
+    settings = builder_settings(connector)
+    files = recorded_files(options.paths)
+    with progress_bar() as progress:
+        task = progress.add_task("reading", total=len(files))
+        built = build(_requests(files, progress, task), settings, adopt_spans=connector.adopt_spans)
+        if options.endpoint:
+            from receiver.diagnostics.setup import set_up_logs  # imports aiohttp
+
+            progress.remove_task(task)
+            set_up_logs("error", "console")  # a backend's remarks are part of the result
+            sending = send(built, options.endpoint, options.protocol, options.header, progress)
+            result = asyncio.run(sending)
+    if options.endpoint:
+        print(result)
+    else:
+        write(built, options.format, options.output)
+    if options.format == "tree" and not built.spans:
+        print_error("the recordings contain no session")
+    return OK
+
+
+def _requests(files: list[Path], progress: Progress, task: TaskID) -> Iterator[Request]:
+    for done, path in enumerate(files):
+        progress.update(task, completed=done, description=f"reading {path.name}")
+        for recording in read_recordings([path]):
+            yield Request(recording.signal, recording.body, 0)
+    progress.update(task, completed=len(files), description="building")
 
 
 def write(built: Built, form: str, output: str | None) -> None:
-    """Write what was built, as `tree`, `otlp-json` or `otlp-proto`. Raises InputError where that cannot be done."""
+    """Write the traces, as `tree`, `otlp-json` or `otlp-proto`, to a file or to standard output. Raises InputError."""
     with _Output(output) as out:
         if form == "tree":
             _write_trees(built, out)
@@ -36,7 +74,7 @@ def write(built: Built, form: str, output: str | None) -> None:
 
 def _write_trees(built: Built, out: BinaryIO) -> None:
     text = TextIOWrapper(out, encoding="utf-8", write_through=True)
-    console = Console(file=text, soft_wrap=False) if out is not sys.stdout.buffer else Shown()
+    console = Console(file=text, soft_wrap=False) if out is not sys.stdout.buffer else StdoutConsole()
     shown = trace_trees(ExportTraceServiceRequest.FromString(body) for body in built.requests())
     for tree in shown:
         console.print(tree)
@@ -44,7 +82,7 @@ def _write_trees(built: Built, out: BinaryIO) -> None:
 
 
 class _Output:
-    """Standard output, or a file that is written whole or named in the error."""
+    """Standard output, or a file. Errors while writing become InputError with the file's name."""
 
     def __init__(self, name: str | None) -> None:
         self._name = name
@@ -72,12 +110,19 @@ class _Output:
 
 
 async def send(
-    built: Built, endpoint: str, protocol: Protocol | None, headers: Iterable[str], progress: Progress
+    built: Built,
+    endpoint: str,
+    protocol: Literal["grpc", "http/protobuf", "http/json"] | None,
+    headers: Iterable[str],
+    progress: Progress,
 ) -> str:
-    """Send what was built; what to say of it. Raises ConfigError for an endpoint or a header (`NAME=VALUE`) that cannot
-    be used, RetryableExportError where nobody takes it, and PermanentExportError where anything of it was refused."""
-    requests = list(_requests(built))
-    given = given_headers(headers)
+    """Send the traces; a line with the result. Raises ConfigError or InputError for an endpoint or a header
+    (`NAME=VALUE`) that cannot be used, RetryableExportError if the backend cannot be reached, and PermanentExportError
+    if it refused anything."""
+    from receiver.cli.replay import parse_headers, replay  # imports gRPC and aiohttp
+
+    requests = list(_recordings(built))
+    given = parse_headers(headers)
     task = progress.add_task("sending", total=len(requests))
     result = await replay(
         requests, endpoint, progress=lambda _: progress.update(task, advance=1), protocol=protocol, headers=given
@@ -88,15 +133,15 @@ async def send(
             f"{endpoint}: refused {len(result.refused)} of {len(requests)} requests, the first: {first.reason}"
         )
     traces = len({span.trace_id for span in built.spans})
-    return f"{len(built.spans)} spans in {traces} {'trace' if traces == 1 else 'traces'} sent to {endpoint}"
+    return f"{len(built.spans)} spans in {counted(traces, 'trace')} sent to {endpoint}"
 
 
-def _requests(built: Built) -> Iterator[Recording]:
+def _recordings(built: Built) -> Iterator[Recording]:
     traces: dict[bytes, list[Span]] = {}
     for span in built.spans:
         traces.setdefault(span.trace_id, []).append(span)
     for trace, spans in traces.items():
-        for begin in range(0, len(spans), BATCH):
-            yield Recording(f"trace {trace.hex()}", "traces", spans_request(spans[begin : begin + BATCH]))
+        for begin in range(0, len(spans), MAX_REQUEST_SPANS):
+            yield Recording(f"trace {trace.hex()}", "traces", spans_request(spans[begin : begin + MAX_REQUEST_SPANS]))
     for body in built.untouched:
-        yield Recording("spans that passed through", "traces", body)
+        yield Recording("spans handed on", "traces", body)

@@ -1,7 +1,7 @@
-"""Replaying: recorded requests sent to a running receiver, in order, one after the other, as a client would.
+"""`replay`: sends recorded requests to a running receiver, one after the other, as a client would.
 
-An answer that asks for patience gets a few more attempts; one that refuses is counted and named, and the next
-request goes out. A receiver that cannot be reached ends it.
+A request that the receiver cannot take now is retried a few times; a refused one is counted and listed, and the next
+one is sent. A receiver that cannot be reached ends the replay.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
-from receiver.errors import InputError, PermanentExportError, RetryableExportError
+from receiver.errors import ConfigError, InputError, PermanentExportError, RetryableExportError
 from receiver.exporters.error_hints import for_command_line
 from receiver.exporters.otlp_grpc import GrpcExporter
 from receiver.exporters.otlp_http import HttpExporter
 from receiver.model import Signal
+from receiver.net.address import split_url
 from receiver.net.tls import TLSSettings
 from receiver.recordings.files import Recording
 
 ENDPOINT = "localhost:4317"
 ATTEMPTS = 5
-_FIRST_PAUSE = 0.2  # seconds
-_TIMEOUT = 10.0  # seconds; OTEL's default
+_FIRST_PAUSE = 0.2  # s; doubles with each attempt
+_TIMEOUT = 10.0  # s; OTEL's default
 
 Protocol: TypeAlias = Literal["grpc", "http/protobuf", "http/json"]
 _SIGNAL_PATH = re.compile(r"/v1/(?:logs|metrics|traces)/?$")
@@ -33,7 +33,7 @@ _SIGNAL_PATH = re.compile(r"/v1/(?:logs|metrics|traces)/?$")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A recording that was not taken, wholly or in part, and what the receiver said."""
+    """A recording that the receiver refused, wholly or in part, and its reason."""
 
     source: str
     reason: str
@@ -41,13 +41,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """`sent` requests were taken (those that were taken in part too); `refused` names what was not."""
+    """`sent` requests were taken, wholly or in part; `refused` lists what was not."""
 
     sent: int
     refused: tuple[Refusal, ...]
 
     def reasons(self) -> Iterator[tuple[str, str]]:
-        """Each reason once, with the recording that it was first told of and how many others."""
+        """Each reason once, with its first recording and the number of others."""
         sources: dict[str, list[str]] = {}
         for refusal in self.refused:
             sources.setdefault(refusal.reason, []).append(refusal.source)
@@ -55,15 +55,15 @@ class ReplayResult:
             yield reason, f"{first} and {len(others)} more" if others else first
 
 
-def _quiet(recording: Recording) -> None:
-    """Nobody is watching."""
+def _no_progress(recording: Recording) -> None:
+    """A `progress` that shows nothing."""
 
 
 async def replay(
     recordings: Iterable[Recording],
     endpoint: str = ENDPOINT,
     rate: float | None = None,
-    progress: Callable[[Recording], None] = _quiet,
+    progress: Callable[[Recording], None] = _no_progress,
     *,
     protocol: Protocol | None = None,
     headers: Mapping[str, str] | None = None,
@@ -72,18 +72,18 @@ async def replay(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> ReplayResult:
-    """Send every recording; `rate` is in requests a second. `progress` follows each one.
+    """Send every recording; `rate` is in requests a second. `progress` is called after each one.
 
-    Without a `protocol`, a URL with a path or with port 4318 (`http://localhost:4318`) is HTTP and any other endpoint
+    Without a `protocol`, a URL with a path or with port 4318 (`http://localhost:4318`) means HTTP, any other endpoint
     gRPC. gRPC is plaintext unless the endpoint starts with `https://`.
 
     Raises ConfigError for an endpoint that cannot be used, InputError for a recording that cannot be read and
     RetryableExportError when the receiver does not take a request after the last attempt.
     """
-    remarks: list[str] = []
+    refusals: list[str] = []
 
     def on_rejected(signal: Signal, count: int, message: str) -> None:
-        remarks.append(f"{count} {signal} records rejected: {message}")
+        refusals.append(f"{count} {signal} records rejected: {message}")
 
     exporter = _exporter(endpoint, protocol, headers, tls, on_rejected)
     sent, refused = 0, list[Refusal]()
@@ -97,15 +97,15 @@ async def replay(
                 await _send(exporter, recording, attempts, sleep)
                 sent += 1
             except PermanentExportError as error:
-                remarks.append(for_command_line(str(error)))
+                refusals.append(for_command_line(str(error)))
             except RetryableExportError as error:
-                # A receiver that cannot take a request now says when it may: so it is running.
+                # A receiver that says when to retry is running.
                 hint = "" if error.retry_after else " (is a receiver running there?)"
                 raise RetryableExportError(
                     f"{for_command_line(str(error))}; stopped at {recording.source} after {sent} requests{hint}"
                 ) from None
-            refused.extend(Refusal(recording.source, remark) for remark in remarks)
-            remarks.clear()
+            refused.extend(Refusal(recording.source, reason) for reason in refusals)
+            refusals.clear()
             progress(recording)
     finally:
         await exporter.stop()
@@ -131,9 +131,9 @@ async def _send(
 
 
 async def _until(moment: float, clock: Callable[[], float], sleep: Callable[[float], Awaitable[object]]) -> None:
-    early = moment - clock()
-    if early > 0:
-        await sleep(early)
+    pause = moment - clock()
+    if pause > 0:
+        await sleep(pause)
 
 
 def _exporter(
@@ -143,8 +143,8 @@ def _exporter(
     tls: TLSSettings | None,
     on_rejected: Callable[[Signal, int, str], None],
 ) -> GrpcExporter | HttpExporter:
-    if (protocol or protocol_of(endpoint)) == "grpc":
-        # Unlike an exporter: this is for a receiver that is near, most often on the same machine.
+    if (protocol or default_protocol(endpoint)) == "grpc":
+        # Plaintext, unlike an exporter: the receiver is usually on the same machine.
         tls = tls or TLSSettings(insecure=True)
         return GrpcExporter(
             "replay", endpoint, tls=tls, headers=headers, compression="none", timeout=_TIMEOUT, on_rejected=on_rejected
@@ -161,8 +161,8 @@ def _exporter(
     )
 
 
-def given_headers(pairs: Iterable[str]) -> dict[str, str]:
-    """Headers that were given as `NAME=VALUE`. Raises InputError."""
+def parse_headers(pairs: Iterable[str]) -> dict[str, str]:
+    """Headers from `NAME=VALUE` options. Raises InputError."""
     headers = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -172,9 +172,12 @@ def given_headers(pairs: Iterable[str]) -> dict[str, str]:
     return headers
 
 
-def protocol_of(endpoint: str) -> Protocol:
-    """The protocol of an endpoint where none is told."""
+def default_protocol(endpoint: str) -> Protocol:
+    """The protocol of an endpoint where none is given. Raises ConfigError."""
     if not endpoint.startswith(("http://", "https://")):
         return "grpc"
-    parts = urlsplit(endpoint)
-    return "http/protobuf" if parts.path or parts.netloc.endswith(":4318") else "grpc"
+    try:
+        parts = split_url(endpoint)
+    except ValueError as error:
+        raise ConfigError(f"endpoint: {endpoint!r} cannot be used: {error}") from None
+    return "http/protobuf" if parts.path or parts.port == 4318 else "grpc"

@@ -1,1 +1,1 @@
-"""Bytes to nouns and back: the only place that knows protobuf. Nothing here knows an agent."""
+"""Decodes OTLP requests to records, and encodes spans. Nothing here depends on an agent."""

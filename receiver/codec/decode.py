@@ -1,5 +1,6 @@
-"""Request bytes to records, through the trimmed schema of proto/receiver/codec/wire.proto: only what a dialect asks
-for is decoded, whatever is handed on stays bytes.
+"""Decodes request bytes to records with the trimmed schema of proto/receiver/codec/wire.proto.
+
+Attributes are decoded when a dialect reads them. Spans that pass through stay bytes.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from receiver.model import LogRecord, MetricPoint, Resource, Scope, SpanEvent, S
 _POINTS: dict[str, Literal["sum", "gauge", "histogram"]] = {"sum": "sum", "gauge": "gauge", "histogram": "histogram"}
 
 NO_RECORDED_VALUE = 1  # DataPointFlags, metrics.proto
-REMEMBERED = 16_384  # bytes of a resource or a scope; producers' have some hundred. The caches are bounded by this
+MAX_CACHED_BYTES = 16_384  # of a resource or scope; usual ones have some hundred. It bounds the caches' memory
 
 
 def _resource(raw: bytes) -> Resource:
-    return _remembered_resource(raw) if len(raw) <= REMEMBERED else _read_resource(raw)
+    return _cached_resource(raw) if len(raw) <= MAX_CACHED_BYTES else _read_resource(raw)
 
 
 def _read_resource(raw: bytes) -> Resource:
@@ -27,7 +28,7 @@ def _read_resource(raw: bytes) -> Resource:
 
 
 def _scope(raw: bytes) -> Scope:
-    return _remembered_scope(raw) if len(raw) <= REMEMBERED else _read_scope(raw)
+    return _cached_scope(raw) if len(raw) <= MAX_CACHED_BYTES else _read_scope(raw)
 
 
 def _read_scope(raw: bytes) -> Scope:
@@ -35,7 +36,7 @@ def _read_scope(raw: bytes) -> Scope:
     return Scope(scope.name, scope.version)
 
 
-_remembered_resource, _remembered_scope = lru_cache(1024)(_read_resource), lru_cache(1024)(_read_scope)
+_cached_resource, _cached_scope = lru_cache(1024)(_read_resource), lru_cache(1024)(_read_scope)
 
 
 def log_records(body: bytes) -> Iterator[LogRecord]:
@@ -59,8 +60,11 @@ def log_records(body: bytes) -> Iterator[LogRecord]:
 
 
 def metric_points(body: bytes) -> Iterator[MetricPoint]:
-    """The data points of a serialized ExportMetricsServiceRequest. Exponential histograms and summaries have no
-    points here: one empty point of kind `other` stands for the metric."""
+    """The data points of a serialized ExportMetricsServiceRequest.
+
+    The points of exponential histograms and summaries are not decoded: an empty point of kind `other` represents the
+    metric.
+    """
     for resource_metrics in wire.Metrics.FromString(body).resource_metrics:
         resource = _resource(resource_metrics.resource)
         for scope_metrics in resource_metrics.scope_metrics:
@@ -115,7 +119,7 @@ def _points(resource: Resource, scope: Scope, metric: wire.Metric) -> Iterator[M
 
 
 class Envelope(NamedTuple):
-    """What a span came in: needed to hand it on as it was."""
+    """The resource and scope of a span, as bytes, to pass it through unchanged."""
 
     resource: bytes
     resource_schema_url: str
@@ -124,7 +128,7 @@ class Envelope(NamedTuple):
 
 
 def span_records(body: bytes) -> Iterator[tuple[SpanRecord, Envelope]]:
-    """The spans of a serialized ExportTraceServiceRequest, each with what it came in."""
+    """The spans of a serialized ExportTraceServiceRequest, each with its envelope."""
     for resource_spans in wire.Traces.FromString(body).resource_spans:
         resource = _resource(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:

@@ -1,5 +1,6 @@
-"""Built spans to request bytes: one ResourceSpans for each producer, written once. The result of several calls may be
-joined: OTLP's requests are repeated fields, so that bytes behind bytes are again a request.
+"""Encodes spans to request bytes, with one ResourceSpans for each resource.
+
+The bytes of several requests may be concatenated: an OTLP request is a repeated field, so the result is a request too.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from receiver.codec.decode import Envelope
 from receiver.model import AttributeValue, Span
 from receiver.semconv import SCHEMA_URL, SCOPE_NAME
 
-SAMPLED = 0x01  # W3C trace flags, which a built span has: it was recorded
-REMOTE = 0x300  # SpanFlags of trace.proto: whether the context above is remote is known, and it is
+SAMPLED = 0x01  # the W3C trace flag of every built span
+REMOTE = 0x300  # SpanFlags of trace.proto: CONTEXT_HAS_IS_REMOTE and CONTEXT_IS_REMOTE
 
 
 def spans_request(spans: Iterable[Span]) -> bytes:
-    """A serialized ExportTraceServiceRequest of built spans, those of one producer together, in the order given."""
+    """A serialized ExportTraceServiceRequest of built spans, grouped by resource, otherwise in the given order."""
     request = ExportTraceServiceRequest()
     scopes: dict[bytes, ScopeSpans] = {}
     for span in spans:
@@ -54,8 +55,8 @@ def _write(out: WireSpan, span: Span) -> None:
         out.status.code = span.status_code  # type: ignore[assignment]
         out.status.message = span.status_message
     for event in span.events:
-        told = out.events.add(name=event.name, time_unix_nano=event.time)
-        _write_attributes(told.attributes, event.attributes)
+        written = out.events.add(name=event.name, time_unix_nano=event.time)
+        _write_attributes(written.attributes, event.attributes)
     for link in span.links:
         to = out.links.add(trace_id=link.trace_id, span_id=link.span_id, flags=REMOTE if link.remote else 0)
         _write_attributes(to.attributes, link.attributes)
@@ -78,18 +79,18 @@ def _write_attributes(out: object, attributes: Sequence[tuple[str, AttributeValu
 
 
 def pass_through(spans: Iterable[tuple[Envelope, bytes]]) -> bytes:
-    """A serialized ExportTraceServiceRequest of serialized spans that are handed on untouched."""
+    """A serialized ExportTraceServiceRequest of serialized spans that pass through unchanged."""
     request = wire.Traces()
     resources: dict[tuple[bytes, str], wire.ResourceSpans] = {}
     scopes: dict[Envelope, wire.ScopeSpans] = {}
     for envelope, span in spans:
-        at = scopes.get(envelope)
-        if at is None:
+        scope_spans = scopes.get(envelope)
+        if scope_spans is None:
             key = (envelope.resource, envelope.resource_schema_url)
-            of = resources.get(key)
-            if of is None:
-                of = resources[key] = request.resource_spans.add(resource=key[0], schema_url=key[1])
-            at = of.scope_spans.add(scope=envelope.scope, schema_url=envelope.scope_schema_url)
-            scopes[envelope] = at
-        at.spans.append(span)
+            resource_spans = resources.get(key)
+            if resource_spans is None:
+                resource_spans = resources[key] = request.resource_spans.add(resource=key[0], schema_url=key[1])
+            scope_spans = resource_spans.scope_spans.add(scope=envelope.scope, schema_url=envelope.scope_schema_url)
+            scopes[envelope] = scope_spans
+        scope_spans.spans.append(span)
     return request.SerializeToString()

@@ -1,7 +1,4 @@
-"""The three OTLP Export services as data: their names and their complete protobuf messages.
-
-Only what opentelemetry/proto/collector/*/v1 says lives here; nothing is decoded or decided.
-"""
+"""The three OTLP Export services: their names and their complete protobuf messages (opentelemetry/proto/collector)."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from receiver.model import Signal
 
 @dataclass(frozen=True, slots=True)
 class ExportService:
-    """One signal's service. `partial` builds the response that says what was not taken."""
+    """One signal's service. `partial` builds the partial-success response."""
 
     name: str
     request: type[Message]
@@ -64,6 +61,6 @@ EXPORT_SERVICES: dict[Signal, ExportService] = {
 
 
 def export_response(signal: Signal, rejected: int, message: str) -> Message:
-    """The answer to a taken request. A complete success leaves `partial_success` unset, as OTLP demands."""
+    """The response to an accepted request. After a complete success `partial_success` is unset, as OTLP requires."""
     service = EXPORT_SERVICES[signal]
     return service.partial(rejected, message) if rejected else service.response()

@@ -1,12 +1,11 @@
-"""OTLP/JSON to protobuf and back, for Export requests and answers.
+"""Translates OTLP/JSON to protobuf and back, for Export requests and responses.
 
-What differs from protobuf's own JSON mapping is dealt with here and nowhere else (OTLP specification, "JSON
-Protobuf Encoding"): trace and span ids are hex, enums are integers, unknown fields are ignored. protobuf's
-parser takes hex ids for base64 without an error, so they are rewritten before it sees them.
+OTLP/JSON differs from protobuf's own JSON mapping (OTLP specification, "JSON Protobuf Encoding"): trace and span ids
+are hex, enums are integers, unknown fields are ignored. protobuf's parser would read hex ids as base64 without an
+error, so they are rewritten first.
 
-Where OTLP/JSON has something else than an object for a message. protobuf's parser looks for the names of fields in
-whatever it finds there: in a text, where it finds none, so that `"body": "text"` would be an empty body. The
-Collector refuses it.
+A message must be a JSON object. protobuf's parser would search a text in its place for field names and find none, so
+that `"body": "text"` became an empty body. Such a request is refused, as in the Collector.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from receiver.errors import MalformedError, TooLargeError
 from receiver.model import Signal
 
 _Path: TypeAlias = tuple[str, ...]
-# A holder of ids is reached through these fields. They are walked, rather than every key looked at, so that
-# neither an attribute nor an unknown field called traceId is touched.
-_HOLDERS: dict[Signal, tuple[_Path, ...]] = {
+# The paths of the objects that have ids. Only these are rewritten, so that an attribute or an unknown field called
+# traceId stays as it is.
+_OBJECTS_WITH_IDS: dict[Signal, tuple[_Path, ...]] = {
     "logs": (("resourceLogs", "scopeLogs", "logRecords"),),
     "traces": (
         ("resourceSpans", "scopeSpans", "spans"),
@@ -40,17 +39,17 @@ _HOLDERS: dict[Signal, tuple[_Path, ...]] = {
         for kind in ("gauge", "sum", "histogram", "exponentialHistogram")
     ),
 }
-# protobuf's parser also takes the names of the .proto file, so an id may be spelled either way.
+# protobuf's parser also accepts the names of the .proto file, so an id may have either name.
 _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
-# Of an object, protobuf's parser makes some 10 µs of work and some 200 bytes: these are five seconds and 100 MiB, and
-# more than twice what a Collector's batch of 8,192 log records has. Protobuf has no such limit.
-_MOST_OBJECTS = 500_000
-# One that is not closed reaches to the end; possessive, or each quote in it would be looked at to the end again.
+# protobuf's parser takes some 10 µs and 200 bytes for an object, so these take 5 s and 100 MiB. A Collector's batch of
+# 8,192 log records has less than half as many. Protobuf bodies have no such limit.
+_MAX_OBJECTS = 500_000
+# An unclosed string reaches to the end. Possessive quantifiers avoid scanning to the end again for each quote in it.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _UPPER = re.compile("[A-Z]")
 
-# JavaScript cuts strings between the halves of a surrogate pair and then writes the half as an escape.
-# Every escape is matched, so that an escaped backslash before a "u" is not mistaken for one.
+# JavaScript can cut a string inside a surrogate pair, and then writes the remaining half as an escape. The pattern
+# matches every escape, so that an escaped backslash before a "u" is not read as one.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -64,19 +63,22 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
 
     Raises MalformedError, which names the field where it is known, and TooLargeError.
     """
-    if body.count(b"{") > _MOST_OBJECTS and _STRING.sub(b"", body).count(b"{") > _MOST_OBJECTS:
-        raise TooLargeError(f"the JSON body has more than {_MOST_OBJECTS} objects; send smaller batches, or protobuf")
+    if body.count(b"{") > _MAX_OBJECTS and _STRING.sub(b"", body).count(b"{") > _MAX_OBJECTS:
+        raise TooLargeError(f"the JSON body has more than {_MAX_OBJECTS} objects; send smaller batches, or protobuf")
     try:
         document = loads(body)
         if not isinstance(document, dict):
             raise MalformedError("the body is not a JSON object")
         _rewrite_ids(signal, document, _hex_to_base64)
-        message = ParseDict(_shaped(signal, document), EXPORT_SERVICES[signal].request(), ignore_unknown_fields=True)
+        _check_objects(signal, document)
+        message = ParseDict(document, EXPORT_SERVICES[signal].request(), ignore_unknown_fields=True)
         return message.SerializeToString()
     except RecursionError:
         raise MalformedError("the JSON body is nested too deeply") from None
     except (ParseError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise MalformedError(f"the JSON body is not an Export request for {signal}: {_told(signal, error)}") from None
+        raise MalformedError(
+            f"the JSON body is not an Export request for {signal}: {_described(signal, error)}"
+        ) from None
 
 
 def from_protobuf(signal: Signal, body: bytes) -> str:
@@ -111,11 +113,10 @@ def loads(body: bytes) -> Any:
         return msgspec.json.decode(_ESCAPE.sub(_without_lone_surrogate, body))
 
 
-def _shaped(signal: Signal, document: dict[str, Any]) -> dict[str, Any]:
-    """The document, with an object wherever there is to be one. Raises MalformedError."""
-    if path := misshapen(document, EXPORT_SERVICES[signal].request.DESCRIPTOR):
+def _check_objects(signal: Signal, document: dict[str, Any]) -> None:
+    """Raises MalformedError where a field is not the object that it must be."""
+    if path := first_non_object(document, EXPORT_SERVICES[signal].request.DESCRIPTOR):
         raise MalformedError(f"{path} is not a JSON object, which it must be")
-    return document
 
 
 def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
@@ -123,7 +124,7 @@ def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
 
 
 def _rewrite_ids(signal: Signal, document: dict[str, Any], rewrite: Callable[[str, Any], str]) -> None:
-    for path in _HOLDERS[signal]:
+    for path in _OBJECTS_WITH_IDS[signal]:
         for holder in _descend(document, path):
             for name in _IDS:
                 value = holder.get(name)
@@ -132,7 +133,7 @@ def _rewrite_ids(signal: Signal, document: dict[str, Any], rewrite: Callable[[st
 
 
 def _descend(node: Any, path: _Path) -> Iterator[dict[str, Any]]:
-    """The objects at the end of `path`. What has another shape is skipped: the parser will complain of it."""
+    """The objects at the end of `path`. Values of other shapes are skipped; the parser reports them."""
     if not isinstance(node, dict):
         return
     if not path:
@@ -154,9 +155,11 @@ def _base64_to_hex(name: str, value: Any) -> str:
     return b64decode(value).hex()
 
 
-def _told(signal: Signal, error: Exception) -> str:
-    """What is wrong, for the client and for the log: which field, and not its value, which protobuf quotes. That may be
-    a prompt, and so may be what looks like the name of a field in it."""
+def _described(signal: Signal, error: Exception) -> str:
+    """The field that is wrong, for the client and the log.
+
+    protobuf's own message quotes the value, which may be a prompt, so only known field names are taken from it.
+    """
     if not isinstance(error, ParseError):
         return _line(error)
     message: Any = EXPORT_SERVICES[signal].request.DESCRIPTOR
@@ -166,16 +169,17 @@ def _told(signal: Signal, error: Exception) -> str:
             break
         path.append(name)
         message = field.message_type
-    return f"{'.'.join(path) or 'a field'} is not what it must be"
+    return f"{'.'.join(path) or 'a field'} has an invalid value"
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def misshapen(document: dict[str, Any], message: Any) -> str:
-    """The path of the first field that must be an object, or hold objects, and does not; empty where all is well.
-    `message` is its descriptor. null, and what stands for a list, are left to the parser.
+def first_non_object(document: dict[str, Any], message: Any) -> str:
+    """The path of the first field that should be an object or hold objects, and does not; empty if there is none.
+
+    `message` is the document's descriptor. null and a wrong value for a list are left to the parser.
     """
     fields = _messages(message)
     for key, value in document.items():
@@ -189,7 +193,7 @@ def _within(value: Any, field: Any) -> str:
     items = value if field.is_repeated and isinstance(value, list) else (value,)
     for item in items:
         if isinstance(item, dict):
-            if inner := misshapen(item, field.message_type):
+            if inner := first_non_object(item, field.message_type):
                 return f"{name}.{inner}"
         elif item is not None:
             return name

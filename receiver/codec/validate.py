@@ -1,7 +1,7 @@
-"""The one complete look at a received request: is it OTLP, how many records it holds, which nobody can take.
+"""Validates a received request with the complete OTLP schema: parses it, counts its records, removes unusable spans.
 
-A pure function over bytes. The hot path decodes with a trimmed schema that skips what it does not ask for,
-so whatever is kept must have been parsed once with the complete one: here.
+A pure function over bytes. Building decodes with a trimmed schema that skips most fields, so every stored request must
+have been parsed once with the complete one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """A request that parsed. `rejected` records of it were taken out, for the reason in `message`."""
+    """A valid request. `rejected` of its records were removed, for the reason in `message`."""
 
     request: Request
     rejected: int = 0
@@ -35,8 +35,8 @@ class Validated:
 def validate(signal: Signal, body: bytes) -> Validated:
     """Parse `body`, a serialized Export request of `signal`, and count its records.
 
-    Spans without usable ids are taken out: backends refuse a whole push for one of them. Otherwise the
-    request's body is the very same object as `body`.
+    Spans with invalid ids are removed, since a backend refuses a whole request for one of them. Otherwise the result
+    has the same `body` object.
 
     Raises MalformedError when it is not such a message.
     """
@@ -87,7 +87,7 @@ def _validate_traces(message: ExportTraceServiceRequest, body: bytes) -> Validat
 
 
 def _exportable(span: Span) -> bool:
-    """Whether backends can read it: its ids, its parent's and its links' have the sizes of the data model."""
+    """Whether backends accept the span: its ids, its parent's and its links' have valid sizes."""
     trace_id, span_id = span.trace_id, span.span_id
     if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return False

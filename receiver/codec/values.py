@@ -1,6 +1,4 @@
-"""AnyValue, decoded only when it is asked for. A value that does not parse reads as None: the request as a whole was
-validated when it was received, and what a dialect cannot read it counts.
-"""
+"""AnyValue, decoded on access. A value that does not parse is None; the receiver validated the request as a whole."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ from google.protobuf.message import DecodeError
 from receiver.codec.wire_pb2 import Value
 from receiver.model import Value as PlainValue
 
-_MAX_DEPTH = 64  # nested deeper than any body of an agent; protobuf itself refuses at 100
+_MAX_DEPTH = 64  # levels; no agent's body has as many, and protobuf itself allows 100
 
 
 def plain(raw: bytes, depth: int = 0) -> PlainValue:
-    """The plain value of a serialized AnyValue; an unset one is None (OTLP 1.9: receivers must accept it)."""
+    """The plain value of a serialized AnyValue; None if it is unset, which receivers must accept (OTLP 1.9)."""
     if not raw or depth > _MAX_DEPTH:
         return None
     try:
@@ -34,7 +32,7 @@ def plain(raw: bytes, depth: int = 0) -> PlainValue:
 
 
 class LazyMap(Mapping[str, PlainValue]):
-    """A read-only mapping over still serialized AnyValues."""
+    """A read-only mapping of serialized AnyValues."""
 
     __slots__ = ("_depth", "_raw")
 

@@ -1,6 +1,6 @@
 """Configuration: texts and an environment in, frozen Settings out. Imports nothing of the project but errors.
 
-No I/O: the caller reads the files and hands over the environment. `load` is the only way in.
+There is no I/O: the caller reads the files and passes the environment. `load` is the one entry point.
 """
 
 from receiver.config.load.loading import load

@@ -1,11 +1,7 @@
-"""Take: each event becomes facts of the session that it names (and of the sessions that it links to). Nothing leaves
-here and nothing is decided: what an event adds does not depend on what was taken before it.
+"""Applies events: each becomes facts of the session that it names, and of the sessions that it links to. Nothing is
+emitted and nothing is decided here: what an event adds does not depend on the events before it.
 
-Content that nobody asked for ends here, before it is state.
-
-A task call's child, once spans state it (core/state/span_lineage.py): the call's register and the child's parent, as if
-the call's own record had named it. Who told plays no part: it is a span or a line of either session, whichever came
-last.
+Content that `capture_content` does not let through is dropped here, before it is state.
 """
 
 from __future__ import annotations
@@ -15,15 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.core.counting import series
-from receiver.core.counting.call_counts import MOST_POINTS
 from receiver.core.linking.attempts import add_attempt
-from receiver.core.segmentation.turns import learn_rest
+from receiver.core.segmentation.turns import learn_idle
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_older
 from receiver.core.state.ids import creation_time
 from receiver.core.state.items import Item, ItemKind, learn, reported_call
 from receiver.core.state.remote_parent import learn_remote
-from receiver.core.state.session import MARKED, Activity, CallHint, CountedPoint, Note, Session, merge_activity
+from receiver.core.state.session import MARKED, Activity, CallHint, Note, Session, merge_activity
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import (
     CONTENT,
@@ -34,7 +29,6 @@ from receiver.events import (
     SPAN,
     AnyEvent,
     AttemptEvent,
-    CallCountEvent,
     CallEvent,
     CallHintEvent,
     CallReportEvent,
@@ -57,8 +51,9 @@ from receiver.events import (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who told, and when it arrived. `resource` is the producer's serialized Resource, `key` a short name for it;
-    `wait` (ns) is how much later its other signals may tell of the same thing; `arrival` (ns) the receiver's clock."""
+    """The sender of a record, and when it arrived. `resource` is the producer's serialized Resource, `key` a short name
+    for it; `wait` (ns) is how much later its other signals may state the same thing; `arrival` is in ns of the
+    receiver's clock."""
 
     producer: str
     key: str
@@ -67,7 +62,7 @@ class Source:
     arrival: int
 
 
-KEPT = 32  # idle times and trace contexts of a session: for where it was taken up again, and who started it
+MAX_IDLE_TIMES = MAX_CONTEXTS = 32  # kept of a session: to find where it was resumed, and who started it
 _NOT_FACTS = {"session", "call", "request", "permission", "rank", "time", "root", "key"}
 _SESSION_IDENTITY = ("parent", "created", "version", "project", "label")
 _DAY = 24 * 3600 * SECOND
@@ -98,7 +93,7 @@ class EventApplier:
         self._settings = settings
         self._dropped = frozenset(f for f, word in CONTENT.items() if word not in settings.capture_content)
         self._kept = {t: tuple(f for f in fields if f not in self._dropped) for t, fields in _FIELDS.items()}
-        self._take: dict[type[Any], Callable[[Forest, Source, Any], str | None]] = {
+        self._handlers: dict[type[Any], Callable[[Forest, Source, Any], str | None]] = {
             SessionEvent: self._session,
             ForkEvent: self._fork,
             CopyEvent: self._copy,
@@ -106,10 +101,9 @@ class EventApplier:
             EndEvent: self._ended,
             NoteEvent: self._note,
             CallEvent: self._call,
-            ChildEvent: take_started,
-            CallReportEvent: self._unnamed,
+            ChildEvent: self._child,
+            CallReportEvent: self._report,
             CallHintEvent: self._hint,
-            CallCountEvent: self._counted,
             PointEvent: self._point,
             LinesEvent: self._lines,
             RequestEvent: self._request,
@@ -119,16 +113,19 @@ class EventApplier:
         }
 
     def __call__(self, forest: Forest, source: Source, event: AnyEvent) -> str | None:
-        """Merge one event. Total: every event has an outcome, none raises. Returns why an event added nothing."""
+        """Merge one event. Never raises. Returns the reason if the event added nothing."""
         if isinstance(event, ServerEvent):
             forest.servers.setdefault(source.producer, set()).add(event.server)
             return None
         if isinstance(event, Discarded):
             return event.reason
-        take = self._take.get(type(event))
-        return take(forest, source, event) if take is not None else None
+        handler = self._handlers.get(type(event))
+        return handler(forest, source, event) if handler is not None else None
+
+    # what every event does
 
     def _touch(self, forest: Forest, source: Source, session: str) -> Session:
+        """The session that an event names."""
         self._mention(forest, source, session)
         return forest.open(session)
 
@@ -143,21 +140,21 @@ class EventApplier:
         answered: int = 0,
         called: int = 0,
     ) -> Activity | None:
-        """Note activity (ns). What lies in a segment that has left is known already, or comes too late to widen it."""
+        """Add activity (ns). What lies in an emitted segment is known already, or comes too late to widen it."""
         if start <= 0 or end < start:
             return None
         if any(c.start <= start and end <= c.end for c in session.closed):
             return None
         if (created := creation_time(session.id, start)) is not None:
             learn(session.facts, "created", GUESSED, created)
-        session.facts.pop("metered", None)  # from now on more than metrics tell of it
+        session.facts.pop("metered", None)  # no longer known by metrics alone
         activity = Activity(start=start, end=end, busy=busy, idle=idle, work=work, answered=answered, called=called)
         merge_activity(session.activities, activity, self._settings.joint)
         return activity
 
     def _session(self, forest: Forest, source: Source, event: SessionEvent) -> str | None:
-        if event.rank == COUNTED and _says_nothing_new(forest.get(event.session), event):
-            return "already_told"  # a metric says it at each collection: no sign of life
+        if event.rank == COUNTED and _is_known(forest.get(event.session), event):
+            return "already_told"  # a metric repeats it at each collection: no sign of activity
         session = self._touch(forest, source, event.session)
         if event.root:
             learn(session.facts, "root", event.rank, True)
@@ -182,8 +179,8 @@ class EventApplier:
         kept = {f: fact for f, fact in changing.items() if f not in self._dropped}
         if self._settings.trace_mode == "turn":
             for field, (_, value) in kept.items():
-                told = session.changes.setdefault(field, {})
-                told[event.time] = max(told.get(event.time, value), value)
+                values = session.changes.setdefault(field, {})
+                values[event.time] = max(values.get(event.time, value), value)
         if event.time:
             session.facts.pop("metered", None)
             activity = Activity(start=event.time, end=event.time, facts=kept)
@@ -211,9 +208,9 @@ class EventApplier:
             return None
         busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
         if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
-            session.idles = sorted({*session.idles, idle})[-KEPT:]
+            session.idles = sorted({*session.idles, idle})[-MAX_IDLE_TIMES:]
             if self._settings.trace_mode == "turn":
-                learn_rest(session, event.time)
+                learn_idle(session, event.time)
         return None
 
     def _ended(self, forest: Forest, source: Source, event: EndEvent) -> str | None:
@@ -229,18 +226,18 @@ class EventApplier:
         if any(c.start <= event.time <= c.end for c in session.closed):
             return "already_left"
         key = f"{event.name}:{event.key or event.time}"
-        held = session.notes.get(key)
-        if held is not None:
-            note.arrival = held.arrival = min(source.arrival, held.arrival)
-            note.needs_idle = held.needs_idle = note.needs_idle and held.needs_idle
-        if held is None or _note_order(held) < _note_order(note):
+        known = session.notes.get(key)
+        if known is not None:
+            note.arrival = known.arrival = min(source.arrival, known.arrival)
+            note.needs_idle = known.needs_idle = note.needs_idle and known.needs_idle
+        if known is None or _note_order(known) < _note_order(note):
             session.notes[key] = note
         if not event.key.startswith(COUNTED_NOTE):
             self._active(session, event.time, event.time)
         return None
 
     def _merge(self, source: Source, item: Item, event: Any) -> bool:
-        """Merge what an event says of an item; True if any of it is news."""
+        """Merge what an event states about an item; True if any of it is new."""
         item.arrival = max(item.arrival, source.arrival)
         item.wait = max(item.wait, source.wait)
         news = False
@@ -253,7 +250,7 @@ class EventApplier:
     def _call(self, forest: Forest, source: Source, event: CallEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         if event.child:
-            self._child(forest, source, event, event.child)
+            self._name_child(forest, source, event, event.child)
         if forest.is_emitted(event.session, ItemKind.CALL, event.call):
             return "already_left"
         item = session.pending(ItemKind.CALL, event.call)
@@ -264,10 +261,10 @@ class EventApplier:
         self._span_of_activity(session, event.start, event.end, called=event.end or 0)
         return None
 
-    def _unnamed(self, forest: Forest, source: Source, event: CallReportEvent) -> str | None:
+    def _report(self, forest: Forest, source: Source, event: CallReportEvent) -> str | None:
         session = self._touch(forest, source, event.session)
         if event.child:
-            self._child(forest, source, event, event.child)
+            self._name_child(forest, source, event, event.child)
         key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
         self._span_of_activity(session, event.start, event.end, called=event.end)
         if forest.is_emitted(event.session, ItemKind.CALL, reported_call(key)):
@@ -285,14 +282,14 @@ class EventApplier:
         session.hints[key] = hint
         return None
 
-    def _child(self, forest: Forest, source: Source, event: CallEvent | CallReportEvent, child: str) -> None:
-        """A call names the session that it started: a statement about that session, if not the best one."""
+    def _name_child(self, forest: Forest, source: Source, event: CallEvent | CallReportEvent, child: str) -> None:
+        """A call names the session that it started: a statement about that session too, if not the most reliable."""
         if not is_older(child, event.session, event.end or event.start or 0):
             forest.adopt(child, event.session, max(event.rank, EXACT + 1))
         self._mention(forest, source, child)
 
     def _mention(self, forest: Forest, source: Source, session: str) -> None:
-        """Another session's record names this one: it exists, and who told may be all that is ever known of it."""
+        """A record names a session: it exists, and the sender may be all that is ever known of it."""
         at = forest.open(session)
         at.arrival = max(at.arrival, source.arrival)
         at.wait = max(at.wait, source.wait)
@@ -308,33 +305,10 @@ class EventApplier:
         elif end:
             self._active(session, end, end, called=called)
 
-    def _counted(self, forest: Forest, source: Source, event: CallCountEvent) -> str | None:
-        session = self._touch(forest, source, event.session)
-        if forest.is_emitted(event.session, ItemKind.SERIES, event.key):
-            return "already_left"
-        session.counted[event.key] = CountedPoint(
-            source=event.source,
-            tool=event.tool,
-            count=event.count,
-            time=event.time,
-            start=event.start,
-            durations=event.durations,
-            rest=event.rest,
-            agent=event.agent,
-            skill=event.skill,
-            resource=source.key,
-            series=event.series,
-            status=event.status,
-        )
-        if len(session.counted) > 2 * MOST_POINTS:
-            session.counted = dict(sorted(session.counted.items(), key=lambda kv: (kv[1].time, kv[0]))[:MOST_POINTS])
-        return None if event.key in session.counted else "too_many_series"
-
     def _point(self, forest: Forest, source: Source, event: PointEvent) -> str | None:
-        """A cumulative series is sent again as long as its process lives: what is no news is no sign of life either."""
+        """A cumulative series is sent again as long as its process lives: a repeated value is no sign of activity."""
         key = series.key_of(event, source.key)
-        emitted = forest.emitted_of(event.session).series.get(key)
-        if emitted is not None and series.is_told(event, emitted):
+        if series.is_counted(event, key, forest.emitted_of(event.session).series):
             return self._still_there(forest, source, event.session)
         session = forest.open(event.session)
         problem = series.add(session.series, key, event, source.key)
@@ -344,12 +318,25 @@ class EventApplier:
         return problem
 
     def _still_there(self, forest: Forest, source: Source, session: str) -> str:
-        """A closed session is forgotten in the end, but not while points of it still come."""
-        held = forest.open(session)
-        if source.arrival > held.arrival + _DAY:
-            held.arrival = source.arrival
+        """A closed session is purged in the end, but not while points of it still arrive."""
+        found = forest.open(session)
+        if source.arrival > found.arrival + _DAY:
+            found.arrival = source.arrival
             forest.dirty.add(session)
         return "already_left"
+
+    def _child(self, forest: Forest, _: Source, event: ChildEvent) -> str | None:
+        """The link of a call to its child that spans state (core/state/span_lineage.py): as if the call's own record
+        had named the child. The sender plays no part: it is either session's, whichever record came last."""
+        near = creation_time(event.session, 1) or 0  # ids repeat every two years; which period it is does not matter
+        if not is_older(event.child, event.session, near):
+            forest.adopt(event.child, event.session, SPAN)
+        session = forest.open(event.session)
+        forest.dirty.update((event.session, event.child))
+        if forest.is_emitted(event.session, ItemKind.CALL, event.call):
+            return "already_left"
+        learn(session.pending(ItemKind.CALL, event.call).facts, "child", SPAN, event.child)
+        return None
 
     def _lines(self, forest: Forest, source: Source, event: LinesEvent) -> str | None:
         session = self._touch(forest, source, event.session)
@@ -393,34 +380,22 @@ class EventApplier:
 
 
 def _keep_context(session: Session, context: str, time: int) -> None:
-    """Of many the earliest, so that it does not matter which were told first."""
+    """Of too many the earliest are kept, so that the order of arrival does not matter."""
     session.contexts[context] = min(time, session.contexts.get(context, time))
-    if len(session.contexts) > KEPT:
+    if len(session.contexts) > MAX_CONTEXTS:
         del session.contexts[max(session.contexts, key=lambda c: (session.contexts[c], c))]
 
 
-def _says_nothing_new(session: Session | None, event: SessionEvent) -> bool:
+def _is_known(session: Session | None, event: SessionEvent) -> bool:
+    """Whether an event without a time states nothing new about a session."""
     if session is None or event.time:
         return False
     facts = dict(session.facts)
-    told = [("root", event.root), ("subagent", event.subagent), ("agent", event.agent)]
-    news = [learn(facts, field, COUNTED, value) for field, value in told if value]
+    identity = [("root", event.root), ("subagent", event.subagent), ("agent", event.agent)]
+    news = [learn(facts, field, COUNTED, value) for field, value in identity if value]
     changing = [(field, getattr(event, field)) for field in _SESSION_CHANGING]
     return not any([*news, *(learn(facts, field, 0, value) for field, value in changing if value)])
 
 
 def _note_order(note: Note) -> tuple[int, str]:
     return note.time, repr(note.attributes)
-
-
-def take_started(forest: Forest, _: object, event: ChildEvent) -> str | None:
-    """Merge one link. Returns why it added nothing."""
-    near = creation_time(event.session, 1) or 0  # ids repeat every two years; which ones are meant plays no part here
-    if not is_older(event.child, event.session, near):
-        forest.adopt(event.child, event.session, SPAN)
-    session = forest.open(event.session)
-    forest.dirty.update((event.session, event.child))
-    if forest.is_emitted(event.session, ItemKind.CALL, event.call):
-        return "already_left"
-    learn(session.pending(ItemKind.CALL, event.call).facts, "child", SPAN, event.child)
-    return None

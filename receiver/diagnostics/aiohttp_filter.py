@@ -1,5 +1,5 @@
 """Drops what aiohttp logs about clients that send no HTTP or hang up: an error with a traceback for each of them, with
-which any client could fill the disk. Importing this module puts the filter on the log of aiohttp's servers.
+which any client could fill the disk.
 """
 
 from __future__ import annotations
@@ -15,4 +15,5 @@ def is_not_caused_by_client(record: logging.LogRecord) -> bool:
     return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
-logging.getLogger("aiohttp.server").addFilter(is_not_caused_by_client)
+AIOHTTP_SERVER_LOG = logging.getLogger("aiohttp.server")  # aiohttp's default for every server
+AIOHTTP_SERVER_LOG.addFilter(is_not_caused_by_client)

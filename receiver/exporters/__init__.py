@@ -1,1 +1,1 @@
-"""What sends built and passed-through requests on: the queue, the sender, and one file for each kind of exporter."""
+"""Sends built and passed-through requests to backends: queue, sender, and one file for each kind of exporter."""

@@ -1,8 +1,7 @@
-"""The `debug` exporter: prints each finished trace as a tree, when its root comes.
+"""The `debug` exporter: prints a trace as a tree when its root span arrives.
 
-Children leave before their root, so the spans of a trace are held until then. What is held is bounded: the
-oldest trace is printed unfinished when there are too many. Nothing here is a way to keep spans; a terminal is
-for looking at.
+Children are sent before their root, so the spans of a trace are buffered until then. The buffer is bounded: when it is
+full, the oldest trace is printed unfinished. It is in memory only; a terminal is for looking at.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from receiver.terminal.tree import by_trace, is_root, spans_of, trace_tree
 
 MAX_TRACES = 1000
 MAX_SPANS = 100_000
-_REMEMBERED = 10_000  # traces that were printed, so that their late spans are told from a new trace's
+MAX_PRINTED_TRACES = 10_000  # ids that are remembered, to tell late spans from those of a new trace
 
 Trace = dict[bytes, Span]
 
@@ -49,14 +48,14 @@ class DebugExporter:
         self._verbosity = verbosity
         self._max_traces = max_traces
         self._max_spans = max_spans
-        self._held: OrderedDict[bytes, Trace] = OrderedDict()
+        self._buffered: OrderedDict[bytes, Trace] = OrderedDict()
         self._printed: OrderedDict[bytes, None] = OrderedDict()
 
     async def start(self) -> None:
-        """Nothing to open: the console is given."""
+        """Does nothing: the console is open."""
 
     async def export(self, signal: Signal, body: bytes, items: int) -> None:
-        """Print what is finished. Raises PermanentExportError when it is no request, or cannot be printed."""
+        """Print the finished traces. Raises PermanentExportError for a malformed request or a closed terminal."""
         if signal != "traces" or self._verbosity == "basic":
             await self._print([f"{signal}: {items} records"])
             return
@@ -64,66 +63,66 @@ class DebugExporter:
             request = ExportTraceServiceRequest.FromString(body)
         except DecodeError:
             raise PermanentExportError("not a protobuf Export request for traces") from None
-        await self._print(self._take(request))
+        await self._print(self._add(request))
 
     async def stop(self) -> None:
-        """Print what is still held: no root will come before this process ends."""
-        rest = [self._tree(spans, "unfinished trace") for spans in self._held.values()]
-        self._held.clear()
-        with suppress(PermanentExportError):  # with the terminal gone there is nobody to tell
+        """Print the traces that are still buffered: their roots will not arrive in this process."""
+        rest = [self._tree(spans, "unfinished trace") for spans in self._buffered.values()]
+        self._buffered.clear()
+        with suppress(PermanentExportError):  # the terminal is closed
             await self._print(rest)
 
-    def _take(self, request: ExportTraceServiceRequest) -> list[RenderableType]:
+    def _add(self, request: ExportTraceServiceRequest) -> list[RenderableType]:
         trees: list[RenderableType] = []
         for trace_id, spans in by_trace(spans_of([request])).items():
             if trace_id in self._printed:
                 trees.append(self._tree({span.span_id: span for span in spans}, "late for trace"))
                 continue
-            held = self._held.setdefault(trace_id, {})
-            held.update((span.span_id, span) for span in spans)
+            buffered = self._buffered.setdefault(trace_id, {})
+            buffered.update((span.span_id, span) for span in spans)
             if any(is_root(span) for span in spans):
                 trees.append(self._finish(trace_id))
-        while self._held and (len(self._held) > self._max_traces or self._count() > self._max_spans):
-            # Not remembered as printed: what is still to come is held again, and shown below its root.
-            _, oldest = self._held.popitem(last=False)
+        while self._buffered and (len(self._buffered) > self._max_traces or self._count() > self._max_spans):
+            # Not remembered as printed: its later spans are buffered again, and shown below their root.
+            _, oldest = self._buffered.popitem(last=False)
             trees.append(self._tree(oldest, "trace without a root so far"))
         return trees
 
     def _finish(self, trace_id: bytes) -> RenderableType:
         self._printed[trace_id] = None
-        if len(self._printed) > _REMEMBERED:
+        if len(self._printed) > MAX_PRINTED_TRACES:
             self._printed.popitem(last=False)
-        return self._tree(self._held.pop(trace_id))
+        return self._tree(self._buffered.pop(trace_id))
 
     def _count(self) -> int:
-        return sum(map(len, self._held.values()))
+        return sum(map(len, self._buffered.values()))
 
     def _tree(self, spans: Trace, title: str = "") -> RenderableType:
         return trace_tree(list(spans.values()), title=title, details=self._verbosity == "detailed")
 
     async def _print(self, trees: Iterable[RenderableType]) -> None:
-        """In a thread: a terminal that was paused must not hold up the receiver."""
-        listed = list(trees)
-        if not listed:
+        """In a thread: a paused terminal must not block the receiver."""
+        pages = list(trees)
+        if not pages:
             return
         try:
-            await asyncio.to_thread(self._write, listed)
+            await asyncio.to_thread(self._write, pages)
         except (OSError, ValueError) as error:  # ValueError: the file is closed
             raise PermanentExportError(f"cannot print: {error}") from None
 
     def _write(self, trees: list[RenderableType]) -> None:
-        # Rich answers a broken pipe (`| head`) with SystemExit, so the writing is done here.
+        # Rich raises SystemExit on a broken pipe (`| head`), so this writes itself.
         page = _Page(self._console.encoding)
-        drawing = _like(self._console, page)
+        console = _console_for(page, self._console)
         for tree in trees:
-            drawing.print(tree, highlight=False, markup=False)
-            drawing.print()
+            console.print(tree, highlight=False, markup=False)
+            console.print()
         self._console.file.write(page.getvalue())
         self._console.file.flush()
 
 
 class _Page(io.StringIO):
-    """Text for a terminal of another encoding, which decides what lines can be drawn with."""
+    """A text buffer with the terminal's encoding, by which Rich chooses the characters of the lines."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__()
@@ -134,12 +133,13 @@ class _Page(io.StringIO):
         return self._encoding
 
 
-def _like(console: Console, page: _Page) -> Console:
+def _console_for(page: _Page, terminal: Console) -> Console:
+    """A console that writes to the page in the terminal's width and colours."""
     return Console(
         file=page,
-        width=console.width,
-        color_system=cast(Any, console.color_system),
-        force_terminal=console.is_terminal,
-        no_color=console.no_color,
+        width=terminal.width,
+        color_system=cast(Any, terminal.color_system),
+        force_terminal=terminal.is_terminal,
+        no_color=terminal.no_color,
         legacy_windows=False,
     )

@@ -1,7 +1,7 @@
-"""The Collector's `file` exporter: one Export request after the other, appended to a file.
+"""The `file` exporter: appends each Export request to a file, as the Collector's does.
 
 `json`: one line of OTLP/JSON each. `proto`: the serialized message, after its length in four bytes, big-endian.
-What is appended is complete or absent: a write that fails is cut off again.
+A request is in the file completely or not at all: a write that fails is truncated again.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from receiver.codec import otlp_json
 from receiver.errors import ConfigError, MalformedError, PermanentExportError, RetryableExportError
 from receiver.model import Signal
 
-# Spans may hold what a user asked to be captured: nobody else needs to read it.
+# Only the user may read it: spans may contain captured content.
 _MODE = 0o600
 
 
 class FileExporter:
-    """Appends each export() to `path`; the file is made when it is missing, its folder is not."""
+    """Appends each export() to `path`. Creates a missing file, but no directory."""
 
     def __init__(self, name: str, path: str | Path, *, format: Literal["json", "proto"] = "json") -> None:
         self.name = name
         self._path = Path(path)
         self._format = format
         self._file = -1
-        self._lock = Lock()  # a cancelled export() leaves its thread writing
+        self._lock = Lock()  # the thread of a cancelled export() goes on writing
 
     async def start(self) -> None:
         """Open the file. Raises ConfigError."""
@@ -48,7 +48,7 @@ class FileExporter:
             raise RetryableExportError(f"cannot write {self._path}: {error.strerror}") from None
 
     async def stop(self) -> None:
-        """Close the file, after a write that is under way."""
+        """Close the file, after a running write."""
         await asyncio.to_thread(self._close)
 
     def _append(self, signal: Signal, body: bytes) -> None:
@@ -59,7 +59,7 @@ class FileExporter:
                 while record:
                     record = record[os.write(self._file, record) :]
             except OSError:
-                with suppress(OSError):  # a pipe has no length to go back to
+                with suppress(OSError):  # a pipe cannot be truncated
                     os.ftruncate(self._file, end)
                 raise
 

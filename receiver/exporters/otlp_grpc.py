@@ -1,7 +1,7 @@
-"""OTLP over gRPC to one backend: the queue's bytes go out as they are, never parsed again.
+"""The `otlp_grpc` exporter: sends the queue's bytes as they are to one backend over OTLP/gRPC.
 
-Why each address of a name failed. gRPC tells of one at a time, and `localhost` has two: that nobody listens at `::1`
-would hide what is wrong at 127.0.0.1.
+gRPC reports the error of one address only, and a name such as `localhost` has two: that nobody listens at ::1 would
+hide what is wrong at 127.0.0.1. So the last error of each address is kept, and a failed export reports all of them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ import grpc
 
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.exporters.endpoint import USER_AGENT, grpc_metadata, grpc_target
-from receiver.exporters.partial_success import OnRejected, rejection, tell
+from receiver.exporters.partial_success import OnRejected, parse_partial_success
 from receiver.exporters.responses import grpc_failure
 from receiver.model import SIGNALS, Signal
 from receiver.net.tls import TLSSettings, channel_credentials
 
 _COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompression}
-# The sending loop backs off by itself. gRPC's own pause (up to two minutes) would come on top: a backend that
-# is back would go unnoticed for that long.
-_MAX_RECONNECT_BACKOFF_MS = 5_000
+# The sender backs off by itself. gRPC's own backoff (up to two minutes) would come on top: a backend that is back
+# would stay unnoticed for that long.
+_INITIAL_RECONNECT_BACKOFF_MS, _MAX_RECONNECT_BACKOFF_MS = 1_000, 5_000
+_MAX_MILLISECONDS = 2**31 - 1  # gRPC's 32 bits, which it takes as never
+_ADDRESS_ERROR = re.compile(r"last error: [A-Z_]+: (ipv[46]:\S+): (.*)", re.DOTALL)
+_MAX_ADDRESSES = 8  # remembered with their errors; a name may have many
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class ClientKeepalive:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What else configgrpc lets a client say of its connections; empty texts for what gRPC does by itself."""
+    """configgrpc's other client settings; an empty text keeps gRPC's default."""
 
     balancer_name: str = "pick_first"
     authority: str = ""
@@ -45,7 +48,7 @@ class ChannelSettings:
     keepalive: ClientKeepalive | None = None
 
     def options(self) -> list[tuple[str, Any]]:
-        """In gRPC's terms."""
+        """The same as gRPC channel arguments."""
         options: list[tuple[str, Any]] = [("grpc.primary_user_agent", self.user_agent or USER_AGENT)]
         if self.balancer_name != "pick_first":
             options.append(("grpc.lb_policy_name", self.balancer_name))
@@ -56,21 +59,21 @@ class ChannelSettings:
                 ("grpc.keepalive_time_ms", _milliseconds(self.keepalive.time)),
                 ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive.timeout)),
                 ("grpc.keepalive_permit_without_calls", int(self.keepalive.permit_without_stream)),
-                ("grpc.http2.max_pings_without_data", 0),  # or gRPC stops after two
+                ("grpc.http2.max_pings_without_data", 0),  # no limit; gRPC's default is two
             ]
         return options
 
 
 def _milliseconds(seconds: float) -> int:
-    return min(round(seconds * 1000), 2**31 - 1)  # more is never, in gRPC's 32 bits
+    return min(round(seconds * 1000), _MAX_MILLISECONDS)
 
 
 class GrpcExporter:
-    """One attempt for each export(). The Collector's keys: `endpoint`, `headers`, `compression`, `timeout`, `tls`,
-    `wait_for_ready`, and those of ChannelSettings.
+    """Makes one attempt for each export(). Takes the Collector's keys `endpoint`, `headers`, `compression`, `timeout`,
+    `tls`, `wait_for_ready`, and those of ChannelSettings.
 
-    `timeout` is in seconds. An `https://` endpoint means TLS and an `http://` one plaintext; otherwise it is TLS
-    unless `tls.insecure`. `on_rejected` hears of partial successes. Raises ConfigError.
+    `timeout` is in seconds. An `https://` endpoint means TLS and an `http://` one plaintext; any other is TLS unless
+    `tls.insecure`. Calls `on_rejected` for a partial success. Raises ConfigError.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class GrpcExporter:
             *(channel or ChannelSettings()).options(),
             *_options(self._target.loopback, tls.server_name_override),
         ]
-        self._addresses = Addresses()
+        self._address_errors = AddressErrors()
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[Signal, Any] = {}
 
@@ -120,16 +123,19 @@ class GrpcExporter:
         """Send one serialized Export request. Raises PermanentExportError or RetryableExportError."""
         call = self._calls[signal]
         try:
-            answer = await call(
+            response = await call(
                 body, timeout=self._timeout, metadata=self._metadata, wait_for_ready=self._wait_for_ready
             )
         except grpc.aio.AioRpcError as error:
-            raise grpc_failure(error, self._target.target, self._addresses.others(error.details() or "")) from None
-        self._addresses = Addresses()
-        tell(rejection(signal, answer), signal, self._on_rejected)
+            others = self._address_errors.of_others(error.details() or "")
+            raise grpc_failure(error, self._target.target, others) from None
+        self._address_errors = AddressErrors()
+        rejection = parse_partial_success(signal, response)
+        if rejection is not None and self._on_rejected is not None:
+            self._on_rejected(signal, rejection.count, rejection.message)
 
     async def stop(self) -> None:
-        """Close the channel. Calls that are under way are cancelled."""
+        """Close the channel and cancel its calls."""
         if self._channel is not None:
             await self._channel.close(None)
             self._channel = None
@@ -137,7 +143,7 @@ class GrpcExporter:
 
 def _options(loopback: bool, server_name: str) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
-        ("grpc.initial_reconnect_backoff_ms", 1_000),
+        ("grpc.initial_reconnect_backoff_ms", _INITIAL_RECONNECT_BACKOFF_MS),
         ("grpc.max_reconnect_backoff_ms", _MAX_RECONNECT_BACKOFF_MS),
     ]
     if loopback:
@@ -147,23 +153,20 @@ def _options(loopback: bool, server_name: str) -> list[tuple[str, Any]]:
     return options
 
 
-_ONE = re.compile(r"last error: [A-Z_]+: (ipv[46]:\S+): (.*)", re.DOTALL)
-_MOST = 8  # a name may stand for many
-
-
-class Addresses:
-    """What was last said of each, since the last success."""
+class AddressErrors:
+    """The last error of each address of a name since the last success."""
 
     def __init__(self) -> None:
-        self._reasons: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
 
-    def others(self, details: str) -> str:
-        """Take in what a failed call says of one address; what is to be added of the others, where that differs."""
-        found = _ONE.search(details)
+    def of_others(self, details: str) -> str:
+        """Remember the address and error in a failed call's details; return what to add to them: the other addresses
+        whose error differs, each with it."""
+        found = _ADDRESS_ERROR.search(details)
         if found is None:
             return ""
-        address, reason = found.groups()
-        told = {one: why for one, why in self._reasons.items() if one != address and why != reason}
-        if len(self._reasons) < _MOST or address in self._reasons:
-            self._reasons[address] = reason
-        return "".join(f"; before that {one}: {why}" for one, why in told.items())
+        address, error = found.groups()
+        others = {other: its for other, its in self._errors.items() if other != address and its != error}
+        if len(self._errors) < _MAX_ADDRESSES or address in self._errors:
+            self._errors[address] = error
+        return "".join(f"; before that {other}: {its}" for other, its in others.items())

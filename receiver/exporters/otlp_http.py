@@ -1,4 +1,4 @@
-"""OTLP over HTTP to one backend, in protobuf or JSON."""
+"""The `otlp_http` exporter: sends to one backend over OTLP/HTTP, in protobuf or JSON."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ import aiohttp
 from receiver.codec import otlp_json
 from receiver.errors import ConfigError, MalformedError, PermanentExportError
 from receiver.exporters.endpoint import USER_AGENT, http_headers, http_url
-from receiver.exporters.partial_success import OnRejected, rejection, tell
-from receiver.exporters.responses import http_failure, no_answer_of_otlp, unreachable
+from receiver.exporters.partial_success import OnRejected, parse_partial_success
+from receiver.exporters.responses import http_failure, unreachable, web_page_error
 from receiver.model import SIGNALS, Signal
 from receiver.net.tls import TLSSettings, client_ssl_context
 
 _CONTENT_TYPES = {"proto": "application/x-protobuf", "json": "application/json"}
-_ANSWER_LIMIT = 64 * 1024  # the Collector reads no more of an answer either
-_THREAD_LIMIT = 64 * 1024  # encoding more than this would hold up the loop
+_MAX_RESPONSE_BYTES = 64 * 1024  # as much as the Collector reads
+_MAX_INLINE_BYTES = 64 * 1024  # encoding more than this would block the loop
 
 
 class HttpExporter:
-    """One attempt for each export(). The Collector's keys: `endpoint` (to which `/v1/traces` and so on are added),
-    `traces_endpoint`, `metrics_endpoint` and `logs_endpoint` (taken as they are), `encoding`, `compression`,
+    """Makes one attempt for each export(). Takes the Collector's keys `endpoint` (to which `/v1/traces` and so on are
+    added), `traces_endpoint`, `metrics_endpoint` and `logs_endpoint` (used unchanged), `encoding`, `compression`,
     `headers`, `timeout` (seconds), `proxy_url`, `tls`. Redirects are not followed.
 
-    `on_rejected` hears of partial successes; `now` gives seconds since the Unix epoch. Raises ConfigError.
+    Calls `on_rejected` for a partial success; `now` gives seconds since the Unix epoch. Raises ConfigError.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class HttpExporter:
         now: Callable[[], float] = time.time,
     ) -> None:
         tls = tls or TLSSettings()
-        own: dict[Signal, str] = {
+        signal_endpoints: dict[Signal, str] = {
             "logs": logs_endpoint,
             "metrics": metrics_endpoint,
             "traces": traces_endpoint,
         }
         self.name = name
-        self._urls = {signal: own[signal] or _signal_url(endpoint, signal) for signal in SIGNALS}
+        self._urls = {signal: signal_endpoints[signal] or _signal_url(endpoint, signal) for signal in SIGNALS}
         for url in filter(None, self._urls.values()):
             http_url(url)
         if not any(self._urls.values()):
@@ -102,16 +102,18 @@ class HttpExporter:
                 server_hostname=self._server_name,
                 proxy=self._proxy,
                 allow_redirects=False,
-            ) as answer:
-                said = await _read(answer.content)
+            ) as response:
+                content = await _read(response.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(_cause(error), _without_query(url)) from None
-        if not 200 <= answer.status < 300:
-            raise http_failure(answer.status, answer.headers, said, _without_query(url), self._now())
-        kind = answer.headers.get("Content-Type", "")
-        if page := no_answer_of_otlp(kind, _without_query(url)):
+        if not 200 <= response.status < 300:
+            raise http_failure(response.status, response.headers, content, _without_query(url), self._now())
+        content_type = response.headers.get("Content-Type", "")
+        if page := web_page_error(content_type, _without_query(url)):
             raise page
-        tell(rejection(signal, said, kind), signal, self._on_rejected)
+        rejection = parse_partial_success(signal, content, content_type)
+        if rejection is not None and self._on_rejected is not None:
+            self._on_rejected(signal, rejection.count, rejection.message)
 
     async def stop(self) -> None:
         """Close the session and its connections."""
@@ -121,7 +123,7 @@ class HttpExporter:
 
     async def _payload(self, signal: Signal, body: bytes) -> bytes:
         try:
-            if len(body) > _THREAD_LIMIT:
+            if len(body) > _MAX_INLINE_BYTES:
                 return await asyncio.to_thread(self._encode, signal, body)
             return self._encode(signal, body)
         except MalformedError as error:
@@ -138,28 +140,28 @@ def _signal_url(endpoint: str, signal: Signal) -> str:
 
 
 def _without_query(url: str) -> str:
-    """For messages: some backends take their key in the query."""
+    """The URL for messages: some backends take their API key in the query."""
     return url.partition("?")[0]
 
 
 def _cause(error: Exception) -> Exception:
-    """What is behind aiohttp's own words, which show the address once more, and bytes and objects of Python."""
+    """The cause of aiohttp's error, whose own text repeats the address and shows bytes and Python objects."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return error.certificate_error
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return OSError(f"{error.host} cannot be resolved: {error.os_error.strerror}")
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
-        known = number in errno.errorcode and not isinstance(error.os_error, ssl.SSLError)
-        return OSError(os.strerror(number)) if known and number else error.os_error
+        has_text = number in errno.errorcode and not isinstance(error.os_error, ssl.SSLError)
+        return OSError(os.strerror(number)) if has_text and number else error.os_error
     if isinstance(error, aiohttp.ClientResponseError):
         return OSError(error.message.partition("\n")[0])
     return error
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
-    """The beginning of an answer. More than the limit is of no use to anybody."""
-    said = b""
-    while len(said) < _ANSWER_LIMIT and (part := await content.read(_ANSWER_LIMIT - len(said))):
-        said += part
-    return said
+    """The beginning of a response, at most _MAX_RESPONSE_BYTES."""
+    body = b""
+    while len(body) < _MAX_RESPONSE_BYTES and (part := await content.read(_MAX_RESPONSE_BYTES - len(body))):
+        body += part
+    return body

@@ -1,4 +1,6 @@
-"""A request that a backend took, but not wholly: read, told, and never sent again (OTLP, "Partial Success")."""
+"""Reads a partial success: the backend took a request but rejected some of its records. It is reported and never sent
+again (OTLP, "Partial Success").
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,12 @@ from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError
 
 from receiver.codec.export_service import EXPORT_SERVICES
-from receiver.exporters.responses import JSON, PROTOBUF, essence, one_line
+from receiver.exporters.responses import JSON, PROTOBUF, media_type, one_line
 from receiver.model import Signal
 
 OnRejected: TypeAlias = Callable[[Signal, int, str], None]  # signal, records, the backend's message
 
-_REJECTED: dict[Signal, str] = {
+_COUNT_FIELDS: dict[Signal, str] = {
     "logs": "rejected_log_records",
     "metrics": "rejected_data_points",
     "traces": "rejected_spans",
@@ -24,31 +26,25 @@ _REJECTED: dict[Signal, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What a backend says of a request that it took: `count` records of it were refused; 0 is only a warning."""
+    """`count` records of a request were rejected; 0 means that the backend only warns."""
 
     count: int
     message: str
 
 
-def rejection(signal: Signal, body: bytes, content_type: str = PROTOBUF) -> Rejection | None:
-    """The partial success that a serialized Export response tells of, if any.
+def parse_partial_success(signal: Signal, body: bytes, content_type: str = PROTOBUF) -> Rejection | None:
+    """The partial success in a serialized Export response; None for a full success.
 
-    Another content type, or a body that is no such response, tells of none: the request was taken all the same.
+    None too for another content type or an unreadable body: the request was taken all the same.
     """
     response: Any = EXPORT_SERVICES[signal].response()
     try:
-        if essence(content_type) == PROTOBUF:
+        if media_type(content_type) == PROTOBUF:
             response.ParseFromString(body)
-        elif essence(content_type) == JSON and body:
+        elif media_type(content_type) == JSON and body:
             Parse(body, response, ignore_unknown_fields=True)
     except (DecodeError, ParseError, UnicodeDecodeError):
         return None
     partial = response.partial_success
-    count = int(getattr(partial, _REJECTED[signal]))
+    count = int(getattr(partial, _COUNT_FIELDS[signal]))
     return Rejection(count, one_line(partial.error_message)) if count or partial.error_message else None
-
-
-def tell(rejected: Rejection | None, signal: Signal, listener: OnRejected | None) -> None:
-    """Put a rejection, if there is one, before the listener."""
-    if rejected is not None and listener is not None:
-        listener(signal, rejected.count, rejected.message)

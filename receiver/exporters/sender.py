@@ -1,14 +1,13 @@
-"""The sending loop: empties one exporter's share of a persistent queue into that exporter.
+"""Sends one exporter's rows of the sending queue: when to send, to retry and to give up.
 
-What lives here is when to send, to send again and to give up. How bytes reach a backend is the exporter's
-business, and where they are kept is the queue's. The order of effects for each chunk:
+How bytes reach a backend is the exporter's part; where they are stored is the queue's. The order for each batch:
 
-1. head: take the oldest rows; they stay in the queue, marked as in flight
-2. export: until the backend took them, or refused them for good; between two attempts, back off
-3. done or set aside: only now do the rows leave the queue
+1. next_batch: take the oldest rows; they stay in the queue, marked as in flight
+2. export: until the backend takes them or refuses them for good; back off between two attempts
+3. done or set_aside: only now do the rows leave the queue
 
-A process that ends between 2 and 3 sends the rows once more when it is back: at least once, as OTLP says.
-The backing off is the Collector's (exporterhelper, `retry_on_failure`).
+A process that ends between 2 and 3 sends the rows again after its restart: at least once, as OTLP requires. The backoff
+is the Collector's (exporterhelper, `retry_on_failure`).
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from receiver.errors import PermanentExportError, RetryableExportError, Unavaila
 from receiver.model import Signal
 
 MAX_ITEMS = 8192  # the Collector's batch size
-MAX_BYTES = 4_000_000  # gRPC servers refuse more than 4 MiB unless they were told otherwise
-WHEN_MENDED = "opencode-trace-receiver resend"  # what an operator does about what was set aside
+MAX_BYTES = 4_000_000  # gRPC servers refuse more than 4 MiB by default
+RESEND_COMMAND = "opencode-trace-receiver resend"  # sends set-aside batches again, once their cause is fixed
 
 Event: TypeAlias = Literal["sent", "retried", "send_failed"]
 Observe: TypeAlias = Callable[[Event, Signal, str, int], None]  # event, signal, exporter, items
@@ -39,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class Batch:
     """Rows of a sending queue, oldest first, all of one signal.
 
     `body` is one serialized Export request: the rows' bytes joined. `items` counts its records.
@@ -53,7 +52,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a chunk that is tried again and again was not taken the last time, since when (ns), and how often."""
+    """Why a batch in retry failed last, since when it fails (ns since the epoch), and the number of attempts."""
 
     reason: str
     since: int
@@ -61,26 +60,26 @@ class Failure:
 
 
 class SendingQueue(Protocol):
-    """A persistent queue. Rows are in flight from head() until done() or set_aside(), or until a new process."""
+    """A persistent queue. Rows are in flight from next_batch() until done() or set_aside(), or until a restart."""
 
-    async def head(self, exporter: str, max_items: int, max_bytes: int) -> Chunk | None:
-        """The exporter's oldest rows that are not in flight, at least one, or None when there are none."""
+    async def next_batch(self, exporter: str, max_items: int, max_bytes: int) -> Batch | None:
+        """The exporter's oldest rows that are not in flight, at least one; None when there are none."""
 
-    async def split(self, chunk: Chunk) -> Sequence[Chunk]:
-        """The chunk's rows in order, each as a chunk of its own. All of them stay in flight."""
+    async def split(self, batch: Batch) -> Sequence[Batch]:
+        """The batch's rows in order, each as a batch of its own. All of them stay in flight."""
 
-    async def done(self, chunk: Chunk) -> None:
-        """The rows were taken by the backend: remove them."""
+    async def done(self, batch: Batch) -> None:
+        """Remove the rows: the backend took them."""
 
-    async def set_aside(self, chunk: Chunk, reason: str) -> None:
-        """The rows will not be sent: keep them elsewhere with the reason, where a person finds them."""
+    async def set_aside(self, batch: Batch, reason: str) -> None:
+        """Move the rows out of the queue and keep them with the reason, for an operator to resend."""
 
     async def wait(self, exporter: str) -> None:
-        """Return when rows may be waiting: also when they came after the last head() that returned None."""
+        """Return when there may be new rows, also those that came after the last next_batch() that returned None."""
 
 
 class Exporter(Protocol):
-    """The way to one backend."""
+    """Sends to one backend."""
 
     name: str
 
@@ -88,7 +87,7 @@ class Exporter(Protocol):
         """Open what export() needs. Does not wait for the backend. Raises ConfigError."""
 
     async def export(self, signal: Signal, body: bytes, items: int) -> None:
-        """Hand over one serialized Export request. Raises PermanentExportError or RetryableExportError."""
+        """Send one serialized Export request. Raises PermanentExportError or RetryableExportError."""
 
     async def stop(self) -> None:
         """Close what start() opened."""
@@ -106,7 +105,7 @@ class RetryOnFailure:
     max_elapsed_time: float = 0.0
 
     def intervals(self, random: Callable[[], float]) -> Iterator[float]:
-        """How long to wait after the first failure, the second, and so on; endless. `random` gives [0, 1)."""
+        """Seconds to wait after the first failure, the second, and so on; endless. `random` gives [0, 1)."""
         interval = self.initial_interval
         while True:
             yield interval * (1 + self.randomization_factor * (2 * random() - 1))
@@ -114,14 +113,14 @@ class RetryOnFailure:
 
 
 def _ignore(event: Event, signal: Signal, exporter: str, items: int) -> None:
-    """Nobody is counting."""
+    """An `Observe` that counts nothing."""
 
 
 class Sender:
-    """Sends what one exporter's queue holds, from start() to stop(), and never ends by itself.
+    """Sends the rows of one exporter's queue, from start() to stop(); nothing else ends it.
 
-    With one consumer, chunks leave in the order in which they were put. Clock (s), the time of day (ns), sleep and
-    random are arguments so that a test can pass hours in no time.
+    With one consumer, batches leave in the order of the queue. `clock` (monotonic, s), `now` (since the epoch, ns),
+    `sleep` and `random` are arguments so that a test can pass hours in no time.
     """
 
     def __init__(
@@ -151,8 +150,8 @@ class Sender:
         self._sleep = sleep
         self._random = random
         self._consumers: list[asyncio.Task[None]] = []
-        self._settling: set[asyncio.Task[None]] = set()
-        self._failing: dict[tuple[int, ...], Failure] = {}  # by the rows that are tried again
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._failing: dict[tuple[int, ...], Failure] = {}  # by the ids of the batch in retry
         self._log = _log.bind(exporter=exporter.name)
 
     async def start(self) -> None:
@@ -164,89 +163,89 @@ class Sender:
         ]
 
     async def stop(self) -> None:
-        """Stop at once. What is being sent stays in the queue; what was sent is taken out of it and counted."""
+        """Stop at once. A batch that is being sent stays in the queue; a sent one is removed and counted."""
         for consumer in self._consumers:
             consumer.cancel()
         await asyncio.gather(*self._consumers, return_exceptions=True)
-        await asyncio.gather(*self._settling, return_exceptions=True)
+        await asyncio.gather(*self._finishing, return_exceptions=True)
         self._consumers = []
         await self._exporter.stop()
 
     def failure(self) -> Failure | None:
-        """What fails now, the longest of several; None where nothing does."""
+        """The failure of the batch that has been in retry the longest; None where none is."""
         return min(self._failing.values(), key=lambda failure: failure.since, default=None)
 
     async def _consume(self) -> None:
         name = self._exporter.name
         while True:
-            chunk = await self._insist(lambda: self._queue.head(name, self._max_items, self._max_bytes))
-            if chunk is None:
-                await self._insist(lambda: self._queue.wait(name))
+            batch = await self._until_available(lambda: self._queue.next_batch(name, self._max_items, self._max_bytes))
+            if batch is None:
+                await self._until_available(lambda: self._queue.wait(name))
             else:
-                await self._deliver(chunk)
+                await self._deliver(batch)
 
-    async def _deliver(self, chunk: Chunk) -> None:
-        """See one chunk out of the queue, whatever the backend says."""
+    async def _deliver(self, batch: Batch) -> None:
+        """Send one batch and remove it from the queue, whatever the backend answers."""
         try:
-            await self._persist(chunk)
+            await self._export(batch)
         except PermanentExportError as error:
-            if len(chunk.ids) > 1:
-                await self._deliver_rows(chunk, str(error))
+            if len(batch.ids) > 1:
+                await self._deliver_rows(batch, str(error))
             else:
-                await self._set_aside(chunk, str(error))
+                await self._set_aside(batch, str(error))
         except RetryableExportError as error:
-            await self._set_aside(chunk, str(error))
+            await self._set_aside(batch, str(error))
         else:
-            await self._settle("sent", chunk, lambda: self._queue.done(chunk))
+            await self._finish("sent", batch, lambda: self._queue.done(batch))
 
-    async def _deliver_rows(self, chunk: Chunk, reason: str) -> None:
-        """Row by row, so that one bad row does not take its neighbours with it."""
-        self._log.debug("batch refused; sending its rows one by one", rows=len(chunk.ids), reason=reason)
-        for row in await self._insist(lambda: self._queue.split(chunk)):
+    async def _deliver_rows(self, batch: Batch, reason: str) -> None:
+        """Row by row, so that one bad row does not set its neighbours aside."""
+        self._log.debug("batch refused; sending its rows one by one", rows=len(batch.ids), reason=reason)
+        for row in await self._until_available(lambda: self._queue.split(batch)):
             await self._deliver(row)
 
-    async def _set_aside(self, chunk: Chunk, reason: str) -> None:
+    async def _set_aside(self, batch: Batch, reason: str) -> None:
         self._log.error(
             "batch set aside",
-            signal=chunk.signal,
-            items=chunk.items,
+            signal=batch.signal,
+            items=batch.items,
             reason=reason,
-            then=WHEN_MENDED,
+            then=RESEND_COMMAND,
             limit_key=reason,
         )
-        await self._settle("send_failed", chunk, lambda: self._queue.set_aside(chunk, reason))
+        await self._finish("send_failed", batch, lambda: self._queue.set_aside(batch, reason))
 
-    async def _settle(self, event: Event, chunk: Chunk, step: Callable[[], Awaitable[None]]) -> None:
-        """Take a chunk out of the queue and count it: both or neither, also where stop() comes in between."""
+    async def _finish(self, event: Event, batch: Batch, step: Callable[[], Awaitable[None]]) -> None:
+        """Remove a batch from the queue and count it: both or neither, also where stop() comes in between."""
 
         async def both() -> None:
             await step()
-            self._observe(event, chunk.signal, self._exporter.name, chunk.items)
+            self._observe(event, batch.signal, self._exporter.name, batch.items)
 
         async def attempt() -> None:
-            settling = asyncio.create_task(both())
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
-            await asyncio.shield(settling)
+            finishing = asyncio.create_task(both())
+            self._finishing.add(finishing)
+            finishing.add_done_callback(self._finishing.discard)
+            await asyncio.shield(finishing)
 
-        await self._insist(attempt)
+        await self._until_available(attempt)
 
-    async def _persist(self, chunk: Chunk) -> None:
-        """_export(), and no failure is known of the chunk any more, however it ended."""
+    async def _export(self, batch: Batch) -> None:
+        """_export_with_retries(); afterwards the batch is no longer listed as failing."""
         try:
-            await self._export(chunk)
+            await self._export_with_retries(batch)
         finally:
-            self._failing.pop(chunk.ids, None)
+            self._failing.pop(batch.ids, None)
 
-    def _note(self, chunk: Chunk, failure: RetryableExportError) -> None:
-        known = self._failing.get(chunk.ids) or Failure("", self._now(), 0)
-        self._failing[chunk.ids] = replace(known, reason=str(failure), attempts=known.attempts + 1)
+    def _note_failure(self, batch: Batch, failure: RetryableExportError) -> None:
+        previous = self._failing.get(batch.ids) or Failure("", self._now(), 0)
+        self._failing[batch.ids] = replace(previous, reason=str(failure), attempts=previous.attempts + 1)
 
-    async def _export(self, chunk: Chunk) -> None:
-        """Return when the chunk was taken. Raises what the exporter raised when no attempt is left."""
+    async def _export_with_retries(self, batch: Batch) -> None:
+        """Return when the backend took the batch. Raises what the exporter raised when no attempt is left."""
         started = self._clock()
         for failures, interval in enumerate(self._retry.intervals(self._random)):
-            failure = await self._attempt(chunk)
+            failure = await self._attempt(batch)
             if failure is None:
                 if failures:
                     self._log.info("export works again", after_seconds=round(self._clock() - started, 1))
@@ -257,27 +256,27 @@ class Sender:
             elapsed = self._clock() - started
             if self._retry.max_elapsed_time and elapsed + delay > self._retry.max_elapsed_time:
                 raise RetryableExportError(f"given up after {elapsed:.0f} s: {failure}") from failure
-            self._note(chunk, failure)
+            self._note_failure(batch, failure)
             self._log.warning("export failed; will retry", delay_seconds=round(delay, 1), error=str(failure))
-            self._observe("retried", chunk.signal, self._exporter.name, chunk.items)
+            self._observe("retried", batch.signal, self._exporter.name, batch.items)
             await self._sleep(delay)
 
-    async def _attempt(self, chunk: Chunk) -> RetryableExportError | None:
-        """None when the backend took the chunk, or why it did not. Raises PermanentExportError."""
+    async def _attempt(self, batch: Batch) -> RetryableExportError | None:
+        """None when the backend took the batch, or why it did not. Raises PermanentExportError."""
         try:
-            await self._exporter.export(chunk.signal, chunk.body, chunk.items)
+            await self._exporter.export(batch.signal, batch.body, batch.items)
         except PermanentExportError:
             raise
         except RetryableExportError as error:
             return error
         except Exception as error:
-            # A defect of ours must neither lose a batch nor stop those behind it.
+            # A defect of this program must neither lose a batch nor stop the ones behind it.
             self._log.exception("unexpected error in an exporter")
             return RetryableExportError(described(error))
         return None
 
-    async def _insist(self, step: Callable[[], Awaitable[_T]]) -> _T:
-        """A step of the queue, again and again while the store cannot take it (a full disk, say)."""
+    async def _until_available(self, step: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat a step of the queue while the store is not available (a full disk, for example)."""
         intervals = self._retry.intervals(self._random)
         while True:
             try:

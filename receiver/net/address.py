@@ -41,7 +41,7 @@ def split_authority(text: str) -> tuple[str, int | None]:
         return text, None
     number = _port(port, text)
     if ":" in host:
-        raise ValueError(f"{text!r} holds an IPv6 address without brackets; write [{host}]:{port}")
+        raise ValueError(f"{text!r} is an IPv6 address without brackets; write [{host}]:{port}")
     return host, number
 
 

@@ -1,9 +1,8 @@
-"""TLS in the Collector's keys (configtls): what a server and a client make of one `tls` block, for gRPC and for HTTP.
+"""Makes TLS contexts and credentials from a `tls` block with the Collector's keys (configtls), for servers and clients.
 
 Files are read once, when a server starts or an exporter is made, so that a wrong path is an error at the start and not
-at the first connection. A server asks clients for a certificate when `client_ca_file` is given. Without `ca_file` an
-HTTP client trusts what the system trusts, a gRPC client what its library ships (or what
-GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names).
+at the first connection. A server requires client certificates when `client_ca_file` is given. Without `ca_file` an HTTP
+client trusts the system's CAs, a gRPC client those of its library (or of GRPC_DEFAULT_SSL_ROOTS_FILE_PATH).
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ class TLSSettings:
 
 
 def server_ssl_context(tls: TLSSettings, *, http2: bool = False) -> ssl.SSLContext:
-    """For a server on asyncio. Raises ConfigError when a file cannot be read or used.
+    """The context of an asyncio server. Raises ConfigError when a file cannot be read or used.
 
-    With `http2` the server also offers HTTP/2 (gRPC); a client that speaks both is given HTTP/1.1.
+    With `http2` the server also offers HTTP/2 (gRPC); a client that offers both gets HTTP/1.1.
     """
     if not tls.cert_file or not tls.key_file:
         raise ConfigError("tls: a server needs both cert_file and key_file")
@@ -55,24 +54,24 @@ def server_ssl_context(tls: TLSSettings, *, http2: bool = False) -> ssl.SSLConte
 
 
 def server_credentials(tls: TLSSettings) -> grpc.ServerCredentials:
-    """For a gRPC server. Raises ConfigError when a file or a setting cannot be used."""
+    """The credentials of a gRPC server. Raises ConfigError when a file or a setting cannot be used."""
     if tls.min_version == "1.3":
         raise ConfigError("tls::min_version: gRPC's library decides the version itself (1.2 or later); use 1.2")
-    server_ssl_context(tls)  # gRPC reports a wrong pair only on its own log, at the first connection
-    clients = _read(tls.client_ca_file) if tls.client_ca_file else None
+    server_ssl_context(tls)  # gRPC itself would only log a wrong pair, at the first connection
+    client_ca = _read(tls.client_ca_file) if tls.client_ca_file else None
     return grpc.ssl_server_credentials(
         [(_read(tls.key_file), _read(tls.cert_file))],
-        root_certificates=clients,
-        require_client_auth=clients is not None,
+        root_certificates=client_ca,
+        require_client_auth=client_ca is not None,
     )
 
 
 def client_ssl_context(tls: TLSSettings) -> ssl.SSLContext:
-    """For an HTTP client. Raises ConfigError when a file or a setting cannot be used."""
+    """The context of an HTTP client. Raises ConfigError when a file or a setting cannot be used."""
     minimum = _minimum_version(tls)
     if bool(tls.cert_file) != bool(tls.key_file):
         raise ConfigError("tls: a client's certificate needs both cert_file and key_file")
-    context = _trusting(tls.ca_file)
+    context = _context_trusting(tls.ca_file)
     context.minimum_version = minimum
     if tls.insecure_skip_verify:
         context.check_hostname = False
@@ -83,14 +82,14 @@ def client_ssl_context(tls: TLSSettings) -> ssl.SSLContext:
 
 
 def channel_credentials(tls: TLSSettings) -> grpc.ChannelCredentials:
-    """For a gRPC client. Raises ConfigError when a file or a setting cannot be used."""
+    """The credentials of a gRPC client. Raises ConfigError when a file or a setting cannot be used."""
     if tls.insecure_skip_verify:
         raise ConfigError(
             "tls::insecure_skip_verify: gRPC's Python library cannot; set ca_file to the server's certificate"
         )
     if tls.min_version == "1.3":
-        raise ConfigError("tls::min_version: gRPC's library decides the version itself (1.2 or later)")
-    client_ssl_context(tls)  # gRPC reports a wrong file only on its own log, at the first connection
+        raise ConfigError("tls::min_version: gRPC's library decides the version itself (1.2 or later); use 1.2")
+    client_ssl_context(tls)  # gRPC itself would only log a wrong file, at the first connection
     return grpc.ssl_channel_credentials(
         root_certificates=_read(tls.ca_file) if tls.ca_file else None,
         private_key=_read(tls.key_file) if tls.key_file else None,
@@ -106,14 +105,14 @@ def _minimum_version(tls: TLSSettings) -> ssl.TLSVersion:
 
 def _load_certificate(context: ssl.SSLContext, tls: TLSSettings) -> None:
     for path in (tls.cert_file, tls.key_file):
-        _read(path)  # says which file is missing; OpenSSL does not
+        _read(path)  # its error names the missing file; OpenSSL's does not
     try:
         context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_password)
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(f"tls: {tls.cert_file} and {tls.key_file} are not a PEM pair: {error}") from None
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+def _context_trusting(ca_file: str) -> ssl.SSLContext:
     if not ca_file:
         return ssl.create_default_context()
     _read(ca_file)
@@ -124,8 +123,8 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Without it OpenSSL would ask for an encrypted key's password on the terminal."""
-    raise ValueError("the key is encrypted; give it without a passphrase")
+    """Passed to OpenSSL, which would otherwise prompt for an encrypted key's password on the terminal."""
+    raise ValueError("the key is encrypted; give one without a passphrase")
 
 
 def _read(path: str) -> bytes:

@@ -24,11 +24,11 @@ from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.codec.validate import validate
 from receiver.errors import ReceiverError, UnauthenticatedError
 from receiver.model import SIGNALS, Signal
-from receiver.net.address import is_wildcard, join_host_port, reachable_host, split_host_port
+from receiver.net.address import join_host_port, reachable_host, split_host_port
 from receiver.net.tls import TLSSettings, server_credentials
 from receiver.otlp.auth import Auth
 from receiver.otlp.error_mapping import grpc_status
-from receiver.otlp.listen import bind
+from receiver.otlp.listen import bind, release_for_grpc
 from receiver.otlp.protocol_mux import FIRST_BYTES_TIMEOUT, ProtocolMux
 from receiver.otlp.request_handler import Accept, Observe, OnRefused, RequestHandler
 from receiver.otlp.socket_proxy import ConnectionHandler, SocketProxy
@@ -279,16 +279,11 @@ def _service_names() -> list[str]:
 
 
 def _addresses(endpoint: str) -> tuple[list[str], int]:
-    """The addresses to pass to gRPC for an endpoint, which is bound here first: gRPC would not report a taken port."""
+    """The addresses that gRPC is to bind for an endpoint, and their port (0 for a Unix socket)."""
     if endpoint.startswith(_UNIX):
         return [endpoint], 0
-    sockets = bind(endpoint)
-    names = [bound.getsockname()[:2] for bound in sockets]
-    for bound in sockets:
-        bound.close()
-    if is_wildcard(names[0][0]):
-        names = names[:1]  # gRPC listens on both families for either wildcard
-    return [join_host_port(host, port) for host, port in names], names[0][1]
+    addresses = release_for_grpc(bind(endpoint))
+    return addresses, split_host_port(addresses[0])[1]
 
 
 def _reachable(address: str) -> str:

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from receiver.codec.otlp_json import response_json, to_protobuf
 from receiver.codec.validate import Validated, validate
+from receiver.diagnostics.aiohttp_filter import AIOHTTP_SERVER_LOG
 from receiver.errors import MalformedError, UnauthenticatedError
 from receiver.model import Signal
 from receiver.net.tls import TLSSettings, server_ssl_context
@@ -114,6 +115,7 @@ class HttpReceiver:
             self._handle,
             auto_decompress=False,
             access_log=None,
+            logger=AIOHTTP_SERVER_LOG,
             keepalive_timeout=self._timeout,
             lingering_time=min(_LINGERING_TIME, self._timeout),
         )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from receiver.errors import ReceiverError
-from receiver.net.address import split_host_port
+from receiver.net.address import is_wildcard, join_host_port, split_host_port
 
 _BACKLOG = 1024
 # A name may resolve to ::1 where the kernel has no IPv6 (containers): such an address is skipped.
@@ -49,6 +50,19 @@ def bind(endpoint: str) -> list[socket.socket]:
             raise _cannot_listen(endpoint, failure or OSError(errno.EADDRNOTAVAIL, "no address"))
         undo.pop_all()
         return sockets
+
+
+def release_for_grpc(sockets: Sequence[socket.socket]) -> list[str]:
+    """Close bound sockets and return their addresses as `host:port`, for gRPC, which has to bind by itself.
+
+    It would not report that one of several addresses is taken; bind() has done that.
+    """
+    names = [bound.getsockname()[:2] for bound in sockets]
+    for bound in sockets:
+        bound.close()
+    if is_wildcard(names[0][0]):
+        names = names[:1]  # gRPC listens on IPv4 and IPv6 for either wildcard
+    return [join_host_port(host, port) for host, port in names]
 
 
 def bind_unix(endpoint: str) -> socket.socket:

@@ -1,7 +1,7 @@
 """Proxies connections to a server of this program that listens on another socket: bytes are copied both ways.
 
 Every gRPC request on a shared port passes here, so this is built from asyncio's callbacks alone: no task, stream or
-queue stands between a read and the write that follows it (`benchmarks/bench_doors.py` measures the cost).
+queue stands between a read and the write that follows it (`benchmarks/bench_shared_port.py` measures the cost).
 """
 
 from __future__ import annotations

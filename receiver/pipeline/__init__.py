@@ -1,1 +1,1 @@
-"""The order of effects between a request and its spans: read, load, apply, advance, commit, send. No agent's words."""
+"""From an accepted request to queued spans: read, load, apply, advance, commit, send. Knows no agent and no wire."""

@@ -1,5 +1,5 @@
-"""Building waits while the queue of an exporter is full. The log says so when it begins to, and when it goes on; of a
-queue that is full again and again, once in a while.
+"""Building waits while an exporter's queue is full. The log says when the wait begins and ends, at most once a minute
+for each exporter.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ import structlog
 from receiver.diagnostics.rate_limit import LogRateLimiter
 from receiver.storage.interface import Store
 
-_REMEDY = "`opencode-trace-receiver queue` shows why it is not sent; its sending_queue::queue_size may be raised"
+_REMEDY = "`opencode-trace-receiver queue` shows why sending fails; raise sending_queue::queue_size for a larger queue"
 _log = structlog.get_logger(__name__)
 
 
 class Backpressure:
-    """Knows whether one of the `exporters` is full; `limit` gives the bound of each, in items."""
+    """Knows whether one of the `exporters` has a full queue; `limit` gives each queue's bound, in items."""
 
     def __init__(
-        self, store: Store, exporters: Iterable[str], limit: Callable[[str], int], seldom: LogRateLimiter | None = None
+        self, store: Store, exporters: Iterable[str], limit: Callable[[str], int], limiter: LogRateLimiter | None = None
     ) -> None:
         self._store = store
         self._exporters = sorted(exporters)
         self._limit = limit
-        self._seldom = seldom or LogRateLimiter()
-        self._told = ""  # the exporter that building is said to wait for
+        self._limiter = limiter or LogRateLimiter()
+        self._logged_exporter = ""  # the exporter that the last warning named; empty when building does not wait
 
     def is_full(self) -> bool:
         """Whether building has to wait now."""
         full = [name for name in self._exporters if self._items(name) >= self._limit(name)]
-        if not full and self._told:
-            _log.info("building goes on")
-            self._told = ""
-        elif full and self._told not in full:
-            self._tell(full[0])
+        if not full and self._logged_exporter:
+            _log.info("building resumed")
+            self._logged_exporter = ""
+        elif full and self._logged_exporter not in full:
+            self._warn(full[0])
         return bool(full)
 
-    def _tell(self, exporter: str) -> None:
-        if self._seldom.suppressed(exporter) is None:
+    def _warn(self, exporter: str) -> None:
+        if self._limiter.suppressed(exporter) is None:
             return
-        self._told = exporter
+        self._logged_exporter = exporter
         _log.warning(
             "building waits: the queue of an exporter is full",
             exporter=exporter,

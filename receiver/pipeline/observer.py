@@ -1,5 +1,5 @@
-"""Who watches the pipeline: is told of what happened, for metrics and logs, and is never asked. What it is told is
-committed; what is undone and tried again is told once.
+"""The pipeline's hooks for metrics. They are called after a commit, so that work that is undone and retried counts
+once. An observer cannot influence the pipeline, and its errors do not reach it.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ _log = structlog.get_logger(__name__)
 
 
 class Observer(Protocol):
-    """Is told of what happened, for metrics and logs. Never asked."""
+    """What the pipeline reports."""
 
-    def read(self, evidence: ReadResult) -> None:
-        """One request's records were read, and what they told is committed."""
+    def request_read(self, result: ReadResult) -> None:
+        """One request's records were read, and the facts from them are committed."""
 
-    def skipped(self, reasons: Counter[str]) -> None:
-        """Events added nothing, or items left no span, for these reasons."""
+    def items_skipped(self, reasons: Counter[str]) -> None:
+        """Events added nothing, or items became no span; how many for each reason."""
 
-    def built(self, outcome: Outcome) -> None:
-        """Spans left the builder."""
+    def spans_built(self, outcome: Outcome) -> None:
+        """The builder emitted spans."""
 
-    def queued(self, outgoing: Sequence[Outgoing]) -> None:
+    def requests_queued(self, outgoing: Sequence[Outgoing]) -> None:
         """Requests were put into the sending queues."""
 
 
 class NoObserver:
-    """Nobody watches."""
+    """Ignores every report."""
 
-    def read(self, evidence: ReadResult) -> None:
-        """Not watched."""
+    def request_read(self, result: ReadResult) -> None:
+        """Ignored."""
 
-    def skipped(self, reasons: Counter[str]) -> None:
-        """Not watched."""
+    def items_skipped(self, reasons: Counter[str]) -> None:
+        """Ignored."""
 
-    def built(self, outcome: Outcome) -> None:
-        """Not watched."""
+    def spans_built(self, outcome: Outcome) -> None:
+        """Ignored."""
 
-    def queued(self, outgoing: Sequence[Outgoing]) -> None:
-        """Not watched."""
+    def requests_queued(self, outgoing: Sequence[Outgoing]) -> None:
+        """Ignored."""
 
 
 @contextmanager
-def unharmed() -> Iterator[None]:
-    """Who watches may fail; what is watched goes on."""
+def errors_logged() -> Iterator[None]:
+    """Logs what an observer raises, so that the pipeline continues."""
     try:
         yield
     except Exception:

@@ -1,5 +1,5 @@
-"""Offline: recorded requests in, finished traces out, through the same reading and the same core as `run`. Everything
-is known before anything leaves, so that nothing is late.
+"""Builds finished traces from recorded requests, with the same reader and core as `run`. All requests are read before
+the first span is built, so no span is late.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from receiver.pipeline.record_reader import RecordReader
 
 @dataclass(slots=True)
 class Built:
-    """Finished spans in the order of traces, spans that were handed on untouched, and what became of the records."""
+    """The result of build(): finished `spans` ordered by trace and start, spans handed on as they came (`untouched`,
+    serialized requests), and how many records were used or discarded."""
 
     spans: list[Span] = field(default_factory=list)
     untouched: list[bytes] = field(default_factory=list)
@@ -26,7 +27,7 @@ class Built:
     discarded: Counter[str] = field(default_factory=Counter)
 
     def requests(self) -> Iterable[bytes]:
-        """Serialized ExportTraceServiceRequests: one for each trace that was built, then the untouched spans."""
+        """Serialized ExportTraceServiceRequests: one for each built trace, then the spans handed on as they came."""
         traces: dict[bytes, list[Span]] = {}
         for span in self.spans:
             traces.setdefault(span.trace_id, []).append(span)
@@ -36,17 +37,17 @@ class Built:
 
 
 def build(requests: Iterable[Request], settings: BuilderSettings, *, adopt_spans: bool = True) -> Built:
-    """Build everything that the requests tell of. Spans that are known are evidence in any case; those that are not
-    adopted are handed on too, as `run` does it (Routes.handed_on)."""
+    """Build the traces of all sessions in the requests. Spans of known agents always give events; without
+    `adopt_spans` they are also handed on, as `run` does it (Routes.handed_on)."""
     built, forest, builder = Built(), Forest(), Builder(settings)
-    reading = RecordReader(settings.capture_content)
+    reader = RecordReader(settings.capture_content)
     for request in requests:
-        evidence = reading.read(request, arrival=0)
-        built.used.update(evidence.used)
-        built.discarded.update(evidence.discarded)
-        if spans := evidence.to_hand_on(adopt_spans):
+        result = reader.read(request, arrival=0)
+        built.used.update(result.used)
+        built.discarded.update(result.discarded)
+        if spans := result.spans_to_hand_on(adopt_spans):
             built.untouched.append(pass_through(spans))
-        for source, event in forest.lineage.expand(evidence.told):
+        for source, event in forest.lineage.expand(result.events):
             reason = builder.take(forest, source, event)
             if reason:
                 built.discarded[reason] += 1

@@ -1,17 +1,17 @@
-"""Evidence: a request's records become events, each read by the first dialect that knows it. Every record is counted,
-as used or as discarded for a named reason (contract 7.5); none can stop the others.
+"""Reads a request's records into events, each record by the first dialect that knows it. Every record is counted, as
+used or as discarded with a reason (docs/contract.md 7.5). A record that fails does not stop the others.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from receiver.codec.decode import REMEMBERED, Envelope, log_records, metric_points, span_records
+from receiver.codec.decode import MAX_CACHED_BYTES, Envelope, log_records, metric_points, span_records
 from receiver.core.apply_events import Source
 from receiver.dialects.shared import traceparent
 from receiver.dialects.shared.fields import to_json
@@ -22,49 +22,50 @@ from receiver.model import LogRecord, MetricPoint, Request, Resource, Signal, Sp
 Record: TypeAlias = LogRecord | MetricPoint | SpanRecord
 Readers: TypeAlias = Sequence[tuple[Dialect, Callable[..., Sequence[AnyEvent] | None]]]
 
-# what tells one producer's process from another's, of what the plugins send
-_SCOPE = 100  # characters of a name that goes to the log
+MAX_SCOPE_NAME = 100  # characters of a scope's name that go to the log
+# the resource attributes, of those that the plugins send, that identify a producer's process
 PRODUCER = ("service.name", "service.instance.id", "host.id", "host.name", "process.pid", "opencode.directory")
 
 
 @dataclass(slots=True)
 class ReadResult:
-    """What one request told. `used` and `discarded` add up to its records; `events` counts `told` by dialect and class.
-    `unknown` is the scope of a log record or metric point that no dialect knows. `untouched` are the spans that no
-    dialect knows or that only tell whom others belong to, `known` the others, both as they came."""
+    """What one request's records became. `used` (by dialect) and `discarded` (by reason) add up to the records;
+    `event_counts` counts `events` by dialect and class. `unknown_scope` is the scope name of a log record or metric
+    point that no dialect knows. `foreign_spans` are spans that no dialect knows, or that give only parent ids;
+    `agent_spans` are the others. Both are as they came: resource and scope, and the serialized span."""
 
     signal: Signal = "logs"
-    told: list[tuple[Source, AnyEvent]] = field(default_factory=list)
+    events: list[tuple[Source, AnyEvent]] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
-    events: Counter[tuple[str, type]] = field(default_factory=Counter)
-    unknown: str | None = None
-    untouched: list[tuple[Envelope, bytes]] = field(default_factory=list)
-    known: list[tuple[Envelope, bytes]] = field(default_factory=list)
+    event_counts: Counter[tuple[str, type]] = field(default_factory=Counter)
+    unknown_scope: str | None = None
+    foreign_spans: list[tuple[Envelope, bytes]] = field(default_factory=list)
+    agent_spans: list[tuple[Envelope, bytes]] = field(default_factory=list)
 
-    def to_hand_on(self, adopt_spans: bool) -> list[tuple[Envelope, bytes]]:
-        """The spans that go on as they came: those that nobody knows, and the known ones unless they are adopted."""
-        return self.untouched if adopt_spans else self.untouched + self.known
+    def spans_to_hand_on(self, adopt_spans: bool) -> list[tuple[Envelope, bytes]]:
+        """The spans that are handed on as they came: foreign spans, and agents' spans unless they are adopted."""
+        return self.foreign_spans if adopt_spans else self.foreign_spans + self.agent_spans
 
 
-def _names(raw: bytes, attributes: tuple[str, ...]) -> tuple[str, str]:
+def _hashes(raw: bytes, attributes: tuple[str, ...]) -> tuple[str, str]:
     producer = hashlib.blake2b("\x00".join(attributes).encode(), digest_size=8).hexdigest()
     return producer, hashlib.blake2b(raw, digest_size=6).hexdigest()
 
 
-_remembered_names = lru_cache(maxsize=1024)(_names)
+_cached_hashes = lru_cache(maxsize=1024)(_hashes)
 
 
 def _source(resource: Resource, dialect: Dialect, arrival: int) -> Source:
-    told = (resource.attributes.get(name) or "" for name in PRODUCER)
-    attributes = (*(v if isinstance(v, str) else to_json(v) for v in told), *filter(None, (dialect.agent,)))
-    names = _remembered_names if len(resource.raw) <= REMEMBERED else _names
-    producer, key = names(resource.raw, attributes)
+    values = (resource.attributes.get(name) or "" for name in PRODUCER)
+    attributes = (*(v if isinstance(v, str) else to_json(v) for v in values), *filter(None, (dialect.agent,)))
+    hashes = _cached_hashes if len(resource.raw) <= MAX_CACHED_BYTES else _hashes
+    producer, key = hashes(resource.raw, attributes)
     return Source(producer, key, resource.raw, dialect.wait, arrival)
 
 
 class RecordReader:
-    """Reads requests. `content` are the words of `capture_content`."""
+    """Reads requests. `content` is the setting `capture_content`."""
 
     def __init__(self, content: frozenset[str], dialects: Sequence[Dialect] = DIALECTS) -> None:
         self._content = content
@@ -72,63 +73,58 @@ class RecordReader:
         self._metrics = [(d, d.metrics) for d in dialects if d.metrics]
         self._spans = [(d, d.spans) for d in dialects if d.spans]
         self._sources: dict[tuple[bytes, str, int], Source] = {}
-        self._of_resources: dict[bytes, str | None] = {}  # the remote parent that each resource of a request states
+        self._remote_parents: dict[bytes, str | None] = {}  # by raw resource, of the request that is being read
 
     def read(self, request: Request, arrival: int) -> ReadResult:
-        """What a request tells. `arrival` is the receiver's clock (ns)."""
-        evidence = ReadResult(request.signal)
+        """Read a request. `arrival` is the receiver's clock (ns)."""
+        result = ReadResult(request.signal)
         self._sources.clear()
-        self._of_resources.clear()
+        self._remote_parents.clear()
         if request.signal == "logs":
-            self._all(evidence, log_records(request.body), self._logs, arrival)
+            self._read_all(result, log_records(request.body), self._logs, arrival)
         elif request.signal == "metrics":
-            self._all(evidence, metric_points(request.body), self._metrics, arrival)
+            self._read_all(result, metric_points(request.body), self._metrics, arrival)
         else:
             for span, envelope in span_records(request.body):
-                before = len(evidence.told)
-                dialect = self._one(evidence, span, self._spans, arrival)
-                adopted = dialect is not None and (dialect.adopts or not _is_only_lineage(evidence.told[before:]))
-                (evidence.known if adopted else evidence.untouched).append((envelope, span.raw))
-        return evidence
+                before = len(result.events)
+                dialect = self._read_record(result, span, self._spans, arrival)
+                is_agents = dialect is not None and (dialect.adopts or not _is_only_lineage(result.events[before:]))
+                spans = result.agent_spans if is_agents else result.foreign_spans
+                spans.append((envelope, span.raw))
+        return result
 
-    def _all(self, evidence: ReadResult, records: Iterable[Record], dialects: Readers, arrival: int) -> None:
+    def _read_all(self, result: ReadResult, records: Iterable[Record], dialects: Readers, arrival: int) -> None:
         for record in records:
-            self._one(evidence, record, dialects, arrival)
+            self._read_record(result, record, dialects, arrival)
 
-    def _one(
-        self,
-        evidence: ReadResult,
-        record: Record,
-        dialects: Readers,
-        arrival: int,
-    ) -> Dialect | None:
-        """Read a record. Returns the dialect that recognized it."""
+    def _read_record(self, result: ReadResult, record: Record, dialects: Readers, arrival: int) -> Dialect | None:
+        """Read a record. Returns the dialect that knows it."""
         for dialect, read in dialects:
             try:
-                told = read(record, self._content)
+                events = read(record, self._content)
             except Exception:
-                evidence.discarded["internal_error"] += 1
+                result.discarded["internal_error"] += 1
                 return dialect
-            if told is not None:
-                self._count(evidence, dialect, told, record, arrival)
+            if events is not None:
+                self._add(result, dialect, events, record, arrival)
                 return dialect
-        if evidence.signal == "traces":
-            evidence.discarded["handed_on"] += 1
+        if result.signal == "traces":
+            result.discarded["handed_on"] += 1
         else:
-            evidence.discarded["unknown_record"] += 1
-            evidence.unknown = record.scope.name[:_SCOPE]
+            result.discarded["unknown_record"] += 1
+            result.unknown_scope = record.scope.name[:MAX_SCOPE_NAME]
         return None
 
-    def _count(
-        self, evidence: ReadResult, dialect: Dialect, told: Sequence[AnyEvent], record: Record, arrival: int
+    def _add(
+        self, result: ReadResult, dialect: Dialect, found: Sequence[AnyEvent], record: Record, arrival: int
     ) -> None:
-        events = list(_useful(told))
+        events: list[AnyEvent] = [event for event in found if not isinstance(event, Discarded)]
         if not events:
-            otherwise = "adopted" if dialect.adopts and evidence.signal == "traces" else "not_of_the_tree"
-            reason = next((t.reason for t in told if isinstance(t, Discarded)), otherwise)
-            evidence.discarded[reason] += 1
+            otherwise = "adopted" if dialect.adopts and result.signal == "traces" else "not_of_the_tree"
+            reason = next((event.reason for event in found if isinstance(event, Discarded)), otherwise)
+            result.discarded[reason] += 1
             return
-        evidence.used[dialect.name] += 1
+        result.used[dialect.name] += 1
         if (remote := self._remote_parent(events, record)) is not None:
             events.append(remote)
         resource = record.resource
@@ -137,22 +133,18 @@ class RecordReader:
         if source is None:
             source = self._sources[key] = _source(resource, dialect, arrival)
         for event in events:
-            evidence.told.append((source, event))
-            evidence.events[dialect.name, type(event)] += 1
+            result.events.append((source, event))
+            result.event_counts[dialect.name, type(event)] += 1
 
     def _remote_parent(self, events: Iterable[AnyEvent], record: Record) -> AnyEvent | None:
-        """The remote parent of the session that a record is of, whichever dialect knows the record."""
+        """The remote parent that a record states for its session, whichever dialect reads the record."""
         raw = record.resource.raw
-        if raw not in self._of_resources:
-            self._of_resources[raw] = traceparent.of_resource(record.resource)
+        if raw not in self._remote_parents:
+            self._remote_parents[raw] = traceparent.of_resource(record.resource)
         session = next((s for event in events if (s := getattr(event, "session", ""))), "")
-        return traceparent.remote_parent_event(record, session, self._of_resources[raw]) if session else None
+        return traceparent.remote_parent_event(record, session, self._remote_parents[raw]) if session else None
 
 
-def _is_only_lineage(told: Sequence[tuple[Source, AnyEvent]]) -> bool:
-    """Whether a span is none that is built again."""
-    return bool(told) and all(isinstance(event, LineageEvent) for _, event in told)
-
-
-def _useful(told: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
-    return (t for t in told if not isinstance(t, Discarded))
+def _is_only_lineage(events: Sequence[tuple[Source, AnyEvent]]) -> bool:
+    """Whether a span gave only its ids: such a span is not rebuilt."""
+    return bool(events) and all(isinstance(event, LineageEvent) for _, event in events)

@@ -1,5 +1,5 @@
-"""The forest between the store and the core: loads the sessions that a step touches, and says what a step changed.
-Keeps a bounded number of sessions in memory; the others lie in the store.
+"""The sessions in memory, between the store and the core: loads the sessions that a step needs, and lists what a step
+changed. A bounded number of sessions stays in memory; the store has all.
 """
 
 from __future__ import annotations
@@ -7,20 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from receiver.core.apply_events import Source
-from receiver.core.builder import Builder, has_open_content
+from receiver.core.builder import Builder
 from receiver.core.linking.unplaced_sessions import has_free_task, undecided
-from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forest import Forest
 from receiver.core.state.items import ItemKey, ItemKind
-from receiver.core.state.session import Session
-from receiver.core.state.span_lineage import MOST, Kin, Lineage
-from receiver.core.state.stored import decode_record, decode_session, encode_record, encode_session
+from receiver.core.state.session import Session, has_open_content
+from receiver.core.state.span_lineage import MAX_SPANS_BELOW_CALL, Kin, Lineage
+from receiver.core.state.stored import encode_record, encode_session
 from receiver.events import AnyEvent, LineageEvent
-from receiver.storage.interface import SessionRow, SpanRow, Step, Store
+from receiver.pipeline.stored_sessions import decode_emitted, decode_session
+from receiver.storage.interface import SessionRow, SpanRow, StateChange, Store
 
-PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
-SPANS = 20_000  # that stay in memory between steps, for the links that they state
-SAME_PRODUCER = 500  # open sessions of one producer that are looked at for an undecided parent
+MAX_PRODUCERS = 1_000  # whose MCP servers stay in memory between steps
+MAX_SPANS = 20_000  # that stay in memory between steps, for the links that they state
+MAX_NEIGHBOURS = 500  # open sessions of one producer that are searched for an undecided parent
+MAX_ORIGINS = 8  # sessions that have a copied call, of which one may be a fork's origin
 
 
 class SessionCache:
@@ -38,7 +39,7 @@ class SessionCache:
         self._with_neighbours: set[str] = set()  # producers whose open sessions were loaded for this step
 
     def load(self, sessions: Iterable[str]) -> None:
-        """Have these sessions at hand, as far as they are known."""
+        """Load these sessions, as far as they are known."""
         missing = [s for s in sessions if s not in self.forest.sessions]
         for row in self._store.sessions(missing) if missing else ():
             self._put(row)
@@ -47,7 +48,7 @@ class SessionCache:
             self._used[session] = None
 
     def load_producer(self, producer: str) -> None:
-        """Have at hand what a producer told apart from its sessions."""
+        """Load what is known of a producer apart from its sessions."""
         if producer in self._producers:
             return
         self._producers.add(producer)
@@ -56,22 +57,22 @@ class SessionCache:
             self.forest.servers.setdefault(producer, set()).update(names)
             self._servers.update((producer, n) for n in names)
 
-    def with_links(self, told: Iterable[tuple[Source, AnyEvent]]) -> Iterator[tuple[Source, AnyEvent]]:
-        """What was told, with the links that spans state in place of the spans."""
-        return self.forest.lineage.expand(told, self._load_spans)
+    def with_links(self, events: Iterable[tuple[Source, AnyEvent]]) -> Iterator[tuple[Source, AnyEvent]]:
+        """The events, with the links that spans state in place of the spans."""
+        return self.forest.lineage.expand(events, self._load_spans)
 
     def _load_spans(self, event: LineageEvent) -> None:
-        """Have at hand what lies above a span, and, if that leads to a call, what lies below it."""
+        """Load what lies above a span, and, if that leads to a call, what lies below it."""
         lineage = self.forest.lineage
         if event.span not in lineage.spans:
             self._put_spans(self._store.spans([event.span]))
-        held = lineage.spans.get(event.span, Kin())
-        call, missing = lineage.climb(event.parent or held.parent)
+        known = lineage.spans.get(event.span, Kin())
+        call, missing = lineage.climb(event.parent or known.parent)
         while missing and (rows := self._store.spans([missing])):
             self._put_spans(rows)
             call, missing = lineage.climb(missing)
-        level, seen = [event.span] if call or event.call or held.call else [], 0
-        while level and seen <= MOST:
+        level, seen = [event.span] if call or event.call or known.call else [], 0
+        while level and seen <= MAX_SPANS_BELOW_CALL:
             self._put_spans(self._store.spans_below(level))
             seen += len(level)
             level = [s for at in level for s in lineage.below(at) if not lineage.spans[s].call]
@@ -81,7 +82,7 @@ class SessionCache:
             self.forest.lineage.put(row.id, Kin(row.parent, row.session, row.call))
 
     def load_trees(self, sessions: Iterable[str]) -> None:
-        """Have the whole trees of these sessions at hand; also what may turn out above or below them."""
+        """Load the whole trees of these sessions, and what may turn out to be above or below them."""
         self.load(sessions)
         roots = {self._climb(s).id for s in sessions if s in self.forest.sessions}
         for root in sorted(roots):
@@ -103,7 +104,7 @@ class SessionCache:
         return at
 
     def _descend(self, *roots: str) -> None:
-        """Whoever is at hand has told its parent; whoever is not is found by the parent that it was stored with."""
+        """Load what is below. A session in memory knows its parent; others are found by the parent in their row."""
         seen, level = set(roots), list(roots)
         while level:
             for row in self._store.children(level):
@@ -117,7 +118,7 @@ class SessionCache:
             self._used[session] = None
 
     def _may_have_unplaced(self, root: Session) -> bool:
-        """Whether a tree may turn out to hang below another one, or another one below it."""
+        """Whether a tree may turn out to be below another one, or another one below it."""
         stated = root.is_stated_root or root.closed
         return not stated or any(has_free_task(self.forest, s) for s in self.forest.below(root.id))
 
@@ -125,31 +126,35 @@ class SessionCache:
         if session.producer in self._with_neighbours:
             return
         self._with_neighbours.add(session.producer)
-        for row in self._store.open_sessions(session.producer, SAME_PRODUCER):
+        for row in self._store.open_sessions(session.producer, MAX_NEIGHBOURS):
             if row.id not in self.forest.sessions:
                 self._put(row)
-        # whole, since they may be looked at together with who waits for them
+        # whole trees, since a look includes those that something waits for
         self._descend(*(s.id for s in undecided(self.forest, session.producer)))
 
     def _load_origins(self, session: Session) -> None:
-        """The session that a fork says it was copied from, or those that its copied calls are known from; each with
-        its tree, which decides its segments."""
+        """Load the session that a fork names as its origin, or those that have its copied calls; each with its tree,
+        which decides its segments."""
         stated = session.get("origin")
-        origins = [str(stated)] if stated else self._store.holders(ItemKey(ItemKind.CALL, min(session.history)).text, 8)
+        if stated:
+            origins = [str(stated)]
+        else:
+            copied = ItemKey(ItemKind.CALL, min(session.history))
+            origins = self._store.sessions_with_item(copied.text, MAX_ORIGINS)
         self.load(origins)
         for origin in origins:
             if origin in self.forest.sessions:
                 self._descend(self._climb(origin).id)
 
     def _put(self, row: SessionRow) -> None:
-        emitted = EmittedItems.of((key, decode_record(record)) for key, record in self._store.emitted(row.id))
+        emitted = decode_emitted(self._store.emitted(row.id))
         self.forest.put(decode_session(row.state), emitted)
         self._deadlines[row.id] = row.deadline
         self._used[row.id] = None
 
-    def changes(self, now: int, deadlines: dict[str, int | None]) -> Step:
-        """Everything that changed since the last step, to be committed; `deadlines` as the core just set them."""
-        step, forest = Step(), self.forest
+    def changes(self, now: int, deadlines: dict[str, int | None]) -> StateChange:
+        """Everything that changed since the last step, to be committed; `deadlines` are what the core just set."""
+        step, forest = StateChange(), self.forest
         for session_id in sorted(forest.dirty | deadlines.keys()):
             session = forest.sessions.get(session_id)
             if session is None:
@@ -172,8 +177,8 @@ class SessionCache:
             deadline = deadlines[session.id]
         else:
             first = self._builder.first_deadline(session)
-            held = self._deadlines.get(session.id)
-            deadline = first if held is None else min(held, first)
+            before = self._deadlines.get(session.id)
+            deadline = first if before is None else min(before, first)
         is_open = has_open_content(session)
         return SessionRow(
             session.id,
@@ -185,16 +190,16 @@ class SessionCache:
             encode_session(session),
         )
 
-    def saved(self, step: Step) -> None:
-        """The step is committed: nothing is dirty, and what is too much goes out of memory."""
+    def saved(self, step: StateChange) -> None:
+        """The step is committed: nothing is dirty, and what exceeds the bounds goes out of memory."""
         self.forest.dirty.clear()
         self.forest.new_emitted.clear()
         self.forest.lineage.new.clear()
-        if len(self.forest.lineage.spans) > SPANS:
+        if len(self.forest.lineage.spans) > MAX_SPANS:
             self.forest.lineage = Lineage()
         self._with_neighbours.clear()
         self._servers.update(step.servers)
-        if len(self._producers) > PRODUCERS:
+        if len(self._producers) > MAX_PRODUCERS:
             self._forget_producers()
         for session in step.forgotten:
             self._deadlines.pop(session, None)
@@ -206,7 +211,7 @@ class SessionCache:
             self.forest.drop(oldest)
 
     def forget(self) -> None:
-        """Drop everything that is not committed, after a step failed: the store has what was before it."""
+        """Drop everything, after a step failed: the store has what was before it."""
         self.forest = Forest()
         self._deadlines.clear()
         self._used.clear()

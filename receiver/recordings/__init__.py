@@ -1,1 +1,1 @@
-"""Recorded OTLP requests and OpenCode's session exports, read from files and folders."""
+"""Reads recorded OTLP requests and OpenCode's session exports from files and folders."""

@@ -1,9 +1,9 @@
-"""Recorded OTLP requests: which files hold them, and what they say. Files are read here and nowhere sent.
+"""Finds and reads recorded OTLP requests.
 
-Three forms are known: one Export request a file, named `NNNN-<logs|metrics|traces>[-anything].pb` (protobuf) or
+There are three forms: one Export request a file, named `NNNN-<logs|metrics|traces>[-anything].pb` (protobuf) or
 `.json` (OTLP/JSON); one Export request a line, as the Collector's `file` exporter writes them; and a session as
-`opencode export` prints it, which is read as a request with logs (opencode_export.py). Each may be gzipped (`.gz`). In
-a folder everything else is passed over; a file that is named must be a recording.
+`opencode export` prints it, which becomes a request with logs (opencode_export.py). Each may be gzipped (`.gz`). In a
+folder all other files are ignored; a file given by name must be a recording.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from receiver.recordings import opencode_export
 _NUMBERED = re.compile(r"\d+-(logs|metrics|traces)(?:-[^/]*)?\.(pb|json)(?:\.gz)?")
 _LINES = re.compile(r"\.jsonl?(?:\.gz)?$")
 _SIGNAL_OF: dict[str, Signal] = {"resourceLogs": "logs", "resourceMetrics": "metrics", "resourceSpans": "traces"}
-_BEGINNING = re.compile(
+_RECORDING_START = re.compile(
     rb'\s*\{\s*(?:"(?:resourceLogs|resourceMetrics|resourceSpans)"|"info"\s*:\s*\{\s*"id"\s*:\s*"ses_)'
 )
-_PEEK = 4096
+_PEEK_BYTES = 4096
 _FORMS = "NNNN-<logs|metrics|traces>.pb or .json files, a Collector's file exporter output, or an `opencode export`"
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recorded Export request. `source` is `path` or `path:line`; `body` the serialized protobuf message."""
+    """One recorded Export request. `source` is `path` or `path:line`, `body` the serialized protobuf message."""
 
     source: str
     signal: Signal
@@ -46,9 +46,9 @@ class Recording:
 
 
 def read_recordings(paths: Iterable[str | Path]) -> Iterator[Recording]:
-    """Every request of `paths` (files and folders): in the order given, within a folder by file name.
+    """All requests of `paths` (files and folders), in the order given; within a folder by file name.
 
-    Raises InputError for a path that cannot be read or holds no recording, when its turn comes.
+    Raises InputError when it comes to a path that cannot be read or is no recording.
     """
     for path in recorded_files(paths):
         yield from _read(path)
@@ -82,13 +82,13 @@ def _cannot_list(error: OSError) -> None:
 def _is_recording(path: Path) -> bool:
     if _NUMBERED.fullmatch(path.name):
         return True
-    return _LINES.search(path.name) is not None and path.is_file() and _begins_like_one(path)
+    return _LINES.search(path.name) is not None and path.is_file() and _starts_like_a_recording(path)
 
 
-def _begins_like_one(path: Path) -> bool:
+def _starts_like_a_recording(path: Path) -> bool:
     try:
         with _open(path) as file:
-            return _BEGINNING.match(file.read(_PEEK)) is not None
+            return _RECORDING_START.match(file.read(_PEEK_BYTES)) is not None
     except (EOFError, gzip.BadGzipFile, zlib.error):
         return False
     except OSError as error:
@@ -106,13 +106,13 @@ def _read(path: Path) -> Iterator[Recording]:
                 body = file.read()
                 yield _from_json(str(path), signal, body) if numbered[2] == "json" else _from_pb(path, signal, body)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: broken gzip: {error}; record or copy the file again") from None
+        raise InputError(f"{path}: not valid gzip: {error}; record or copy the file again") from None
     except OSError as error:
         raise _unreadable(path, error) from None
 
 
 def _read_lines(path: Path, file: BinaryIO) -> Iterator[Recording]:
-    first = file.read(_PEEK)
+    first = file.read(_PEEK_BYTES)
     if not first.strip():
         raise InputError(f"{path}: the file is empty; expected {_FORMS}")
     if not first.lstrip().startswith(b"{"):
@@ -133,7 +133,7 @@ def _read_lines(path: Path, file: BinaryIO) -> Iterator[Recording]:
 
 
 def _whole(path: Path, body: bytes) -> Recording:
-    """A single document, printed over several lines."""
+    """A file with one document on several lines."""
     try:
         keys = _keys(body)
     except msgspec.DecodeError as error:
@@ -161,7 +161,7 @@ def _keys(document: bytes) -> Iterable[str]:
 def _signal(source: str, keys: Iterable[str]) -> Signal:
     signals = {_SIGNAL_OF[key] for key in keys if key in _SIGNAL_OF}
     if len(signals) != 1:
-        raise InputError(f"{source}: not one of {', '.join(_SIGNAL_OF)}; expected one Export request a line")
+        raise InputError(f"{source}: expected one Export request a line, with one of {', '.join(_SIGNAL_OF)}")
     return signals.pop()
 
 
@@ -177,7 +177,8 @@ def _from_pb(path: Path, signal: Signal, body: bytes) -> Recording:
         EXPORT_SERVICES[signal].request.FromString(body)
     except DecodeError:
         raise InputError(
-            f"{path}: not a protobuf Export request for {signal}; the name tells the signal, one request a file"
+            f"{path}: not a protobuf Export request for {signal}; the file's name gives the signal, and a file has one "
+            "request"
         ) from None
     return Recording(str(path), signal, body)
 

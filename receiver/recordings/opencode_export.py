@@ -1,9 +1,9 @@
-"""OpenCode's own history: what `opencode export SESSION_ID` prints, told again as the log records of an event relay.
+"""Turns a session that `opencode export SESSION_ID` printed into the log records of the event relay.
 
-An exported message or part is what `message.updated` and `message.part.updated` carry, so that one dialect reads both
-and the spans have the ids that they would have had live. An export has no events; two kinds are read out of what it
-holds: a session is idle after an answer that ends its turn, and an error in a message was a `session.error`. What it
-does not hold stays unsaid: permissions, slash commands, retries. A copied message (of a fork) tells none of them.
+Exported messages and parts have the form of the events `message.updated` and `message.part.updated`: the relay's
+dialect reads them, and the spans get the same ids as live. Two further events are derived from the messages:
+`session.idle` after an answer that ends its turn, and `session.error` for an error in a message. Permissions, slash
+commands and retries are not in an export. Messages that a fork copied give no derived events.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from receiver.errors import MalformedError
 
 KEYS = frozenset({"info", "messages"})
 _MS = 1_000_000
-_DEPTH = 12  # as the relay cuts its bodies
+_MAX_DEPTH = 12  # the depth at which the relay cuts its bodies
 _INT64 = 1 << 63
-# OpenCode's loop goes on after these (session/prompt.ts): a turn that ends so was broken off, or its stream was cut
-_GOES_ON = ("tool-calls", "unknown")
+# After these finish reasons OpenCode's loop continues (session/prompt.ts): a last answer with one was interrupted
+_UNFINISHED = ("tool-calls", "unknown")
 Json = Mapping[str, Any]
 
 
@@ -38,9 +38,9 @@ def logs_request(body: bytes) -> bytes:
     if not isinstance(session, str) or not isinstance(messages, list):
         raise MalformedError("`info.id` or the list `messages` is missing")
     request = ExportLogsServiceRequest()
-    told = request.resource_logs.add()
-    told.resource.attributes.add(key="service.name").value.string_value = "opencode"
-    records = told.scope_logs.add()
+    resource_logs = request.resource_logs.add()
+    resource_logs.resource.attributes.add(key="service.name").value.string_value = "opencode"
+    records = resource_logs.scope_logs.add()
     records.scope.name = RELAY_SCOPE
     for name, time, properties in _events(_map(info), [_map(m) for m in messages]):
         nanoseconds = time * _MS
@@ -53,36 +53,38 @@ def logs_request(body: bytes) -> bytes:
 
 
 def _events(info: Json, messages: list[Json]) -> Iterator[tuple[str, int, Json]]:
-    """Names, times (ms) and properties."""
+    """The events: name, time (ms) and properties."""
     created, archived = _time(info, "created"), _time(info, "archived")
     yield "session.created", created, {"info": info}
     for number, message in enumerate(messages):
-        said = _map(message.get("info"))
+        message_info = _map(message.get("info"))
         following = _map(messages[number + 1].get("info")) if number + 1 < len(messages) else {}
-        yield from _message(said, message.get("parts"), created, following.get("role") != "assistant")
+        yield from _message(message_info, message.get("parts"), created, following.get("role") != "assistant")
     if archived:
         yield "session.updated", archived, {"info": info}
 
 
-def _message(said: Json, parts: Any, session_created: int, last_of_turn: bool) -> Iterator[tuple[str, int, Json]]:
-    begun, completed = _time(said, "created"), _time(said, "completed")
-    yield "message.updated", completed or begun, {"info": said}
+def _message(
+    message_info: Json, parts: Any, session_created: int, last_of_turn: bool
+) -> Iterator[tuple[str, int, Json]]:
+    created, completed = _time(message_info, "created"), _time(message_info, "completed")
+    yield "message.updated", completed or created, {"info": message_info}
     for part in parts if isinstance(parts, list) else ():
         if _map(part).get("type") == "tool":
             state = _map(_map(part).get("state"))
-            yield "message.part.updated", _time(state, "end") or _time(state, "start") or begun, {"part": part}
-    if said.get("role") != "assistant" or not completed or completed < session_created:
+            yield "message.part.updated", _time(state, "end") or _time(state, "start") or created, {"part": part}
+    if message_info.get("role") != "assistant" or not completed or completed < session_created:
         return
-    if error := said.get("error"):
+    if error := message_info.get("error"):
         yield "session.error", completed, {"error": error}
-    if said.get("summary") is True:
+    if message_info.get("summary") is True:
         yield "session.compacted", completed, {}
-    if last_of_turn and (error or said.get("finish", _GOES_ON[0]) not in _GOES_ON):
+    if last_of_turn and (error or message_info.get("finish", _UNFINISHED[0]) not in _UNFINISHED):
         yield "session.idle", completed, {}
 
 
 def _time(holder: Json, name: str) -> int:
-    """A time in ms, 0 where there is none that can be written."""
+    """A time in ms; 0 if there is none, or none that OTLP can have."""
     value = _map(holder.get("time")).get(name)
     return int(value) if isinstance(value, (int, float)) and 0 < value < _INT64 // _MS else 0
 
@@ -100,13 +102,13 @@ def _write(out: AnyValue, value: Any, depth: int) -> None:
         out.double_value = float(value)
     elif isinstance(value, str):
         out.string_value = value
-    elif value is None or depth > _DEPTH:
+    elif value is None or depth > _MAX_DEPTH:
         return
     elif isinstance(value, dict):
         out.kvlist_value.SetInParent()
-        for key, held in value.items():
-            _write(out.kvlist_value.values.add(key=key).value, held, depth + 1)
+        for key, item in value.items():
+            _write(out.kvlist_value.values.add(key=key).value, item, depth + 1)
     else:
         out.array_value.SetInParent()
-        for held in value:
-            _write(out.array_value.values.add(), held, depth + 1)
+        for item in value:
+            _write(out.array_value.values.add(), item, depth + 1)

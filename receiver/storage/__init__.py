@@ -1,1 +1,1 @@
-"""What outlives a crash: the store's interface and its SQLite implementation."""
+"""The durable state: what the pipeline needs of a store (interface.py), and its implementation on SQLite."""

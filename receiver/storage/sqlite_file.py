@@ -1,5 +1,5 @@
-"""The database file under the store: its folder and who has it, its tables, settings and transactions. What the rows
-mean is said in storage.py.
+"""The store's database file: its folder and lock, SQLite's settings, and transactions. What the rows mean is in
+sqlite_store.py, the tables are in migrations.py.
 """
 
 from __future__ import annotations
@@ -12,56 +12,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from receiver.errors import ConfigError, UnavailableError
+from receiver.storage.migrations import VERSION, migrate
 
 FILE = "receiver.db"
-VERSION = 2
-_VACUUM_PAGES = 4096  # at once, so that nothing waits long behind it
-_ANEW = (
-    "restore its folder from a copy, or move it away with its -wal and -shm and start with an empty one; what it held "
-    "is lost then: requests not built yet, open sessions, and spans not sent yet or set aside"
+_VACUUM_PAGES = 4096  # freed in one go: other work of the store waits meanwhile
+_START_ANEW = (
+    "restore its folder from a copy, or move it away with its -wal and -shm and start with an empty one; that loses "
+    "requests not built yet, open sessions, and spans not sent yet or set aside"
 )
-
-_SPANS = """
-CREATE TABLE span (
-    id BLOB PRIMARY KEY, parent BLOB NOT NULL, session TEXT NOT NULL, call TEXT NOT NULL, touched INTEGER NOT NULL
-    ) WITHOUT ROWID;
-CREATE INDEX span_parent ON span (parent);
-CREATE INDEX span_touched ON span (touched);
-"""
-
-_SCHEMA = f"""
-CREATE TABLE inbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, items INTEGER NOT NULL, arrival INTEGER NOT NULL,
-    body BLOB NOT NULL);
-CREATE TABLE session (
-    id TEXT PRIMARY KEY, parent TEXT, producer TEXT NOT NULL, deadline INTEGER, open INTEGER NOT NULL,
-    touched INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX session_parent ON session (parent) WHERE parent IS NOT NULL;
-CREATE INDEX session_deadline ON session (deadline) WHERE deadline IS NOT NULL;
-CREATE INDEX session_open ON session (producer) WHERE open;
-CREATE INDEX session_closed ON session (touched) WHERE NOT open;
-CREATE TABLE gone (
-    session TEXT NOT NULL, key TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (session, key)) WITHOUT ROWID;
-CREATE INDEX gone_key ON gone (key);
-CREATE TABLE server (producer TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (producer, name)) WITHOUT ROWID;
-CREATE TABLE queue (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
-    body BLOB NOT NULL, at INTEGER NOT NULL);
-CREATE INDEX queue_exporter ON queue (exporter, id);
-CREATE TABLE set_aside (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
-    body BLOB NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL);
-{_SPANS}
-"""
-
-_FROM_1 = _SPANS  # what version 1 did not have
 
 
 class Database:
-    """A connection in autocommit mode to the file in one folder, which this process has for itself until close()."""
+    """A connection in autocommit mode to the file in one folder, locked against other processes until close()."""
 
     def __init__(self, directory: Path, *, fsync: bool, create: bool) -> None:
-        """Open or make it. Raises ConfigError where the folder cannot be used."""
+        """Open or create the file. Raises ConfigError when the folder cannot be used."""
         with ExitStack() as undo:
             try:
                 if create:
@@ -78,8 +43,8 @@ class Database:
             undo.pop_all()
 
     @contextmanager
-    def first_look(self) -> Iterator[None]:
-        """Around what is read before anything else. Raises ConfigError, the file closed, where it cannot be read."""
+    def first_read(self) -> Iterator[None]:
+        """Around the first queries. Closes the file and raises ConfigError when it cannot be read."""
         try:
             yield
         except sqlite3.Error as error:
@@ -88,20 +53,16 @@ class Database:
 
     def _prepare(self, fsync: bool) -> None:
         db = self.connection
-        # Before journal_mode, which writes the first page: after it, auto_vacuum has no effect.
+        # Before journal_mode, which writes the first page: auto_vacuum has no effect after that.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
         db.execute("PRAGMA cache_size = -16384")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version == 1:
-            db.executescript(f"BEGIN; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version != VERSION:
+        unknown = migrate(db)
+        if unknown is not None:
             raise ConfigError(
                 f"extensions::file_storage::directory: {self._path} was written by another version of this program "
-                f"(schema {version}, this one reads {VERSION}); name another folder or install that version"
+                f"(schema {unknown}, this one reads {VERSION}); name another folder or install that version"
             )
 
     def size(self) -> int:
@@ -110,29 +71,29 @@ class Database:
         return sum(file.stat().st_size for file in files if file.exists())
 
     def data_size(self) -> int:
-        """Bytes that data takes: pages that are free for what comes next do not count."""
+        """Bytes of data: free pages do not count."""
         pages, free, page = (self._pragma(name) for name in ("page_count", "freelist_count", "page_size"))
         return (pages - free) * page
 
     def _pragma(self, name: str) -> int:
         return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
-    def give_back(self) -> None:
-        """Give some of the free pages back to the file system. Raises UnavailableError."""
+    def release_pages(self) -> None:
+        """Return some of the free pages to the file system. Raises UnavailableError."""
         try:
-            # As a script: each page is a step of the statement, and execute() takes the first one only.
+            # As a script: SQLite frees one page a step of the statement, and execute() runs only the first step.
             self.connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         except sqlite3.Error as error:
             raise _unwritable(error) from error
 
     def close(self) -> None:
-        """Close it and let another process have it."""
+        """Close the file and release the lock."""
         self.connection.close()
         os.close(self._lock)
 
 
 def _lock(path: Path) -> int:
-    """Hold the folder for this process; the kernel lets go when the process ends, however it ends."""
+    """Lock the folder for this process. The kernel releases the lock when the process ends, however it ends."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,13 +108,13 @@ def _lock(path: Path) -> int:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN and COMMIT around a block, ROLLBACK when it raises; what SQLite cannot do becomes UnavailableError."""
+    """BEGIN and COMMIT around a block, ROLLBACK when it raises. SQLite's errors become UnavailableError."""
     try:
         db.execute("BEGIN IMMEDIATE")
         yield
         db.execute("COMMIT")
     except BaseException as error:
-        if db.in_transaction:  # SQLite may have rolled it back itself, on a full disk for example
+        if db.in_transaction:  # SQLite may have rolled back by itself, on a full disk for example
             db.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
             raise _unwritable(error) from error
@@ -161,8 +122,10 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _unusable(directory: Path, error: OSError | sqlite3.Error) -> ConfigError:
-    if _damaged(error) or _code(error) == sqlite3.SQLITE_ERROR:  # the last: tables that are missing, or not ours
-        text = f"{directory / FILE} cannot be read ({error}): {_ANEW}"
+    if (
+        _damaged(error) or _code(error) == sqlite3.SQLITE_ERROR
+    ):  # SQLITE_ERROR: tables that are missing, or another program's
+        text = f"{directory / FILE} cannot be read ({error}): {_START_ANEW}"
     elif _code(error) == sqlite3.SQLITE_FULL:
         text = f"{directory} cannot be used ({error}); make room on its disk"
     else:
@@ -173,7 +136,7 @@ def _unusable(directory: Path, error: OSError | sqlite3.Error) -> ConfigError:
 def _unwritable(error: sqlite3.Error) -> UnavailableError:
     remedy = ""
     if _damaged(error):
-        remedy = f"; stop the receiver, and {_ANEW}"
+        remedy = f"; stop the receiver, and {_START_ANEW}"
     elif "is full" in str(error):
         remedy = "; make room on the disk of extensions::file_storage"
     return UnavailableError(f"the store cannot be written ({error}){remedy}")
@@ -184,5 +147,5 @@ def _damaged(error: Exception) -> bool:
 
 
 def _code(error: Exception) -> int:
-    """SQLite's primary result code; 0 where it is none of its errors. Those of the module itself have none."""
+    """SQLite's primary result code; 0 for other errors, also for those that Python's module raises by itself."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

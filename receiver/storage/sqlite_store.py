@@ -1,14 +1,15 @@
 """The store, on SQLite of the standard library.
 
-Promise: what append() or commit() returned from is there after the process was killed (SIGKILL) at any point; with
-`fsync` also after a loss of power. A transaction is there whole or not at all.
-Assumptions: a local file system whose fsync is honest; one process at a time has the folder (a lock file sees to it).
-Acknowledgement point: the COMMIT in append(). A request is answered after it and never before; all requests in flight
-share one.
-State of open sessions, the built spans that wait to be sent and what must be remembered of closed sessions move
-together in the COMMIT of commit(). On starting again there is nothing to repair: SQLite's write-ahead log holds the
-last commit, requests that were not built yet are built, and spans that were not done are sent (again, at worst).
-The files are for their owner only (0600), since they hold requests as they came.
+Promise: data is durable when append() or commit() returns, also if the process is killed (SIGKILL) right after; with
+`fsync` also after a loss of power. A transaction is stored whole or not at all.
+Assumptions: a local file system whose fsync writes to the disk; one process at a time uses the folder (a lock file
+enforces it).
+Acknowledgement: the COMMIT in append(). A request is answered after it and never before; all requests in flight share
+one.
+The state of open sessions, the built spans to send and the records of emitted items change together, in the COMMIT of
+commit(). A restart needs no repair: SQLite's write-ahead log has the last commit, requests that are not built are
+built, and spans that are not done are sent (a second time, at worst).
+The files are readable by their owner only (0600), since they hold requests as they came.
 """
 
 from __future__ import annotations
@@ -20,28 +21,38 @@ from typing import Any, cast
 
 from receiver.errors import UnavailableError
 from receiver.model import Request, Signal
-from receiver.storage.interface import NO_EXPORTER, QueueRow, QueueSize, SessionRow, SetAsideRow, SpanRow, Step, Waiting
-from receiver.storage.sqlite_file import VERSION, Database, transaction
+from receiver.storage.interface import (
+    NO_EXPORTER,
+    AcceptedRequest,
+    QueueRow,
+    QueueSize,
+    SessionRow,
+    SetAsideRow,
+    SpanRow,
+    StateChange,
+)
+from receiver.storage.migrations import VERSION
+from receiver.storage.sqlite_file import Database, transaction
 
-_BATCH = 500  # SQLite's smallest limit on bound variables is 999
-_REASON = 2048  # characters
+_MAX_VARIABLES = 500  # in one query; SQLite's smallest limit is 999
+_MAX_REASON = 2048  # characters
 
-_ASIDE_COLUMNS = "id, exporter, signal, items, length(body), reason, at"
+_SET_ASIDE_COLUMNS = "id, exporter, signal, items, length(body), reason, at"
 
 
 class SQLiteStore:
-    """A store in one folder. Not safe for threads: it belongs to the one that uses it."""
+    """A store in one folder. Not thread-safe: one thread uses it."""
 
     def __init__(self, directory: Path, *, fsync: bool = True, create: bool = True, max_size: int = 0) -> None:
-        """Open the store. `max_size` (bytes, 0 for none) is what its data may take before append() refuses.
+        """Open the store. append() refuses when the data takes more than `max_size` (bytes; 0: no limit).
 
-        Raises ConfigError where the folder cannot be used, or what is in it cannot be read.
+        Raises ConfigError when the folder cannot be used, or a file in it cannot be read.
         """
         self._max_size = max_size
         self._database = Database(directory, fsync=fsync, create=create)
         self._db = self._database.connection
-        # Counted once and kept up to date from then on: a long queue must not be scanned at every step.
-        with self._database.first_look():
+        # Counted once and then kept up to date: a scan of a long queue in every step would take too long.
+        with self._database.first_read():
             self._backlog = QueueSize(*self._one("SELECT count(*), coalesce(sum(items), 0) FROM inbox"))
             counted = self._db.execute("SELECT exporter, count(*), sum(items) FROM queue GROUP BY exporter")
             self._sizes = {exporter: QueueSize(rows, items) for exporter, rows, items in counted}
@@ -49,40 +60,42 @@ class SQLiteStore:
     # requests
 
     def append(self, arrival: int, requests: Sequence[Request]) -> list[int]:
-        """Commit requests in one transaction; their ids. The point of acknowledgement."""
+        """Commit requests in one transaction; their ids. A request may be acknowledged when this returns."""
         self._refuse_when_full()
         with transaction(self._db):
             self._db.executemany(
                 "INSERT INTO inbox (signal, items, arrival, body) VALUES (?, ?, ?, ?)",
                 [(r.signal, r.items, arrival, r.body) for r in requests],
             )
-            last = self._one("SELECT last_insert_rowid()")[0]  # nobody else writes, so they follow one another
+            last = self._one("SELECT last_insert_rowid()")[0]  # one writer: the ids are consecutive
         self._backlog = _moved(self._backlog, len(requests), sum(r.items for r in requests))
         return list(range(last - len(requests) + 1, last + 1))
 
-    def waiting(self, limit: int, max_bytes: int) -> list[Waiting]:
+    def accepted_requests(self, limit: int, max_bytes: int) -> list[AcceptedRequest]:
         """Requests that are not built yet, oldest first."""
         query = "SELECT id, arrival, signal, body, items FROM inbox ORDER BY id LIMIT ?"
         rows = _up_to(max_bytes, self._db.execute(query, (limit,)))
-        return [Waiting(i, arrival, Request(cast(Signal, signal), body, n)) for i, arrival, signal, body, n in rows]
+        return [
+            AcceptedRequest(i, arrival, Request(cast(Signal, signal), body, n)) for i, arrival, signal, body, n in rows
+        ]
 
     def set_aside(self, request: int, reason: str, at: int) -> None:
-        """Move a request that cannot be built to where refused rows are kept."""
+        """Move a request that cannot be built to the rows set aside."""
         with transaction(self._db):
             self._db.execute(
                 "INSERT INTO set_aside (exporter, signal, items, body, reason, at) "
                 "SELECT ?, signal, items, body, ?, ? FROM inbox WHERE id = ?",
-                (NO_EXPORTER, reason[:_REASON], at, request),
+                (NO_EXPORTER, reason[:_MAX_REASON], at, request),
             )
-            gone = self._drop_built([request])
-        self._backlog = _moved(self._backlog, -len(gone), -sum(gone))
+            deleted = self._delete_requests([request])
+        self._backlog = _moved(self._backlog, -len(deleted), -sum(deleted))
 
-    def _drop_built(self, ids: Sequence[int]) -> list[int]:
-        """Delete requests; the items of each that was there."""
+    def _delete_requests(self, ids: Sequence[int]) -> list[int]:
+        """Delete requests; the number of items of each deleted one."""
         return [items for (items,) in self._delete("inbox", ids, "items")]
 
     def backlog(self) -> QueueSize:
-        """How much is accepted and not built."""
+        """How many requests, and records in them, are accepted and not built."""
         return self._backlog
 
     # sessions
@@ -90,7 +103,7 @@ class SQLiteStore:
     _COLUMNS = "id, parent, producer, deadline, open, touched, state"
 
     def sessions(self, ids: Iterable[str]) -> list[SessionRow]:
-        """The rows of these sessions."""
+        """The rows of these sessions; unknown ids are left out."""
         return self._sessions("id", ids)
 
     def children(self, ids: Iterable[str]) -> list[SessionRow]:
@@ -102,24 +115,24 @@ class SQLiteStore:
         return [_session_row(row) for row in self._selected(query, column, ids)]
 
     def _selected(self, query: str, column: str, ids: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-        """The rows in which a column has one of these values, asked for in parts."""
+        """The rows in which a column has one of these values, by several queries where there are many."""
         wanted = sorted(set(ids))
-        for i in range(0, len(wanted), _BATCH):
-            part = wanted[i : i + _BATCH]
+        for i in range(0, len(wanted), _MAX_VARIABLES):
+            part = wanted[i : i + _MAX_VARIABLES]
             yield from self._db.execute(query.format(column=column, marks=_marks(part)), part)
 
     def open_sessions(self, producer: str, limit: int) -> list[SessionRow]:
         """The open sessions of one producer."""
         latest = "SELECT id FROM session WHERE open AND producer = ? ORDER BY touched DESC LIMIT ?"
-        return self._chosen(latest, producer, limit)
+        return self._selected_by_id(latest, producer, limit)
 
     def all_open(self, limit: int) -> list[SessionRow]:
-        """Open sessions of every producer, the last touched first."""
-        return self._chosen("SELECT id FROM session WHERE open ORDER BY touched DESC, id LIMIT ?", limit)
+        """The open sessions of all producers, the last touched first."""
+        return self._selected_by_id("SELECT id FROM session WHERE open ORDER BY touched DESC, id LIMIT ?", limit)
 
-    def _chosen(self, ids: str, *values: Any) -> list[SessionRow]:
-        """The rows of the sessions that a query names, the last touched first. Chosen by id, since SQLite would carry
-        every state, chosen or not, through its sorter."""
+    def _selected_by_id(self, ids: str, *values: Any) -> list[SessionRow]:
+        """The rows of the sessions that a query of ids selects, the last touched first. A subquery of ids, since SQLite
+        would sort the states of all sessions otherwise."""
         query = f"SELECT {self._COLUMNS} FROM session WHERE id IN ({ids}) ORDER BY touched DESC, id"  # noqa: S608
         return [_session_row(row) for row in self._db.execute(query, values)]
 
@@ -128,11 +141,11 @@ class SQLiteStore:
         return cast(int, self._one("SELECT count(*) FROM session WHERE open")[0])
 
     def emitted(self, session: str) -> list[tuple[str, bytes]]:
-        """What has left of a session."""
+        """The records of a session's emitted items: (key, record)."""
         return self._db.execute("SELECT key, record FROM gone WHERE session = ?", (session,)).fetchall()
 
-    def holders(self, key: str, limit: int) -> list[str]:
-        """The sessions of which an item with this key has left."""
+    def sessions_with_item(self, key: str, limit: int) -> list[str]:
+        """The sessions that emitted an item with this key."""
         rows = self._db.execute("SELECT session FROM gone WHERE key = ? ORDER BY session LIMIT ?", (key, limit))
         return [session for (session,) in rows]
 
@@ -142,7 +155,7 @@ class SQLiteStore:
         return [name for (name,) in rows]
 
     def spans(self, ids: Iterable[bytes]) -> list[SpanRow]:
-        """The rows of these spans."""
+        """The rows of these spans; unknown ids are left out."""
         return self._spans("id", ids)
 
     def spans_below(self, ids: Iterable[bytes]) -> list[SpanRow]:
@@ -154,7 +167,7 @@ class SQLiteStore:
         return [SpanRow(*row) for row in self._selected(query, column, ids)]
 
     def due(self, now: int, limit: int) -> list[str]:
-        """Sessions whose deadline has come."""
+        """Sessions with a deadline (ns) up to `now`, the longest overdue first."""
         query = "SELECT id FROM session WHERE deadline <= ? ORDER BY deadline LIMIT ?"
         return [session for (session,) in self._db.execute(query, (now, limit))]
 
@@ -164,49 +177,49 @@ class SQLiteStore:
         return cast("int | None", found)
 
     def postpone(self, session: str, deadline: int) -> None:
-        """Look at a session at another time than it asked for."""
+        """Set another deadline (ns) for a session."""
         with transaction(self._db):
             self._db.execute("UPDATE session SET deadline = ? WHERE id = ?", (deadline, session))
 
-    def commit(self, step: Step) -> None:
-        """State moved, spans put into the queue and requests done with: one transaction."""
+    def commit(self, change: StateChange) -> None:
+        """Write changed sessions, queue spans and delete built requests, in one transaction."""
         with transaction(self._db):
-            gone = self._drop_built(step.built)
+            deleted = self._delete_requests(change.built)
             self._db.executemany(
                 f"INSERT OR REPLACE INTO session ({self._COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                [(s.id, s.parent, s.producer, s.deadline, int(s.open), s.touched, s.state) for s in step.sessions],
+                [(s.id, s.parent, s.producer, s.deadline, int(s.open), s.touched, s.state) for s in change.sessions],
             )
-            self._db.executemany("DELETE FROM session WHERE id = ?", [(s,) for s in step.forgotten])
-            self._db.executemany("INSERT OR REPLACE INTO gone (session, key, record) VALUES (?, ?, ?)", step.emitted)
-            self._db.executemany("INSERT OR IGNORE INTO server (producer, name) VALUES (?, ?)", step.servers)
+            self._db.executemany("DELETE FROM session WHERE id = ?", [(s,) for s in change.forgotten])
+            self._db.executemany("INSERT OR REPLACE INTO gone (session, key, record) VALUES (?, ?, ?)", change.emitted)
+            self._db.executemany("INSERT OR IGNORE INTO server (producer, name) VALUES (?, ?)", change.servers)
             self._db.executemany(
                 "INSERT OR REPLACE INTO span (id, parent, session, call, touched) VALUES (?, ?, ?, ?, ?)",
-                [(s.id, s.parent, s.session, s.call, step.at) for s in step.spans],
+                [(s.id, s.parent, s.session, s.call, change.at) for s in change.spans],
             )
             self._db.executemany(
                 "INSERT INTO queue (exporter, signal, items, body, at) VALUES (?, ?, ?, ?, ?)",
-                [(o.exporter, o.signal, o.items, o.body, step.at) for o in step.outgoing],
+                [(o.exporter, o.signal, o.items, o.body, change.at) for o in change.outgoing],
             )
-        self._backlog = _moved(self._backlog, -len(gone), -sum(gone))
-        for out in step.outgoing:
+        self._backlog = _moved(self._backlog, -len(deleted), -sum(deleted))
+        for out in change.outgoing:
             self._sizes[out.exporter] = _moved(self.queue_size(out.exporter), 1, out.items)
 
     def purge(self, before: int) -> int:
-        """Forget closed sessions last touched before a time, the MCP servers of producers of which none is left, and
-        spans that were told before it."""
+        """Delete closed sessions last touched before a time (ns), MCP servers of producers without sessions, and spans
+        written before it."""
         with transaction(self._db):
             closed = "SELECT id FROM session WHERE NOT open AND touched < ?"
             self._db.execute(f"DELETE FROM gone WHERE session IN ({closed})", (before,))  # noqa: S608
             purged = self._db.execute("DELETE FROM session WHERE NOT open AND touched < ?", (before,)).rowcount
             self._db.execute("DELETE FROM span WHERE touched < ?", (before,))
             self._db.execute("DELETE FROM server WHERE producer NOT IN (SELECT producer FROM session)")
-        self._database.give_back()
+        self._database.release_pages()
         return purged
 
     # the sending queue
 
     def queue_head(self, exporter: str, busy: Collection[int], limit: int, max_bytes: int) -> list[QueueRow]:
-        """An exporter's oldest rows, without those in flight."""
+        """An exporter's oldest rows, without those in flight (`busy`)."""
         rows = self._db.execute(
             "SELECT id, signal, items, body FROM queue WHERE exporter = ? ORDER BY id LIMIT ?",
             (exporter, limit + len(busy)),
@@ -215,54 +228,54 @@ class SQLiteStore:
         return [QueueRow(i, cast(Signal, s), n, body) for i, s, n, body in islice(_up_to(max_bytes, free), limit)]
 
     def queue_done(self, ids: Sequence[int]) -> None:
-        """Remove rows that a backend took."""
+        """Delete rows that a backend took."""
         with transaction(self._db):
-            gone = self._drop_queued(ids)
-        self._count_gone(gone)
+            deleted = self._delete_queued(ids)
+        self._count_deleted(deleted)
 
     def queue_set_aside(self, ids: Sequence[int], reason: str, at: int) -> None:
-        """Move rows to where refused ones are kept."""
+        """Move rows of a queue to the rows set aside."""
         with transaction(self._db):
             self._db.executemany(
                 "INSERT INTO set_aside (exporter, signal, items, body, reason, at) "
                 "SELECT exporter, signal, items, body, ?, ? FROM queue WHERE id = ?",
-                [(reason[:_REASON], at, i) for i in ids],
+                [(reason[:_MAX_REASON], at, i) for i in ids],
             )
-            gone = self._drop_queued(ids)
-        self._count_gone(gone)
+            deleted = self._delete_queued(ids)
+        self._count_deleted(deleted)
 
-    def _drop_queued(self, ids: Sequence[int]) -> list[tuple[str, int]]:
+    def _delete_queued(self, ids: Sequence[int]) -> list[tuple[str, int]]:
         return self._delete("queue", ids, "exporter, items")
 
-    def _count_gone(self, gone: Sequence[tuple[str, int]]) -> None:
-        for exporter, items in gone:
+    def _count_deleted(self, deleted: Sequence[tuple[str, int]]) -> None:
+        for exporter, items in deleted:
             self._sizes[exporter] = _moved(self.queue_size(exporter), -1, -items)
 
     def queue_size(self, exporter: str) -> QueueSize:
-        """How much waits in a queue."""
+        """The size of an exporter's queue."""
         return self._sizes.get(exporter, QueueSize(0, 0))
 
     def queue_oldest(self, exporter: str) -> int | None:
-        """When the oldest row of a queue was put there."""
+        """When the oldest row of a queue was put there (ns); None for an empty queue."""
         row = self._db.execute("SELECT at FROM queue WHERE exporter = ? ORDER BY id LIMIT 1", (exporter,)).fetchone()
         return None if row is None else cast(int, row[0])
 
-    # what was set aside
+    # rows set aside
 
     def set_aside_size(self, exporter: str) -> QueueSize:
-        """How much of an exporter's was set aside."""
+        """How much was set aside for an exporter."""
         return QueueSize(
             *self._one("SELECT count(*), coalesce(sum(items), 0) FROM set_aside WHERE exporter = ?", exporter)
         )
 
     def set_aside_rows(self, limit: int) -> list[SetAsideRow]:
-        """What was set aside, the latest first."""
-        query = f"SELECT {_ASIDE_COLUMNS} FROM set_aside ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+        """The rows set aside, the latest first."""
+        query = f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
         return [SetAsideRow(*row) for row in self._db.execute(query, (limit,))]
 
     def resend(self, ids: Sequence[int] | None, at: int) -> list[tuple[int, SetAsideRow]]:
-        """Move rows back to the end of their queues, under new ids: a queue's order is that of its ids."""
-        query = f"SELECT {_ASIDE_COLUMNS} FROM set_aside ORDER BY id"  # noqa: S608
+        """Move rows back to the end of their queues, with new ids: a queue is ordered by id."""
+        query = f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY id"  # noqa: S608
         wanted = None if ids is None else set(ids)
         to_queue = (
             "INSERT INTO queue (exporter, signal, items, body, at) "
@@ -289,7 +302,7 @@ class SQLiteStore:
     # the store itself
 
     def check(self) -> None:
-        """Write the first page as it is: a full disk or a file system that became read-only is found out."""
+        """Rewrite the first page: this fails on a full disk, or on a file system that became read-only."""
         self._refuse_when_full()
         with transaction(self._db):
             self._db.execute(f"PRAGMA user_version = {VERSION}")
@@ -303,13 +316,13 @@ class SQLiteStore:
             raise UnavailableError("the store is full (extensions::file_storage::max_size_mib)", retry_after=10)
 
     def close(self) -> None:
-        """Close the store and let another process have it."""
+        """Close the store and release its folder."""
         self._database.close()
 
     def _delete(self, table: str, ids: Sequence[int], columns: str) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = []
-        for i in range(0, len(ids), _BATCH):
-            part = ids[i : i + _BATCH]
+        for i in range(0, len(ids), _MAX_VARIABLES):
+            part = ids[i : i + _MAX_VARIABLES]
             query = f"DELETE FROM {table} WHERE id IN ({_marks(part)}) RETURNING {columns}"  # noqa: S608
             found.extend(self._db.execute(query, part).fetchall())
         return found
@@ -327,7 +340,7 @@ def _moved(size: QueueSize, rows: int, items: int) -> QueueSize:
 
 
 def _up_to(max_bytes: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Rows, each with a body, until the bodies are together larger than that; at least one."""
+    """Rows until their bodies together are larger than `max_bytes`; at least one."""
     size = 0
     for number, row in enumerate(rows):
         size += sum(len(value) for value in row if isinstance(value, bytes))

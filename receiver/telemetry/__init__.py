@@ -1,4 +1,4 @@
-"""The program's own metrics: counted by what happens (metrics.py), asked of the store when someone looks (state.py),
-and served for Prometheus (exposition.py, server.py). Every instrument stands in one table (instruments.py). An edge:
-nothing here decides or changes anything.
+"""The program's own metrics: counters (metrics.py), gauges read from the store at each scrape (state.py), the page for
+Prometheus (exposition.py, server.py), and the push over OTLP (push.py). instruments.py has the table of all
+instruments. Nothing here decides or changes anything.
 """

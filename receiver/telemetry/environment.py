@@ -1,5 +1,6 @@
-"""OpenTelemetry's SDK and exporters add what `OTEL_*` variables say to what they are given. Here those are meant for
-the backend of traces: its token must not go to another one, and `OTEL_SDK_DISABLED` must not empty the own metrics.
+"""Hides `OTEL_*` variables from OpenTelemetry's SDK and exporters, which read them in addition to their arguments. Here
+they are for the backend of the traces: its token must not go to the backend of the metrics, and `OTEL_SDK_DISABLED`
+must not disable this program's metrics.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_variables() -> Iterator[None]:
-    """Hides them."""
-    held = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    """Removes all `OTEL_*` variables from the environment within the block."""
+    hidden = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
     try:
-        for name in held:
+        for name in hidden:
             del os.environ[name]
         yield
     finally:
-        os.environ.update(held)
+        os.environ.update(hidden)

@@ -1,6 +1,6 @@
 """OpenTelemetry's metrics in Prometheus's text format (version 0.0.4). Pure.
 
-Written here because the client library puts `_total` behind every counter's name, which the Collector's do not have.
+Not by the client library, which appends `_total` to every counter's name; the Collector's names have no suffix.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(data: MetricsData | None) -> str:
-    """The text of all metrics, in order of their names. Before them `target_info`: who tells them."""
+    """The text of all metrics, ordered by name, after `target_info` with the resource's attributes."""
     metrics = [
         metric
         for resource in (data.resource_metrics if data else ())

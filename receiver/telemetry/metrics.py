@@ -1,6 +1,6 @@
-"""What happened, counted: the hooks of the doors, the pipeline and the senders, onto the instruments of the table.
+"""Counts on the instruments of the table: hooks for the OTLP servers, the pipeline and the senders.
 
-Called from the loop's thread and from the pipeline's; OpenTelemetry's instruments may be used from any.
+Called from the event loop's thread and the pipeline's; OpenTelemetry's instruments are thread-safe.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from opentelemetry.sdk.resources import Resource
 from receiver import __version__, semconv
 from receiver.core.state.settings import SECOND
 from receiver.events import (
-    CallCountEvent,
     CallEvent,
     CallHintEvent,
     CallReportEvent,
@@ -53,7 +52,7 @@ class Metrics:
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self._reader = InMemoryMetricReader()
-        # as the Collector's: a new id for each process, so that two receivers never write to one series
+        # as in the Collector: a new id for each process, so that two receivers never write to one series
         about = {"service.name": SERVICE_NAME, "service.version": __version__, "service.instance.id": str(uuid.uuid4())}
         with without_variables():
             self._provider = MeterProvider([self._reader], resource=Resource(about), shutdown_on_exit=False)
@@ -73,31 +72,31 @@ class Metrics:
         )
 
     def add(self, name: str, number: float, **labels: str) -> None:
-        """Count."""
+        """Add to a counter."""
         self._instruments[name].add(number, labels)
 
     def set(self, name: str, value: float, **labels: str) -> None:
-        """Say what a gauge shows."""
+        """Set a gauge."""
         self._instruments[name].set(value, labels)
 
     def collect(self) -> MetricsData | None:
-        """Everything, as it is now."""
+        """All metrics with their present values."""
         return self._reader.get_metrics_data()
 
-    def read_by(self, reader: MetricReader) -> None:
-        """Have another one read them too, until stop()."""
+    def add_reader(self, reader: MetricReader) -> None:
+        """Let another reader read the metrics too, until stop()."""
         self._provider.add_metric_reader(reader)
 
     def stop(self) -> None:
-        """Let go of what OpenTelemetry holds."""
+        """Shut OpenTelemetry's provider down."""
         self._provider.shutdown()
 
-    # the doors
+    # the OTLP servers
 
-    def at_door(self, receiver: str, transports: Iterable[str] = ()) -> Callable[[str, str, str, int], None]:
-        """The `observe` of one receiver's doors: event (accepted, refused, failed), signal, transport, count.
+    def receiver_observer(self, receiver: str, transports: Iterable[str] = ()) -> Callable[[str, str, str, int], None]:
+        """The `observe` of one receiver's servers: event (accepted, refused, failed), signal, transport, count.
 
-        Each counter of these transports begins with 0: Prometheus would not see the first thing that happens otherwise.
+        Sets each counter of these transports to 0: Prometheus does not see a counter's first increase otherwise.
         """
 
         def observe(event: str, signal: str, transport: str, count: int) -> None:
@@ -111,29 +110,29 @@ class Metrics:
         return observe
 
     def refused(self, transport: str, reason: str) -> None:
-        """A request was refused before its records were known."""
+        """A request was refused before it was decoded."""
         self.add(f"{OWN}requests_refused", 1, transport=transport, reason=reason)
 
     # the pipeline
 
-    def read(self, evidence: ReadResult) -> None:
+    def request_read(self, result: ReadResult) -> None:
         """One request's records were read: used and discarded add up to them."""
-        for dialect, count in evidence.used.items():
-            self.add(f"{OWN}records_used", count, signal=evidence.signal, dialect=dialect)
-        for reason, count in evidence.discarded.items():
-            self.add(f"{OWN}records_discarded", count, signal=evidence.signal, reason=reason)
-        for (dialect, event), count in evidence.events.items():
+        for dialect, count in result.used.items():
+            self.add(f"{OWN}records_used", count, signal=result.signal, dialect=dialect)
+        for reason, count in result.discarded.items():
+            self.add(f"{OWN}records_discarded", count, signal=result.signal, reason=reason)
+        for (dialect, event), count in result.event_counts.items():
             self.add(f"{OWN}events", count, dialect=dialect, kind=event_kind(event))
-        if evidence.untouched:
-            self.add(f"{OWN}spans_handed_on", len(evidence.untouched))
+        if result.foreign_spans:
+            self.add(f"{OWN}spans_handed_on", len(result.foreign_spans))
 
-    def skipped(self, reasons: Counter[str]) -> None:
-        """Events added nothing, or items left no span."""
+    def items_skipped(self, reasons: Counter[str]) -> None:
+        """Events added nothing, or items became no span; how many for each reason."""
         for reason, count in reasons.items():
             self.add(f"{OWN}items_skipped", count, reason=reason)
 
-    def built(self, outcome: Outcome) -> None:
-        """Spans left the builder."""
+    def spans_built(self, outcome: Outcome) -> None:
+        """The builder emitted spans."""
         now = self._clock()
         kinds: Counter[str] = Counter()
         inferred: Counter[str] = Counter()
@@ -141,7 +140,7 @@ class Metrics:
             kind = span_kind(span)
             kinds[kind] += 1
             inferred.update(inferred_facts(span))
-            # the end is by the producer's clock, which may be ahead of ours
+            # the end is by the producer's clock, which may be ahead of this one
             self._instruments[f"{OWN}span_latency"].record(max(0, now - span.end) / SECOND, {"kind": kind})
         for kind, count in kinds.items():
             self.add(f"{OWN}spans_built", count, kind=kind)
@@ -152,15 +151,15 @@ class Metrics:
         if outcome.closed:
             self.add(f"{OWN}sessions_closed", len(outcome.closed))
 
-    def queued(self, outgoing: Sequence[Outgoing]) -> None:
+    def requests_queued(self, outgoing: Sequence[Outgoing]) -> None:
         """Requests were put into the sending queues."""
         for one in outgoing:
             self.add(f"{OWN}items_queued", one.items, exporter=one.exporter, signal=one.signal)
 
     # the senders
 
-    def at_exporter(self, exporter: str, signals: Iterable[str]) -> None:
-        """Each counter of an exporter's signals begins with 0."""
+    def start_exporter_counters(self, exporter: str, signals: Iterable[str]) -> None:
+        """Set each counter of an exporter's signals to 0: Prometheus does not see the first increase otherwise."""
         for signal in signals:
             for event in ("sent", "send_failed", "retried"):
                 self.sending(event, signal, exporter, 0)
@@ -175,12 +174,11 @@ class Metrics:
             self.add(f"otelcol_exporter_{event}_{ITEMS[signal]}", items, exporter=exporter)
 
     def rejected(self, exporter: str, signal: str, items: int) -> None:
-        """A backend took a batch, but for these."""
+        """A backend took a batch but rejected these items of it."""
         self.add(f"{OWN}items_rejected", items, exporter=exporter, signal=signal)
 
 
 EVENT_KINDS: dict[type, str] = {
-    CallCountEvent: "calls_counted",
     CallEvent: "call",
     CallHintEvent: "call_hinted",
     CallReportEvent: "unnamed_call",
@@ -199,16 +197,16 @@ EVENT_KINDS: dict[type, str] = {
     ServerEvent: "server",
     SessionEvent: "session",
     StateEvent: "state",
-}  # the `event` label of each class: dashboards know these, so that they outlive a class's name
+}  # the `kind` label of each class; dashboards use these values, so they stay when a class is renamed
 
 
 def event_kind(event: type) -> str:
-    """The `event` label of an event's class."""
+    """The `kind` label of an event's class."""
     return EVENT_KINDS[event]
 
 
 def span_kind(span: Span) -> str:
-    """`session`, `call`, `request` or `permission`."""
+    """The `kind` label of a span: `session`, `call`, `request` or `permission`."""
     for key, value in span.attributes:
         if key == semconv.OPERATION_NAME:
             return {semconv.INVOKE_AGENT: "session", semconv.CHAT: "request"}.get(str(value), "call")
@@ -216,5 +214,5 @@ def span_kind(span: Span) -> str:
 
 
 def inferred_facts(span: Span) -> tuple[str, ...]:
-    """What of a span was reconstructed, as the span itself says."""
+    """A span's inferred facts, from its attribute."""
     return next((value for key, value in span.attributes if key == semconv.INFERRED and isinstance(value, tuple)), ())

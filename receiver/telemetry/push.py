@@ -1,5 +1,5 @@
-"""The program's own metrics pushed over OTLP, by OpenTelemetry's reader and exporters: at an interval, and once more at
-the end. In a thread of each reader's own, so that a backend that is slow or gone holds up nothing else.
+"""Pushes the program's own metrics over OTLP, with OpenTelemetry's reader and exporters: at an interval, and once more
+when the receiver stops. Each reader has its own thread, so that a slow or absent backend delays nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from receiver.errors import ConfigError, described
 from receiver.telemetry.environment import without_variables
 
 _log = structlog.get_logger(__name__)
-# An exporter says that it failed; every retry on the way there would be lines each minute while a backend is away.
+# OpenTelemetry logs a failed export as an error, and every retry before it as a warning: the error is enough.
 logging.getLogger("opentelemetry.exporter.otlp").setLevel(logging.ERROR)
 
 
@@ -39,9 +39,9 @@ class PushTo:
 
 
 class Push:
-    """One reader. `refresh` brings the gauges up to date before each push: so the time is kept here, not by the reader.
+    """One reader. `refresh` updates the gauges before each push, so the interval is kept here and not by the reader.
 
-    Raises ConfigError where the exporter cannot be made.
+    Raises ConfigError when the exporter cannot be made.
     """
 
     def __init__(self, to: PushTo, refresh: Callable[[], None]) -> None:
@@ -49,11 +49,11 @@ class Push:
         self._interval = to.interval / 1000
         self._refresh = refresh
         self._stopping = threading.Event()
-        self._given_up = False
+        self._abandoned = False
         self._thread = threading.Thread(target=self._run, name="metrics-push", daemon=True)
 
     def start(self) -> None:
-        """Begin, when something reads by the reader."""
+        """Start pushing. Metrics.add_reader() comes first."""
         self._thread.start()
 
     def _run(self) -> None:
@@ -62,7 +62,7 @@ class Push:
         self._push()
 
     def _push(self) -> None:
-        if self._given_up:
+        if self._abandoned:
             return
         try:
             self._refresh()
@@ -71,24 +71,24 @@ class Push:
             _log.warning("the program's own metrics could not be pushed", error=described(error))
 
     def ask_to_stop(self) -> None:
-        """Push once more, and no more."""
+        """Request one last push."""
         self._stopping.set()
 
-    def wait(self, patience: float) -> bool:
-        """Whether the last push is over, waited for so long (s) at most; then it is given up."""
-        self._thread.join(max(0.0, patience))
-        self._given_up = self._thread.is_alive()
-        return not self._given_up
+    def wait(self, timeout: float) -> bool:
+        """Wait for the last push, at most `timeout` seconds; whether it is over. If not, it is abandoned."""
+        self._thread.join(max(0.0, timeout))
+        self._abandoned = self._thread.is_alive()
+        return not self._abandoned
 
 
-def stop_all(pushes: Sequence[Push], patience: float) -> None:
-    """Push once more, all at the same time, and wait for it so long (s) at most. Blocks."""
-    until = time.monotonic() + patience
+def stop_all(pushes: Sequence[Push], timeout: float) -> None:
+    """Push one last time with all readers at once. Blocks for at most `timeout` seconds."""
+    until = time.monotonic() + timeout
     for push in pushes:
         push.ask_to_stop()
     late = [push for push in pushes if not push.wait(until - time.monotonic())]
     if late:
-        _log.warning("the program's own metrics could not be pushed at the end: their backend does not answer")
+        _log.warning("the program's own metrics could not be pushed at the end: the backend does not answer")
 
 
 def _exporter(to: PushTo) -> MetricExporter:

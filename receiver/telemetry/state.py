@@ -1,5 +1,5 @@
-"""What is, as against what happened: sizes and ages that only the store and the process know. Asked when someone looks,
-between two steps of the pipeline, in the thread that owns the store.
+"""Gauges: sizes and ages read from the store, and the metrics of the process. Read at each scrape, between two steps of
+the pipeline, in the store's thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from receiver.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One exporter's queue: items that wait and that were set aside, and how old (s) the oldest is that waits."""
+    """One exporter's queue: items in it, items set aside, and the age (s) of the oldest row in it."""
 
     exporter: str
     items: int
@@ -30,7 +30,7 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One look at the store."""
+    """The sizes of the store at one time."""
 
     queues: tuple[QueueState, ...]
     open_sessions: int
@@ -39,8 +39,8 @@ class State:
     store_bytes: int
 
 
-def state_of(store: Store, exporters: Sequence[str], now: int) -> State:
-    """Look. `now` is in ns. Runs in the thread that owns the store."""
+def read_state(store: Store, exporters: Sequence[str], now: int) -> State:
+    """Read the sizes. `now` is in ns. Call it in the store's thread."""
     queues = []
     for name in exporters:
         oldest = store.queue_oldest(name)
@@ -50,8 +50,8 @@ def state_of(store: Store, exporters: Sequence[str], now: int) -> State:
     return State(tuple(queues), store.open_count(), unbuilt, store.backlog().items, store.size())
 
 
-def show_state(metrics: Metrics, state: State, capacity: Callable[[str], int]) -> None:
-    """Put what was seen on the gauges. `capacity` gives the bound of an exporter's queue, in items."""
+def set_gauges(metrics: Metrics, state: State, capacity: Callable[[str], int]) -> None:
+    """Set the gauges. `capacity` gives the bound of an exporter's queue, in items."""
     for queue in state.queues:
         metrics.set("otelcol_exporter_queue_size", queue.items, exporter=queue.exporter)
         metrics.set("otelcol_exporter_queue_capacity", capacity(queue.exporter), exporter=queue.exporter)
@@ -63,22 +63,22 @@ def show_state(metrics: Metrics, state: State, capacity: Callable[[str], int]) -
     metrics.set(f"{OWN}store_size", state.store_bytes)
 
 
-def show_start(metrics: Metrics, state: State) -> None:
-    """Say what was there before anything was counted: with it, the sums of docs/operations.md hold at any time."""
+def set_initial(metrics: Metrics, state: State) -> None:
+    """Set what the store had when the process started: the sums of docs/operations.md include it."""
     metrics.set(f"{OWN}records_at_start", state.backlog_items + state.records_set_aside)
     for queue in state.queues:
         metrics.set(f"{OWN}items_at_start", queue.items + queue.set_aside, exporter=queue.exporter)
 
 
 class Process:
-    """The process itself, since this object was made."""
+    """The metrics of this process, counted since this object was made."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._uptime = self._cpu = 0.0
 
-    def show(self, metrics: Metrics) -> None:
-        """Bring the process's metrics up to date."""
+    def update(self, metrics: Metrics) -> None:
+        """Update the metrics."""
         uptime, cpu = time.monotonic() - self._started, time.process_time()
         metrics.add("otelcol_process_uptime", uptime - self._uptime)
         metrics.add("otelcol_process_cpu_seconds", cpu - self._cpu)
@@ -87,7 +87,7 @@ class Process:
 
 
 def resident_bytes() -> int:
-    """Resident memory in bytes; its peak where the system does not tell more (macOS)."""
+    """Resident memory in bytes; its peak on systems without /proc (macOS)."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

@@ -1,1 +1,1 @@
-"""Built traces as text for a terminal: the tree, and the label of one span."""
+"""Shows traces in a terminal: the tree (tree.py) and the label of one span (label.py)."""

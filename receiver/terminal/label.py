@@ -1,17 +1,15 @@
-"""One span's line in a tree: what it says, and how it fills the width.
-
-The marks say in words what colour says too, so that nothing is lost on a terminal without colour or on paper:
+"""The label of one span in a tree, fitted to the terminal's width. Marks repeat in words what the colours show:
 
     ✗ reason                   the span failed
-    @server                    the MCP server that was called
-    replied once               how a permission was answered
-    → session ses_…            a task call and the child session that it started
+    @server                    the MCP server of the call
+    replied once               the answer to a permission request
+    → session ses_…            the child session that a task call started
     ⤷ continued from ses_…     the segment before this one; also "forked from", "task call", "candidate"
     ~parent ~start             facts that were inferred (`opencode.inferred`)
-    late                       came after the span above it had left (`opencode.late`)
-    ⤴ parent … not here        hangs below a span that is not in this tree
+    late                       emitted after its parent span (`opencode.late`)
+    ⤴ parent … not here        the parent span is not in this tree
 
-Names and messages were written by others: control characters do not reach the terminal.
+Names and messages come from other programs: control characters in them are replaced.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ from rich.text import Text
 
 from receiver import semconv as sc
 
-_INDENT = 2
-_GAP = 2
-_TEXT_LIMIT = 200
+_INDENT = 2  # columns
+_GAP = 2  # columns between two parts
+_MAX_TEXT = 200  # characters of one part
 _ASCII = str.maketrans({"✗": "x", "→": "->", "⤷": "^", "⤴": "^", "·": "/", "…": "~", "µ": "u"})
 _LINKS = {
     sc.LINK_CHILD: "→ session",
@@ -44,7 +42,8 @@ _LINKS = {
 
 
 def span_label(span: Span, *, orphan: bool = False, details: bool = False, trace_id: str = "") -> Label:
-    """The line of a span. An orphan's parent is named; `details` adds every attribute and event; `trace_id` is hex."""
+    """The label of a span. An `orphan` has a parent outside the tree, which is named; `details` adds all attributes and
+    events; `trace_id` (hex) is shown if given."""
     attributes = decoded(span.attributes)
     failed = span.status.code == Status.STATUS_CODE_ERROR
     parts = [_part(span.name or "(no name)", "bold red" if failed else "bold")]
@@ -65,7 +64,7 @@ def span_label(span: Span, *, orphan: bool = False, details: bool = False, trace
 
 
 def title_label(title: str, trace_id: str) -> Label:
-    """The line above spans that have no span of their own above them. `trace_id` is hex."""
+    """The label above several top spans. `trace_id` is hex."""
     return Label([_part(title, "bold"), _part(trace_id, "dim")])
 
 
@@ -83,9 +82,9 @@ def _marks(span: Span, attributes: Mapping[str, Any]) -> Iterator[Text]:
         yield _part("late", "yellow")
 
 
-def _link(said: Mapping[str, Any], link: Span.Link, attributes: Mapping[str, Any]) -> Text:
-    kind = said.get(sc.LINK_TYPE)
-    target = said.get(sc.LINKED_SESSION)
+def _link(link_attributes: Mapping[str, Any], link: Span.Link, attributes: Mapping[str, Any]) -> Text:
+    kind = link_attributes.get(sc.LINK_TYPE)
+    target = link_attributes.get(sc.LINKED_SESSION)
     if kind == sc.LINK_CHILD:
         target = target or attributes.get(sc.CHILD_SESSION_ID)
     return _part(f"{_LINKS.get(str(kind), '⤷ link to')} {target or link.span_id.hex()}", "green")
@@ -115,12 +114,12 @@ def _details(span: Span, attributes: Mapping[str, Any]) -> Iterator[str]:
     for name, value in attributes.items():
         yield f"{name}: {value}"
     for event in span.events:
-        said = " ".join(f"{name}={value}" for name, value in decoded(event.attributes).items())
-        yield f"event {event.name} +{duration(event.time_unix_nano - span.start_time_unix_nano)} {said}"
+        values = " ".join(f"{name}={value}" for name, value in decoded(event.attributes).items())
+        yield f"event {event.name} +{duration(event.time_unix_nano - span.start_time_unix_nano)} {values}"
 
 
 def duration(nanoseconds: int) -> str:
-    """A length of time in three digits or so: `412µs`, `87ms`, `3.74s`, `2m 05s`, `1h 04m`."""
+    """A duration in about three digits: `412µs`, `87ms`, `3.74s`, `2m 05s`, `1h 04m`."""
     if nanoseconds < 0:
         return f"-{duration(-nanoseconds)}"
     if nanoseconds == 0:
@@ -138,7 +137,7 @@ def duration(nanoseconds: int) -> str:
 
 
 def decoded(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    """Attributes as plain values; one without a value is None."""
+    """Attributes as plain values; None for an attribute without a value."""
     return {pair.key: _value(pair.value) for pair in pairs}
 
 
@@ -152,16 +151,15 @@ def _value(value: AnyValue) -> Any:
 
 
 def _part(text: str, style: str) -> Text:
-    """Something of a line that is not broken where it fits on a line of its own."""
-    printable = "".join(char if char.isprintable() else " " for char in text[: 2 * _TEXT_LIMIT])
+    """A part of a label, on one line. It is wrapped only if it is wider than the terminal."""
+    printable = "".join(char if char.isprintable() else " " for char in text[: 2 * _MAX_TEXT])
     line = " ".join(printable.split())
-    return Text(line if len(line) <= _TEXT_LIMIT else f"{line[: _TEXT_LIMIT - 1]}…", style=style)
+    return Text(line if len(line) <= _MAX_TEXT else f"{line[: _MAX_TEXT - 1]}…", style=style)
 
 
 class Label:
-    """Parts on as few lines as the width allows, then further lines; all but the first are indented.
-
-    Without the indent, a second line would look like a sibling.
+    """Parts on as few lines as the width allows, then further lines. All lines but the first are indented, so that they
+    do not look like siblings.
     """
 
     def __init__(self, parts: Sequence[Text], lines: Sequence[Text] = ()) -> None:

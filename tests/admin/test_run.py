@@ -1,4 +1,4 @@
-"""The commands that ask a running receiver, against `run` in a process of its own."""
+"""The commands that call a running receiver, against `run` in its own process."""
 
 import asyncio
 import urllib.request
@@ -6,7 +6,9 @@ import urllib.request
 import pytest
 
 from tests.support.factories import logs_request
-from tests.support.operators import command, export, free_ports, process, relay, relay_call, tree
+from tests.support.operator_endpoints import command, export, free_ports, process, relay, relay_call, tree
+
+pytestmark = pytest.mark.process
 
 RECORDS = [
     *relay("read"),
@@ -17,7 +19,7 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """A receiver that was told of two sessions; the ports of its doors."""
+    """A receiver with two sessions; the ports of its servers."""
     folder, ports = tmp_path_factory.mktemp("run"), free_ports()
     with process(folder, tree(folder, ports, settle="1h")):
         asyncio.run(export(ports["grpc"], logs_request(*RECORDS)))
@@ -28,7 +30,7 @@ def ask(running, *arguments):
     return command(*arguments, "--endpoint", f"127.0.0.1:{running['admin']}")
 
 
-def test_one_asks_shows_and_closes(running):
+def test_sessions_tree_flush_queue_and_resend_print_their_results(running):
     listed = ask(running, "sessions")
     assert listed.returncode == 0, listed.stderr
     assert {line.split()[0] for line in listed.stdout.splitlines()[1:]} == {"ses_a", "ses_b"}
@@ -37,11 +39,11 @@ def test_one_asks_shows_and_closes(running):
     assert shown.returncode == 0, shown.stderr
     for name in ("invoke_agent", "execute_tool read", "execute_tool task", "execute_tool grep"):
         assert name in shown.stdout
-    assert "have left" not in shown.stdout
+    assert "emitted already" not in shown.stdout
 
     assert ask(running, "flush").stdout == "2 sessions closed\n"
     assert ask(running, "sessions").stdout == "no session is open\n"
-    assert "have left already" in ask(running, "tree", "ses_a").stdout
+    assert "emitted already" in ask(running, "tree", "ses_a").stdout
     assert ask(running, "flush").stdout == "0 sessions closed\n"
 
     queue = ask(running, "queue")
@@ -50,7 +52,7 @@ def test_one_asks_shows_and_closes(running):
     assert ask(running, "resend").stdout == "0 rows (0 items) put back into their queues\n"
 
 
-def test_what_is_not_there_is_said_in_one_line(running):
+def test_an_unknown_id_gives_a_one_line_error(running):
     for arguments in (("tree", "ses_x"), ("flush", "ses_x"), ("resend", "7")):
         result = ask(running, *arguments)
         assert result.returncode == 1
@@ -60,7 +62,7 @@ def test_what_is_not_there_is_said_in_one_line(running):
         assert arguments[1] in result.stderr
 
 
-def test_where_no_receiver_runs_the_remedy_is_told():
+def test_the_error_without_a_running_receiver_names_the_remedy():
     address = f"127.0.0.1:{free_ports()['admin']}"
     result = command("sessions", "--endpoint", address)
     assert result.returncode == 1
@@ -73,7 +75,7 @@ def test_a_tree_without_a_session_is_a_usage_error():
     assert command("tree").returncode == 2
 
 
-@pytest.mark.parametrize(("door", "path", "holds"), [("health", "/", "available"), ("metrics", "/metrics", "otelcol_")])
-def test_the_other_doors_are_open_too(running, door, path, holds):
-    with urllib.request.urlopen(f"http://127.0.0.1:{running[door]}{path}") as response:
-        assert holds in response.read().decode()
+@pytest.mark.parametrize(("name", "path", "text"), [("health", "/", "available"), ("metrics", "/metrics", "otelcol_")])
+def test_health_and_metrics_are_served_too(running, name, path, text):
+    with urllib.request.urlopen(f"http://127.0.0.1:{running[name]}{path}") as response:
+        assert text in response.read().decode()

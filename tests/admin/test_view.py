@@ -1,4 +1,4 @@
-"""The admin service's answers as people see them."""
+"""The tables of the admin service's responses."""
 
 import io
 
@@ -12,13 +12,13 @@ NOW = 1_760_000_000 * SECOND
 
 
 def text(shown):
-    """What is printed, with runs of spaces as one."""
+    """The printed lines, with runs of spaces as one."""
     console = Console(file=io.StringIO(), width=240)
     console.print(shown)
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
 
 
-def test_a_session_is_a_line():
+def test_a_session_is_shown_in_one_line():
     one = pb.Session(
         id="ses_b",
         parent_id="ses_a",
@@ -34,12 +34,12 @@ def test_a_session_is_a_line():
     assert lines[1] == "ses_b explore[x] idle 2025-10-09T06:53:20Z 1m ago 3 12 ses_a ses_a"
 
 
-def test_a_time_that_is_not_known_is_left_out():
+def test_an_unknown_time_is_left_out():
     one = pb.Session(id="ses_a", root_id="ses_a", state=pb.Session.STATE_OPEN)
     assert text(sessions_table(pb.ListSessionsResponse(sessions=[one]), NOW))[1] == "ses_a open 0 0"
 
 
-def test_queues_are_shown_with_their_age_and_what_was_set_aside():
+def test_queues_are_shown_with_their_age_and_the_rows_set_aside():
     queues = [
         pb.ExporterQueue(exporter="otlp_grpc", rows=2, items=30, oldest_time_unix_nano=NOW - 90_000 * SECOND),
         pb.ExporterQueue(exporter="", set_aside_rows=1, set_aside_items=4),
@@ -48,12 +48,12 @@ def test_queues_are_shown_with_their_age_and_what_was_set_aside():
     assert lines[1:] == ["otlp_grpc 2 30 1d ago", "(not built) 0 0 1 rows, 4 items"]
 
 
-def test_what_was_set_aside_is_shown_row_by_row():
+def test_rows_set_aside_are_shown_one_a_line():
     rows = [pb.SetAside(id=7, exporter="", signal="logs", items=4, size=99, reason="a [defect]", time_unix_nano=NOW)]
     assert text(set_aside_table(rows, NOW))[1] == "7 (not built) logs 4 99 0s ago a [defect]"
 
 
-def test_what_fails_is_shown_with_the_reason_and_nothing_where_nothing_fails():
+def test_failures_are_shown_with_the_reason_and_no_table_without_failures():
     failing = pb.ExporterQueue(
         exporter="otlp_grpc", rows=2, failure="a [reason]", failing_since_unix_nano=NOW - 61 * SECOND, failed_attempts=7
     )
@@ -62,7 +62,7 @@ def test_what_fails_is_shown_with_the_reason_and_nothing_where_nothing_fails():
     assert failures_table(pb.QueueStateResponse(queues=[pb.ExporterQueue(exporter="debug")]), NOW) is None
 
 
-def test_reasons_are_counted_the_commonest_first_and_the_rest_together():
+def test_reasons_are_sorted_by_count_and_the_rest_is_summed_up():
     many = pb.ExporterQueue(exporter="x", set_aside_reasons={f"reason {n:02}": n for n in range(1, 13)})
     lines = text(reasons_table(pb.QueueStateResponse(queues=[many, pb.ExporterQueue(set_aside_reasons={"odd": 5})])))
     assert lines[1] == "x 12 reason 12"
@@ -72,7 +72,7 @@ def test_reasons_are_counted_the_commonest_first_and_the_rest_together():
 AWKWARD = "a\nforged \x1b]0;title\x07\x1b[31m[bold]b\u202e\r\x85"
 
 
-def test_nothing_that_others_wrote_makes_a_line_or_moves_the_cursor():
+def test_text_of_other_programs_makes_no_new_line_and_no_control_sequence():
     sessions = [pb.Session(id=AWKWARD, agent=AWKWARD, parent_id=AWKWARD, root_id=AWKWARD + "x")]
     rows = [pb.SetAside(id=1, exporter=AWKWARD, signal=AWKWARD, reason=AWKWARD)]
     queues = [pb.ExporterQueue(exporter=AWKWARD, failure=AWKWARD, set_aside_reasons={AWKWARD: 1})]

@@ -1,4 +1,4 @@
-"""The doors for operators, when somebody else has their addresses."""
+"""The operator endpoints, also when their addresses are taken."""
 
 import socket
 
@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from receiver.errors import ConfigError
-from tests.support.operators import free_ports, service, settings, tree
+from tests.support.operator_endpoints import free_ports, service, settings, tree
 
 KEYS = {
     "metrics": "service::telemetry::metrics::address",
@@ -16,31 +16,31 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("door", KEYS)
-async def test_a_configured_address_that_is_taken_is_an_error(tmp_path, door):
+@pytest.mark.parametrize("name", KEYS)
+async def test_a_configured_address_that_is_taken_is_an_error(tmp_path, name):
     ports = free_ports()
-    with socket.create_server(("127.0.0.1", ports[door])), pytest.raises(ConfigError) as raised:
+    with socket.create_server(("127.0.0.1", ports[name])), pytest.raises(ConfigError) as raised:
         async with service(tree(tmp_path, ports)):
             pass
-    assert str(raised.value).startswith(f"{KEYS[door]}: cannot listen on 127.0.0.1:{ports[door]}: the port is taken")
+    assert str(raised.value).startswith(f"{KEYS[name]}: cannot listen on 127.0.0.1:{ports[name]}: the port is taken")
 
 
-@pytest.mark.parametrize("door", KEYS)
-async def test_a_default_address_that_is_taken_is_passed_over_with_one_warning(tmp_path, door):
+@pytest.mark.parametrize("name", KEYS)
+async def test_a_default_address_that_is_taken_gives_one_warning_and_no_endpoint(tmp_path, name):
     ports = free_ports()
     read = settings(tree(tmp_path, ports))
-    section = {"metrics": read.service.telemetry.metrics, "health": read.health_check, "admin": read.admin}[door]
-    # as if it had not been written: the real defaults may be in use on the machine that runs this
+    section = {"metrics": read.service.telemetry.metrics, "health": read.health_check, "admin": read.admin}[name]
+    # marks the address as a default: the real defaults may be in use on this machine
     section.model_fields_set.clear()
-    with socket.create_server(("127.0.0.1", ports[door])), capture_logs() as said:
+    with socket.create_server(("127.0.0.1", ports[name])), capture_logs() as logged:
         async with service(read):
             pass
-    warnings = [line["event"] for line in said if line["log_level"] == "warning"]
+    warnings = [line["event"] for line in logged if line["log_level"] == "warning"]
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"{KEYS[door]}: cannot listen on 127.0.0.1:{ports[door]}: the port is taken")
+    assert warnings[0].startswith(f"{KEYS[name]}: cannot listen on 127.0.0.1:{ports[name]}: the port is taken")
 
 
-async def test_a_pull_reader_says_where_metrics_are_served(tmp_path):
+async def test_a_pull_reader_sets_the_address_of_the_metrics(tmp_path):
     ports = free_ports()
     written = tree(tmp_path, ports)
     prometheus = {"host": "127.0.0.1", "port": ports["metrics"]}
@@ -60,7 +60,7 @@ async def test_a_pull_readers_address_that_is_taken_is_an_error(tmp_path):
             pass
 
 
-async def test_the_http_doors_paths_and_headers_are_those_of_the_file(tmp_path):
+async def test_the_http_server_uses_the_configured_paths_and_headers(tmp_path):
     ports = free_ports()
     written = tree(tmp_path, ports)
     cors = {"allowed_origins": ["https://a.example"], "exposed_headers": ["x-mine"]}

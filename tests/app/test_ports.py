@@ -1,4 +1,4 @@
-"""The two ports of `run` as users set clients up: either protocol on either, and who may not is told at the start."""
+"""The two ports of `run`: each takes both protocols, unless their settings differ; then the log says so."""
 
 import http.client
 
@@ -25,7 +25,8 @@ def crossed(running):
     return running
 
 
-def test_a_client_with_the_wrong_port_is_served(receiver):
+@pytest.mark.process
+def test_each_port_serves_the_other_protocol(receiver):
     running = crossed(receiver.start())
     request = Request("traces", spans_request().body, 0)
     running.send(request)
@@ -34,10 +35,11 @@ def test_a_client_with_the_wrong_port_is_served(receiver):
     assert running.stop() == 0
 
 
-def test_ports_that_differ_in_auth_keep_to_their_own_and_say_so(receiver):
+@pytest.mark.process
+def test_ports_with_different_auth_take_only_their_own_protocol_and_log_it(receiver):
     receiver.settings["receivers"]["otlp"]["protocols"]["http"]["auth"] = {"bearer_token": "s3cret"}
     running = receiver.start()
-    assert "each port takes its own protocol only, since their auth differs" in running.log
+    assert "each port takes its own protocol only, because their auth differs" in running.log
     running.send(Request("traces", b"", 0))
     with pytest.raises(http.client.HTTPException):  # HTTP/2 frames
         crossed(running).post(Request("traces", b"", 0), encoding="json")
@@ -55,5 +57,5 @@ def test_ports_that_differ_in_auth_keep_to_their_own_and_say_so(receiver):
         ({"grpc": {"tls": {"cert_file": "c", "key_file": "k"}}, "http": {}}, "tls"),
     ],
 )
-def test_what_keeps_ports_apart(protocols, key):
-    assert factory.apart(config.Protocols.model_validate(protocols)) == key
+def test_port_conflict_names_the_key_that_differs(protocols, key):
+    assert factory.port_conflict(config.Protocols.model_validate(protocols)) == key

@@ -1,5 +1,5 @@
-"""`python -m receiver run` as its users have it: real clients on its ports, a real backend, signals. What its backend
-gets is what `build` gives for the same requests (contract 7.7).
+"""`python -m receiver run` with real clients, a real backend and signals. Its backend gets what `build` gives for the
+same requests (docs/contract.md 7.7).
 """
 
 import json
@@ -20,8 +20,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from receiver.model import Request
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import spans_request
-from tests.support.otlp_splitting import joined, recorded, singles
+from tests.support.otlp_requests import joined, recorded, singles
 from tests.support.processes import Backend, Receiver, renamed, until
+
+pytestmark = pytest.mark.process
 
 
 def shuffled_twice(requests):
@@ -36,13 +38,13 @@ def foreign(number):
 
 
 def mixed():
-    """Known spans, and one that nobody knows, in one request."""
-    strange = spans_request(foreign(3), scope="somebody").body
+    """Known spans and a foreign one in one request."""
+    strange = spans_request(foreign(3), scope="another program").body
     requests = renamed(recorded("plugin-spans"), "AF")
     return [type(r)(r.signal, r.body + strange, r.items + 1) if r.signal == "traces" else r for r in requests]
 
 
-# what is sent, and how; all at once, since each takes some seconds until its sessions are quiet
+# what is sent, and how; all at once, since each takes seconds until its sessions close
 SENT = {
     "grpc": (renamed(recorded("parallel-nested"), "AA"), lambda running, r: running.send(*r)),
     "http/json": (renamed(recorded("parallel-nested"), "AB"), lambda running, r: running.post(*r, encoding="json")),
@@ -59,7 +61,7 @@ SENT = {
         lambda running, r: running.post(*r, encoding="json"),
     ),
     "foreign spans": (
-        [spans_request(foreign(1), foreign(2), scope="somebody")],
+        [spans_request(foreign(1), foreign(2), scope="another program")],
         lambda running, r: running.send(*r),
     ),
     "foreign and known spans": (mixed(), lambda running, r: running.send(*r)),
@@ -68,10 +70,10 @@ SENT = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A receiver to which everything was sent, and its backend. Ends when all has come."""
+    """A receiver that got all of SENT, and its backend, when every span has arrived."""
     backend = Backend().start()
     running = Receiver(tmp_path_factory.mktemp("run"), backend)
-    # logs and metrics go on untouched as well
+    # logs and metrics are also forwarded as they come
     taking = {"receivers": ["otlp"], "exporters": ["agenttrace", "otlp_grpc"]}
     running.settings["service"]["pipelines"] = {
         "logs": taking,
@@ -102,7 +104,7 @@ def test_a_backend_gets_the_spans_of_build(run, how):
     assert expected <= backend.spans()
 
 
-def test_spans_that_nobody_knows_pass_through_byte_for_byte(run):
+def test_foreign_spans_are_forwarded_byte_for_byte(run):
     _, backend = run
     came = b"".join(backend.received["traces"])
     for number in (1, 2, 3):
@@ -110,7 +112,7 @@ def test_spans_that_nobody_knows_pass_through_byte_for_byte(run):
 
 
 @pytest.mark.parametrize("signal", ["logs", "metrics"])
-def test_a_pipeline_that_says_so_forwards_byte_for_byte(run, signal):
+def test_a_pipeline_to_an_exporter_forwards_requests_byte_for_byte(run, signal):
     _, backend = run
     came = b"".join(backend.received[signal])
     sent = [r for how in ("grpc", "http/protobuf", "foreign and known spans") for r in SENT[how][0]]
@@ -119,7 +121,7 @@ def test_a_pipeline_that_says_so_forwards_byte_for_byte(run, signal):
     assert all(r.body in came for r in sent)
 
 
-def test_every_record_that_is_forwarded_comes_as_often_as_it_was_sent(run):
+def test_every_forwarded_record_arrives_as_often_as_it_was_sent(run):
     _, backend = run
     came = singles(Request("logs", body, 1) for body in backend.received["logs"])
     sent = sum(r.items for requests, _ in SENT.values() for r in requests if r.signal == "logs")
@@ -138,13 +140,13 @@ def backend():
 
 @pytest.fixture
 def receiver(tmp_path, backend):
-    """A receiver that is still to be started."""
+    """A receiver that is not started."""
     made = Receiver(tmp_path / "receiver", backend, settle="200ms")
     yield made
     made.kill()
 
 
-def test_what_was_built_while_the_backend_was_away_comes_when_it_is_there(receiver, backend):
+def test_spans_built_without_a_backend_arrive_when_it_is_back(receiver, backend):
     backend.stop()
     receiver.start().send(*recorded("parallel-nested"))
     until(lambda: "export failed; will retry" in receiver.log, "a failed export")
@@ -153,7 +155,7 @@ def test_what_was_built_while_the_backend_was_away_comes_when_it_is_there(receiv
     assert backend.copies() == 0
 
 
-def test_what_a_backend_refuses_for_good_is_set_aside_and_the_rest_goes_on(receiver, backend):
+def test_batches_refused_for_good_are_set_aside_and_the_others_arrive(receiver, backend):
     bad, good = renamed(recorded("parallel-nested"), "BA"), renamed(recorded("parallel-nested"), "BB")
     backend.refuse = lambda body: grpc.StatusCode.INVALID_ARGUMENT if b"BA" in body else None
     receiver.start().send(*bad, *good)
@@ -169,10 +171,10 @@ def test_what_a_backend_refuses_for_good_is_set_aside_and_the_rest_goes_on(recei
 
 
 def _set_aside(receiver):
-    """Spans set aside, as the metrics count them: the log says one line of a kind in a minute."""
-    said = [json.loads(line) for line in receiver.log.splitlines() if line.startswith("{")]
-    where = next(one["endpoint"] for one in said if one.get("protocol") == "metrics")
-    with urllib.request.urlopen(f"http://{where}/metrics") as answer:
+    """Spans set aside, by the metrics: the log is rate-limited."""
+    logged = [json.loads(line) for line in receiver.log.splitlines() if line.startswith("{")]
+    address = next(one["endpoint"] for one in logged if one.get("protocol") == "metrics")
+    with urllib.request.urlopen(f"http://{address}/metrics") as answer:
         found = re.search(
             r"^opencode_trace_receiver_items_set_aside\{.*\} (\d+)$", answer.read().decode(), re.MULTILINE
         )
@@ -182,30 +184,32 @@ def _set_aside(receiver):
 # signals
 
 
-def test_open_sessions_go_on_after_a_restart(receiver, backend):
+def test_open_sessions_continue_after_a_restart(receiver, backend):
     requests = recorded("parallel-nested")
     receiver.start().send(*requests[:5])
     assert receiver.stop() == 0
     before = backend.spans()
-    assert not any(b"opencode.end_reason" in span for span in before)  # no session's span: none is closed
+    assert not any(b"opencode.end_reason" in span for span in before)  # no session's span: no session is closed
     receiver.start().send(*requests[5:])
     until(lambda: backend.spans() == receiver.expected(requests), "every span")
     assert backend.copies() == 0
 
 
-def test_an_interrupt_ends_it_well_too(receiver):
+def test_sigint_stops_with_exit_code_0(receiver):
     receiver.start().signal(signal.SIGINT)
     assert receiver.ended() == 0
 
 
-def test_a_second_signal_forces(receiver):
+def test_a_second_signal_ends_the_process_at_once(receiver):
     receiver.start()
     host, _, port = receiver.http.rpartition(":")
-    with socket.create_connection((host, int(port))) as slow:  # a request that never ends holds the stop up
+    with socket.create_connection((host, int(port))) as slow:  # a request that never ends delays the stop
         slow.sendall(
             b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
         )
-        receiver.post(*recorded("parallel-nested")[:1], encoding="json")  # so the other one was taken up
+        receiver.post(
+            *recorded("parallel-nested")[:1], encoding="json"
+        )  # answered: so the server has read the other one too
         receiver.signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             receiver.process.wait(0.5)
@@ -216,7 +220,7 @@ def test_a_second_signal_forces(receiver):
 # without a backend
 
 
-def test_without_a_backend_it_shows_the_trees(tmp_path):
+def test_without_an_exporter_trees_are_printed(tmp_path):
     running = Receiver(tmp_path / "receiver", settle="200ms").start()
     try:
         running.send(*recorded("parallel-nested"))
@@ -231,14 +235,14 @@ def test_without_a_backend_it_shows_the_trees(tmp_path):
 
 
 def another(receiver):
-    """Run what cannot start; its exit code and what it says."""
+    """Run a receiver that cannot start; the finished process."""
     file = receiver.configured()
     return subprocess.run(
-        [sys.executable, "-m", "receiver", "run", "--config", file], capture_output=True, text=True, timeout=20
+        [sys.executable, "-m", "receiver", "run", "--config", file], capture_output=True, text=True, timeout=120
     )
 
 
-def test_a_folder_that_another_receiver_has_is_refused_in_one_line(receiver):
+def test_a_locked_store_folder_gives_a_one_line_error(receiver):
     second = another(receiver.start())
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1
@@ -246,7 +250,7 @@ def test_a_folder_that_another_receiver_has_is_refused_in_one_line(receiver):
     assert "in use by another receiver" in second.stderr
 
 
-def test_a_port_that_is_taken_is_named(receiver, tmp_path, backend):
+def test_a_taken_port_is_named_in_the_error(receiver, tmp_path, backend):
     receiver.start()
     other = Receiver(tmp_path / "other", backend)
     other.settings["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = receiver.grpc

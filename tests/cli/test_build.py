@@ -1,28 +1,28 @@
-"""`build --endpoint`: what was built goes to real servers, and what becomes of it is said in one line."""
+"""`build --endpoint`: the traces go to real servers, and one line gives the result."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from concurrent import futures
+from functools import partial
 
 import grpc
 import pytest
 from aiohttp import web
 
 from receiver.cli import build as build_command
-from receiver.cli.main import run_command
 from receiver.codec.export_service import EXPORT_SERVICES, export_response
 from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.offline import build
-from tests.support.otlp_splitting import DATA, recorded, spans_in
+from tests.support.otlp_requests import DATA, recorded, spans_in
 
 CAPTURE = str(DATA / "parallel-nested")
 TRACES = EXPORT_SERVICES["traces"]
 
 
 class Backend:
-    """Takes traces by gRPC or HTTP, in a thread of its own. `refusal` is its answer where it takes nothing."""
+    """Takes traces over gRPC or HTTP, in its own thread. `refusal` is the status that it refuses with."""
 
     def __init__(self):
         self.bodies, self.headers, self.refusal, self.answer = [], [], None, TRACES.response()
@@ -94,69 +94,59 @@ def serve(request):
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run_build(run_text):
     """Run `build` on the capture; its exit code, output and errors."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    def run(*arguments):
-        try:
-            code = run_command(["build", CAPTURE, *arguments])
-        except SystemExit as ended:
-            code = ended.code
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return partial(run_text, "build", CAPTURE)
 
 
 def expected():
     return spans_in(build(recorded("parallel-nested"), BuilderSettings()).requests())
 
 
-def test_the_traces_go_over_grpc(run, serve, backend):
+def test_build_sends_the_traces_over_grpc(run_build, serve, backend):
     endpoint = serve(backend.grpc)
-    code, out, err = run("--endpoint", endpoint)
+    code, out, err = run_build("--endpoint", endpoint)
     assert (code, err) == (0, "")
     assert out == f"{len(expected())} spans in 1 trace sent to {endpoint}\n"
     assert spans_in(backend.bodies) == expected()
 
 
-def test_the_traces_go_over_http(run, serve, backend):
-    code, _, err = run("--endpoint", serve(backend.http), "--protocol", "http/protobuf", "--header", "X-Key=a=b")
+def test_build_sends_the_traces_over_http(run_build, serve, backend):
+    code, _, err = run_build("--endpoint", serve(backend.http), "--protocol", "http/protobuf", "--header", "X-Key=a=b")
     assert (code, err) == (0, "")
     assert spans_in(backend.bodies) == expected()
     assert [(h["path"], h["x-key"]) for h in backend.headers] == [("/v1/traces", "a=b")]
 
 
-def test_a_large_trace_goes_in_several_requests(run, serve, backend, monkeypatch):
-    monkeypatch.setattr(build_command, "BATCH", 10)
-    assert run("--endpoint", serve(backend.grpc), "--header", "x-key=secret")[0] == 0
+def test_build_sends_a_large_trace_in_several_requests(run_build, serve, backend, monkeypatch):
+    monkeypatch.setattr(build_command, "MAX_REQUEST_SPANS", 10)
+    assert run_build("--endpoint", serve(backend.grpc), "--header", "x-key=secret")[0] == 0
     assert len(backend.bodies) == -(-len(expected()) // 10)
     assert spans_in(backend.bodies) == expected()
     assert {h["x-key"] for h in backend.headers} == {"secret"}
 
 
 @pytest.mark.parametrize(("kind", "refusal"), [("grpc", grpc.StatusCode.UNAUTHENTICATED), ("http", 401)])
-def test_a_refusal_is_one_line(run, serve, backend, kind, refusal):
+def test_a_refusal_gives_a_one_line_error(run_build, serve, backend, kind, refusal):
     backend.refusal = refusal
     endpoint = serve(getattr(backend, kind))
-    code, out, err = run("--endpoint", endpoint, "--protocol", "grpc" if kind == "grpc" else "http/protobuf")
+    code, out, err = run_build("--endpoint", endpoint, "--protocol", "grpc" if kind == "grpc" else "http/protobuf")
     assert (code, out) == (1, "")
     assert err.startswith(f"opencode-trace-receiver: {endpoint}: refused 1 of 1 requests, the first: ")
     assert err.endswith(" (give --header authorization='Bearer …')\n")
     assert err.count("\n") == 1
 
 
-def test_what_was_taken_in_part_is_no_success(run, serve, backend):
+def test_a_partial_success_gives_an_error(run_build, serve, backend):
     backend.answer = export_response("traces", 3, "too old")
-    code, out, err = run("--endpoint", serve(backend.grpc))
+    code, out, err = run_build("--endpoint", serve(backend.grpc))
     assert (code, out) == (1, "")
     assert "too old" in err
     assert err.count("\n") == 1
 
 
-def test_nobody_there_is_one_line(run, unused_tcp_port):
-    code, out, err = run("--endpoint", f"127.0.0.1:{unused_tcp_port}")
+def test_an_absent_backend_gives_a_one_line_error(run_build, unused_tcp_port):
+    code, out, err = run_build("--endpoint", f"127.0.0.1:{unused_tcp_port}")
     assert (code, out) == (1, "")
     assert str(unused_tcp_port) in err
     assert err.count("\n") == 1
@@ -171,8 +161,8 @@ def test_nobody_there_is_one_line(run, unused_tcp_port):
         (("--endpoint", "localhost:1", "--protocol", "smoke"), 2),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(run, arguments, code):
-    ended, out, err = run(*arguments)
+def test_invalid_options_give_a_one_line_error(run_build, arguments, code):
+    ended, out, err = run_build(*arguments)
     assert (ended, out) == (code, "")
     assert err.count("\n") == 1
     assert "secret" not in err

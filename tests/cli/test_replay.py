@@ -1,17 +1,17 @@
-"""Replaying recorded requests to real servers."""
+"""`replay`, tested with real servers."""
 
-import asyncio
 from contextlib import AsyncExitStack
 
 import grpc
 import pytest
 from aiohttp import web
 
-from receiver.cli.replay import Refusal, protocol_of, replay
+from receiver.cli.replay import Refusal, default_protocol, replay
 from receiver.codec.export_service import EXPORT_SERVICES, export_response
 from receiver.errors import ConfigError, InputError, RetryableExportError
 from receiver.model import SIGNALS
 from receiver.recordings.files import Recording
+from tests.support.virtual_time import VirtualTime
 
 RECORDINGS = [
     Recording("0001-logs.pb", "logs", b""),
@@ -63,19 +63,6 @@ class Receiver:
         return export
 
 
-class VirtualTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.slept = []
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
 @pytest.fixture
 async def stack():
     """Closes what the test opened."""
@@ -92,11 +79,11 @@ def receiver():
 @pytest.fixture
 def time():
     """Virtual time."""
-    return VirtualTime()
+    return VirtualTime(100.0)
 
 
 @pytest.mark.parametrize("prefix", ["", "http://"])
-async def test_everything_is_sent_in_order_over_grpc(receiver, stack, prefix):
+async def test_replay_sends_all_recordings_in_order_over_grpc(receiver, stack, prefix):
     endpoint = prefix + await receiver.grpc(stack)
     seen = []
 
@@ -108,7 +95,7 @@ async def test_everything_is_sent_in_order_over_grpc(receiver, stack, prefix):
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/traces", "/v1/logs/"])
-async def test_an_endpoint_with_a_path_is_http(receiver, stack, path):
+async def test_replay_to_an_endpoint_with_a_path_uses_http(receiver, stack, path):
     endpoint = await receiver.http(stack)
 
     await replay(RECORDINGS, endpoint + path)
@@ -118,7 +105,7 @@ async def test_an_endpoint_with_a_path_is_http(receiver, stack, path):
     ]
 
 
-async def test_the_protocol_can_be_told(receiver, stack):
+async def test_replay_uses_the_given_protocol(receiver, stack):
     endpoint = await receiver.http(stack)
 
     await replay(RECORDINGS[:1], endpoint, protocol="http/json")
@@ -126,7 +113,7 @@ async def test_the_protocol_can_be_told(receiver, stack):
     assert receiver.received == [("/v1/logs", "application/json")]
 
 
-async def test_a_rate_spaces_the_requests_by_the_clock(receiver, stack, time):
+async def test_replay_rate_spaces_the_requests_by_the_clock(receiver, stack, time):
     endpoint = await receiver.grpc(stack)
 
     await replay(RECORDINGS, endpoint, 4.0, clock=lambda: time.now, sleep=time.sleep)
@@ -134,7 +121,7 @@ async def test_a_rate_spaces_the_requests_by_the_clock(receiver, stack, time):
     assert time.slept == [0.25, 0.25]
 
 
-async def test_a_rate_catches_up_when_sending_was_slow(receiver, stack, time):
+async def test_replay_rate_catches_up_after_a_slow_request(receiver, stack, time):
     endpoint = await receiver.grpc(stack)
 
     def slow(recording):
@@ -145,7 +132,7 @@ async def test_a_rate_catches_up_when_sending_was_slow(receiver, stack, time):
     assert time.slept == pytest.approx([0.1])
 
 
-async def test_refusals_are_counted_and_named_and_the_rest_goes_on(receiver, stack):
+async def test_replay_lists_refused_recordings_and_sends_the_rest(receiver, stack):
     endpoint = await receiver.grpc(stack)
     receiver.answers = [EXPORT_SERVICES["logs"].response(), grpc.StatusCode.INVALID_ARGUMENT]
 
@@ -155,7 +142,7 @@ async def test_refusals_are_counted_and_named_and_the_rest_goes_on(receiver, sta
     assert result.refused == (Refusal("0002-metrics.pb", f"{endpoint}: INVALID_ARGUMENT: because"),)
 
 
-async def test_a_partial_success_is_sent_and_named(receiver, stack):
+async def test_replay_counts_a_partial_success_as_sent_and_lists_it(receiver, stack):
     endpoint = await receiver.grpc(stack)
     receiver.answers = [export_response("logs", 2, "no time")]
 
@@ -165,7 +152,7 @@ async def test_a_partial_success_is_sent_and_named(receiver, stack):
     assert result.refused == (Refusal("0001-logs.pb", "2 logs records rejected: no time"),)
 
 
-async def test_an_answer_that_asks_for_patience_gets_some(receiver, stack, time):
+async def test_replay_waits_as_long_as_the_receiver_asks_for(receiver, stack, time):
     endpoint = await receiver.grpc(stack)
     receiver.answers = [grpc.StatusCode.UNAVAILABLE] * 2
 
@@ -175,14 +162,14 @@ async def test_an_answer_that_asks_for_patience_gets_some(receiver, stack, time)
     assert time.slept == [0.2, 0.4]
 
 
-async def test_nobody_there_ends_it_with_a_remedy(unused_tcp_port, time):
+async def test_replay_without_a_receiver_ends_with_a_remedy(unused_tcp_port, time):
     with pytest.raises(RetryableExportError, match=r"0001-logs\.pb after 0 requests \(is a receiver running there\?\)"):
         await replay(RECORDINGS, f"127.0.0.1:{unused_tcp_port}", sleep=time.sleep)
 
     assert len(time.slept) == 4
 
 
-async def test_a_receiver_that_is_there_and_cannot_is_not_called_absent(http_503, time):
+async def test_replay_does_not_call_an_overloaded_receiver_absent(http_503, time):
     with pytest.raises(RetryableExportError, match=r"HTTP 503: full; stopped at 0001-logs\.pb after 0 requests$"):
         await replay(RECORDINGS, http_503, sleep=time.sleep)
 
@@ -203,7 +190,7 @@ async def http_503():
     await runner.cleanup()
 
 
-async def test_a_recording_that_cannot_be_read_ends_it(receiver, stack):
+async def test_replay_ends_at_a_recording_that_cannot_be_read(receiver, stack):
     endpoint = await receiver.grpc(stack)
 
     def reading():
@@ -216,17 +203,17 @@ async def test_a_recording_that_cannot_be_read_ends_it(receiver, stack):
     assert receiver.received == ["logs"]
 
 
-async def test_an_endpoint_that_cannot_be_is_told():
+async def test_replay_to_a_malformed_endpoint_is_an_error():
     with pytest.raises(ConfigError):
         await replay(RECORDINGS, "http://host:port")
 
 
-async def test_an_endpoint_that_nobody_speaks_is_refused_before_anything_is_read():
+async def test_replay_refuses_an_unknown_scheme_before_it_reads_a_recording():
     def recordings():
         raise AssertionError("read")
         yield
 
-    with pytest.raises(ConfigError, match=r"ftp:// is not spoken here"):
+    with pytest.raises(ConfigError, match=r"ftp:// is not supported"):
         await replay(recordings(), "ftp://x")
 
 
@@ -241,5 +228,5 @@ async def test_an_endpoint_that_nobody_speaks_is_refused_before_anything_is_read
         ("http://localhost:9/otlp", "http/protobuf"),
     ],
 )
-def test_the_protocol_follows_from_the_endpoint(endpoint, protocol):
-    assert protocol_of(endpoint) == protocol
+def test_replay_derives_the_protocol_from_the_endpoint(endpoint, protocol):
+    assert default_protocol(endpoint) == protocol

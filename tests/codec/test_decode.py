@@ -1,4 +1,4 @@
-"""Decoding: what it keeps in memory between requests is bounded, whatever a client's resources hold."""
+"""Decoding caches small resources and scopes only, so its memory is bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTHING: frozenset[str] = frozenset()
 SIZE = 1_000_000
 
 
-def test_large_resources_and_scopes_are_not_remembered():
+def test_large_resources_and_scopes_are_not_cached():
     record = relay_record("session.idle", 1, session_id="ses_a")
     reading = RecordReader(NOTHING)
 
@@ -35,15 +35,15 @@ def test_large_resources_and_scopes_are_not_remembered():
     assert held < 5 * SIZE  # of thirty that were read: those of the last request at most
 
 
-def test_a_producer_is_the_same_in_every_process_also_where_its_name_is_no_text():
+def test_a_producer_with_a_name_that_is_not_text_has_the_same_key_in_every_process():
     record = relay_record("session.idle", 1, session_id="ses_a")
     names = [{"b": 1, "a": [True]}, '{"a":[true],"b":1}']
-    told = [RecordReader(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).told for n in names]
+    told = [RecordReader(NOTHING).read(logs_request(record, resource={"service.name": n}), 0).events for n in names]
     assert told[0][0][0].producer == told[1][0][0].producer
 
 
-def test_a_small_resource_is_read_once():
+def test_a_small_resource_is_decoded_once():
     record = relay_record("session.idle", 1, session_id="ses_a")
     reading = RecordReader(NOTHING)
     one, other = (reading.read(logs_request(record, resource={"service.name": "once"}), 0) for _ in range(2))
-    assert one.told[0][0].resource is other.told[0][0].resource
+    assert one.events[0][0].resource is other.events[0][0].resource

@@ -1,4 +1,4 @@
-"""What a received request must be before anything is done with it."""
+"""Validation of received requests."""
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -50,19 +50,21 @@ def test_data_points_of_every_metric_kind_are_counted():
     assert validate("metrics", request.SerializeToString()).request.items == 1 + 2 + 3 + 4 + 5
 
 
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_an_empty_body_is_an_empty_request(signal):
-    assert validate(signal, b"").request.items == 0
+def test_an_empty_body_is_an_empty_request(subtests):
+    for signal in SIGNALS:
+        with subtests.test(signal=signal):
+            assert validate(signal, b"").request.items == 0
 
 
-@pytest.mark.parametrize("signal", SIGNALS)
-@pytest.mark.parametrize("body", [b"hello", b"\x0a\xff", b"\x00", b"{}" * 9, bytes(range(256))])
-def test_what_is_not_protobuf_is_malformed_and_says_for_which_signal(signal, body):
-    with pytest.raises(MalformedError, match=f"not a protobuf Export request for {signal}"):
-        validate(signal, body)
+def test_a_body_that_is_not_protobuf_is_malformed_and_names_the_signal(subtests):
+    for signal in SIGNALS:
+        for body in [b"hello", b"\x0a\xff", b"\x00", b"{}" * 9, bytes(range(256))]:
+            refused = pytest.raises(MalformedError, match=f"not a protobuf Export request for {signal}")
+            with subtests.test(signal=signal, body=body), refused:
+                validate(signal, body)
 
 
-def test_spans_with_good_ids_pass_untouched():
+def test_spans_with_valid_ids_are_unchanged():
     span = Span(name="a", trace_id=TRACE, span_id=SPAN, parent_span_id=SPAN)
     span.links.add(trace_id=TRACE, span_id=SPAN)
     span.links.add()
@@ -72,9 +74,8 @@ def test_spans_with_good_ids_pass_untouched():
     assert (validated.request.items, validated.rejected) == (2, 0)
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
+def test_spans_with_invalid_ids_are_removed_and_the_others_stay(subtests):
+    for bad in [
         {"trace_id": b"", "span_id": SPAN},
         {"trace_id": TRACE + b"x", "span_id": SPAN},
         {"trace_id": bytes(16), "span_id": SPAN},
@@ -82,18 +83,17 @@ def test_spans_with_good_ids_pass_untouched():
         {"trace_id": TRACE, "span_id": bytes(8)},
         {"trace_id": TRACE, "span_id": SPAN, "parent_span_id": b"abc"},
         {"trace_id": TRACE, "span_id": SPAN, "links": [Span.Link(trace_id=b"abc", span_id=SPAN)]},
-    ],
-)
-def test_a_span_no_backend_can_read_is_taken_out_and_the_others_stay(bad):
-    good = [Span(name=name, trace_id=TRACE, span_id=SPAN, start_time_unix_nano=7) for name in "abc"]
-    body = traces([good[0], Span(name="bad", **bad), good[1]], [good[2]])
-    validated = validate("traces", body)
-    assert (validated.request.items, validated.rejected) == (3, 1)
-    assert validated.message.startswith("1 of 4 spans refused")
-    assert names(validated.request.body) == [["a", "b"], ["c"]]
-    assert validate("traces", validated.request.body).rejected == 0
+    ]:
+        with subtests.test(bad=bad):
+            good = [Span(name=name, trace_id=TRACE, span_id=SPAN, start_time_unix_nano=7) for name in "abc"]
+            body = traces([good[0], Span(name="bad", **bad), good[1]], [good[2]])
+            validated = validate("traces", body)
+            assert (validated.request.items, validated.rejected) == (3, 1)
+            assert validated.message.startswith("1 of 4 spans refused")
+            assert names(validated.request.body) == [["a", "b"], ["c"]]
+            assert validate("traces", validated.request.body).rejected == 0
 
 
-def test_a_request_of_nothing_but_bad_spans_keeps_no_span():
+def test_a_request_of_invalid_spans_only_becomes_empty():
     validated = validate("traces", traces([Span(name="bad")]))
     assert (validated.request.items, validated.rejected) == (0, 1)

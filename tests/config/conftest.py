@@ -1,4 +1,4 @@
-"""Short ways to a configuration, for this folder."""
+"""Fixtures that load a configuration."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def read() -> Callable[..., Settings]:
 
 @pytest.fixture
 def refused(read: Callable[..., Settings]) -> Callable[..., list[str]]:
-    """The lines of the error, which there must be."""
+    """`refused(text, sets=[…], NAME="value")`: the lines of the ConfigError that is raised."""
 
     def refused(text: str = "", sets: tuple[str, ...] = (), **environment: str) -> list[str]:
         with pytest.raises(ConfigError) as error:

@@ -1,4 +1,4 @@
-"""Configurations as a user of the Collector would write them: those that are taken, and those that are refused.
+"""Configurations as a user of the Collector would write them: good ones, and bad ones that are refused.
 
 A good one is a text; a bad one is a text, the key path that the error names, and a part of what it says. `SEEN` are the
 bad ones that the JSON Schema finds too, so that an editor underlines them.
@@ -17,8 +17,8 @@ GOOD = {
     "nothing": "",
     "sections without a value": "receivers:\nconnectors:\nexporters:\nextensions:\nservice:\n",
     "components without a value": "receivers: {otlp: }\nexporters: {debug: }\nextensions: {health_check: }",
-    "a receiver with both doors": "receivers: {otlp: {protocols: {grpc: , http: }}}",
-    "a receiver with one door": "receivers: {otlp: {protocols: {http: {endpoint: '0.0.0.0:4318'}}}}",
+    "a receiver with both protocols": "receivers: {otlp: {protocols: {grpc: , http: }}}",
+    "a receiver with one protocol": "receivers: {otlp: {protocols: {http: {endpoint: '0.0.0.0:4318'}}}}",
     "every address": GRPC % "endpoint: ':4317'",
     "an IPv6 address": GRPC % "endpoint: '[::1]:4317'",
     "an address out of variables": GRPC % "endpoint: '${env:MY_POD_IP:-localhost}:${env:PORT:-4317}'",
@@ -71,7 +71,7 @@ GOOD = {
     "store": "extensions: {file_storage: {directory: /d, create_directory: false, retention: 24h, max_size_mib: 100}}",
     "no extensions": "service: {extensions: []}",
     "an extension that is named twice": "service: {extensions: [admin, admin]}",
-    "as good as never": AGENT % "max_trace_age: 876000h",
+    "practically never": AGENT % "max_trace_age: 876000h",
     "some extensions": "extensions: {health_check: , admin: }\nservice: {extensions: [health_check]}",
     "pipelines": PIPES
     % "logs: {receivers: [otlp], exporters: [agenttrace]}, traces: {receivers: [agenttrace], exporters: [otlp_grpc]}",
@@ -213,14 +213,14 @@ BAD = {
         PIPES % "logs: {receivers: [agenttrace], exporters: [otlp_grpc]}, "
         "logs/2: {receivers: [otlp], exporters: [agenttrace]}",
         "service::pipelines",
-        "gives traces, not logs",
+        "emits traces, not logs",
     ),
     "a cycle": (
         PIPES % "traces: {receivers: [otlp, agenttrace], exporters: [agenttrace, otlp_grpc]}",
         "service::pipelines::traces",
         "feeds itself",
     ),
-    "two doors at one address": (
+    "two endpoints at one address": (
         "receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:4318'}, http: }}}",
         "receivers::otlp::protocols::http::endpoint",
         "is taken by receivers::otlp::protocols::grpc::endpoint",
@@ -233,7 +233,7 @@ BAD = {
     "two stores": (
         "extensions: {file_storage: , file_storage/2: }",
         "extensions::file_storage/2",
-        "one of this type already",
+        "another one of this type",
     ),
 }
 

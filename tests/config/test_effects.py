@@ -1,4 +1,4 @@
-"""No setting is taken and then forgotten: each is read by somebody, or says that it can have one value only."""
+"""Each setting has an effect: the program reads it, or it allows one value only."""
 
 import ast
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ FIXED = {
 
 
 def read_names() -> set[str]:
-    """Every attribute that is read of anything, and every key that is asked for by name."""
+    """All attributes that the code reads, and all names that it passes to getattr."""
     found: set[str] = set()
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -49,21 +49,23 @@ ALL = sorted({one for kinds in COMPONENTS.values() for kind in kinds.values() fo
 READ = read_names()
 
 
-@pytest.mark.parametrize(("block", "key"), [*ALL, *sorted(set(settings(Service)))])
-def test_a_setting_is_read(block: str, key: str) -> None:
-    if (block, key) not in FIXED:
-        assert key in READ or (key.endswith("_endpoint") and "url" in READ)
+def test_each_setting_is_read_by_the_program(subtests: pytest.Subtests) -> None:
+    for block, key in [*ALL, *sorted(set(settings(Service)))]:
+        with subtests.test(block=block, key=key):
+            if (block, key) not in FIXED:
+                assert key in READ or (key.endswith("_endpoint") and "url" in READ)
 
 
-@pytest.mark.parametrize(("block", "key"), sorted(FIXED))
-def test_a_setting_that_nobody_reads_takes_one_value(block: str, key: str) -> None:
-    kinds = {Service, *(kind for known in COMPONENTS.values() for kind in known.values())}
-    (field,) = {repr(field) for kind in kinds for field in [found(kind, block, key)] if field is not None}
-    assert "Literal" in field or "AfterValidator" in field
+def test_a_setting_that_is_not_read_allows_one_value_only(subtests: pytest.Subtests) -> None:
+    for block, key in sorted(FIXED):
+        with subtests.test(block=block, key=key):
+            kinds = {Service, *(kind for known in COMPONENTS.values() for kind in known.values())}
+            (field,) = {repr(field) for kind in kinds for field in [found(kind, block, key)] if field is not None}
+            assert "Literal" in field or "AfterValidator" in field
 
 
 def found(kind: type[Section], block: str, key: str) -> object | None:
-    """The field of a block somewhere below."""
+    """The field at a path of keys."""
     if kind.__name__ == block:
         return kind.model_fields[key]
     inner = [section_in(field.annotation) for field in kind.model_fields.values()]

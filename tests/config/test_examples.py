@@ -1,4 +1,4 @@
-"""What people write: taken or refused by the program and the schema alike, and printed so that it reads back."""
+"""Program and JSON schema accept and refuse the same examples, and a printed example loads again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,35 +18,40 @@ EDITOR = Draft202012Validator(schema())
 
 
 def underlined(tree: Any) -> list[str]:
-    """What an editor would say. Nothing at all is an empty file."""
+    """The errors that an editor would show. None is an empty file."""
     return [error.message for error in EDITOR.iter_errors(tree if tree is not None else {})]
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_what_is_good_is_taken(read: Read, name: str) -> None:
-    read(GOOD[name])
+def test_a_good_example_loads(read: Read, subtests: pytest.Subtests) -> None:
+    for name in GOOD:
+        with subtests.test(name=name):
+            read(GOOD[name])
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_an_editor_is_content_with_it(name: str) -> None:
-    assert underlined(yaml_text.parse(GOOD[name])) == []
+def test_the_json_schema_accepts_a_good_example(subtests: pytest.Subtests) -> None:
+    for name in GOOD:
+        with subtests.test(name=name):
+            assert underlined(yaml_text.parse(GOOD[name])) == []
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_what_is_printed_of_it_means_the_same_and_pleases_an_editor(read: Read, name: str) -> None:
-    printed = effective(read(GOOD[name]))
-    again = load([("again", printed)], [], {})
-    assert effective(again) == printed
-    assert underlined(yaml.safe_load(printed)) == []
+def test_a_printed_example_loads_to_the_same_and_fits_the_json_schema(read: Read, subtests: pytest.Subtests) -> None:
+    for name in GOOD:
+        with subtests.test(name=name):
+            printed = effective(read(GOOD[name]))
+            again = load([("again", printed)], [], {})
+            assert effective(again) == printed
+            assert underlined(yaml.safe_load(printed)) == []
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_what_is_bad_is_refused_in_one_line(refused: Refused, name: str) -> None:
-    text, path, told = BAD[name]
-    (line,) = [one for one in refused(text) if told in one]
-    assert line.startswith((f"{path}: ", f"{path}::"))
+def test_a_bad_example_is_refused_in_one_line(refused: Refused, subtests: pytest.Subtests) -> None:
+    for name in BAD:
+        with subtests.test(name=name):
+            text, path, message = BAD[name]
+            (line,) = [one for one in refused(text) if message in one]
+            assert line.startswith((f"{path}: ", f"{path}::"))
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_an_editor_underlines_what_it_can_see(name: str) -> None:
-    assert bool(underlined(yaml_text.parse(BAD[name][0]))) == (name in SEEN)
+def test_the_json_schema_rejects_the_bad_examples_that_it_can(subtests: pytest.Subtests) -> None:
+    for name in BAD:
+        with subtests.test(name=name):
+            assert bool(underlined(yaml_text.parse(BAD[name][0]))) == (name in SEEN)

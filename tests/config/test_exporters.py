@@ -1,13 +1,12 @@
-"""Endpoints of the exporters, in the forms of the Collector and of OTel."""
+"""Endpoints of the exporters, in all forms of the Collector and of OpenTelemetry."""
 
 import pytest
 
 from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "insecure", "target", "plaintext"),
-    [
+def test_the_target_and_tls_of_a_grpc_exporter(subtests: pytest.Subtests) -> None:
+    for endpoint, insecure, target, plaintext in [
         ("b:4317", False, "b:4317", False),
         ("b:4317", True, "b:4317", True),
         ("http://b:4317", False, "b:4317", True),
@@ -16,15 +15,15 @@ from receiver.config import OTLPGRPCExporter, OTLPHTTPExporter
         ("https://b", False, "b:443", False),
         ("http://b", False, "b:80", True),
         ("[::1]:4317", False, "[::1]:4317", False),
+        ("http://[::1]", False, "[::1]:80", True),
         ("dns:///b:4317", True, "dns:///b:4317", True),
-    ],
-)
-def test_what_grpc_dials(endpoint: str, insecure: bool, target: str, plaintext: bool) -> None:
-    exporter = OTLPGRPCExporter.model_validate({"endpoint": endpoint, "tls": {"insecure": insecure}})
-    assert (exporter.target, exporter.plaintext) == (target, plaintext)
+    ]:
+        with subtests.test(endpoint=endpoint, insecure=insecure, target=target, plaintext=plaintext):
+            exporter = OTLPGRPCExporter.model_validate({"endpoint": endpoint, "tls": {"insecure": insecure}})
+            assert (exporter.target, exporter.plaintext) == (target, plaintext)
 
 
-def test_where_http_posts() -> None:
+def test_the_urls_of_an_http_exporter() -> None:
     exporter = OTLPHTTPExporter.model_validate({"endpoint": "http://b:4318/api/", "logs_endpoint": "http://l/x"})
     assert exporter.url("traces") == "http://b:4318/api/v1/traces"
     assert exporter.url("logs") == "http://l/x"
@@ -33,7 +32,7 @@ def test_where_http_posts() -> None:
     assert only_traces.url("logs") is None
 
 
-def test_retry_and_queue_have_the_collectors_defaults_but_for_what_the_disk_changes() -> None:
+def test_retry_and_queue_have_their_documented_defaults() -> None:
     exporter = OTLPGRPCExporter.model_validate({"endpoint": "b:1"})
     retry, queue = exporter.retry_on_failure, exporter.sending_queue
     assert exporter.timeout == 5 * 10**9

@@ -1,4 +1,4 @@
-"""Whatever a file holds, the answer is settings or a ConfigError with a line for each problem."""
+"""Any file loads, or raises ConfigError with a line for each problem."""
 
 from contextlib import suppress
 
@@ -51,7 +51,7 @@ FILES = st.dictionaries(
 
 
 @given(FILES)
-def test_any_file_is_settings_or_an_error(tree: object) -> None:
+def test_any_tree_loads_or_raises_config_error(tree: object) -> None:
     try:
         settings = load([("a", yaml.safe_dump(tree, allow_unicode=True))], [], {"HOME": "/h", "SET": "{a: 1}"})
     except ConfigError:
@@ -60,6 +60,6 @@ def test_any_file_is_settings_or_an_error(tree: object) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40), st.lists(st.text(st.characters(codec="utf-8"), max_size=30)))
-def test_any_text_is_settings_or_an_error(text: str, sets: list[str]) -> None:
+def test_any_text_loads_or_raises_config_error(text: str, sets: list[str]) -> None:
     with suppress(ConfigError):
         assert isinstance(load([("a", text)], sets, {"HOME": "/h"}), Settings)

@@ -8,9 +8,9 @@ import pytest
 
 from receiver.core.state.settings import SECOND
 from receiver.events import AnyEvent
+from tests.support.core_runs import Stream
 from tests.support.factories import NOON, RELAY, a_session, at
-from tests.support.reads import CountedEmittedItems
-from tests.support.virtual import Stream
+from tests.support.read_counter import CountedEmittedItems
 
 CALLS = 2_000  # of each quarter's looks the visits are counted; 10,000 calls give the same numbers
 

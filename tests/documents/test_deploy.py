@@ -111,6 +111,7 @@ def test_the_ports_are_the_ones_that_nobody_changed():
     assert settings.storage.directory == STORE
 
 
+@pytest.mark.process
 def test_the_receiver_runs_with_it_and_the_images_health_check_is_content(tmp_path):
     receiver = Receiver(tmp_path)
     receiver.settings = deployed(tmp_path)
@@ -200,6 +201,7 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path):
 HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(HADOLINT is None, reason="no hadolint on this machine: the Dockerfile was NOT linted")
 def test_hadolint_has_nothing_to_say_of_the_Dockerfile():
     done = subprocess.run([HADOLINT, DEPLOY / "Dockerfile"], capture_output=True, text=True)
@@ -209,6 +211,7 @@ def test_hadolint_has_nothing_to_say_of_the_Dockerfile():
 # compose
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
 def test_it_is_what_the_compose_specification_allows(file):
     checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]

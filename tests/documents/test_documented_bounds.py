@@ -25,7 +25,7 @@ BOUNDS = {
         grpc_server.DEFAULT_MAX_RECV_MSG_SIZE // MIB,
         http_server.DEFAULT_MAX_REQUEST_BODY_SIZE // MIB,
     ],
-    "JSON in a request": [otlp_json._MOST_OBJECTS],
+    "JSON in a request": [otlp_json._MAX_OBJECTS],
     "a request's head, its body, the pause between two (HTTP); the first bytes of any connection": [
         int(http_server.DEFAULT_TIMEOUT)
     ],
@@ -34,16 +34,20 @@ BOUNDS = {
     "built and not sent, for each exporter": [Limits().queue_items],
     "a configuration": [yaml_text.MAX_CHARACTERS, yaml_text.MAX_VALUES, yaml_text.MAX_DEPTH],
     "sessions in memory": [Limits().sessions_in_memory],
-    "metric series of a session, values of a series": [series.MOST_SERIES, series.MOST_READINGS],
-    "calls that one without an id is compared with": [2 * report_matching._MOST],
-    "calls that one look at a session makes up from counts": [missing_calls.MOST_MISSING],
+    "metric series of a session, values of a series, intervals with calls": [
+        series.MAX_SERIES,
+        series.MAX_READINGS,
+        series.MAX_CALL_DELTAS,
+    ],
+    "calls that one without an id is compared with": [2 * report_matching.MAX_NEIGHBOURS],
+    "calls that one look at a session makes up from counts": [missing_calls.MAX_MISSING_CALLS],
     "attributes of a span, bytes of a value, events of a span": [
         BuilderSettings().max_attributes,
         BuilderSettings().max_attribute_bytes,
         BuilderSettings().max_events,
     ],
-    "spans looked through below one task call, for its child": [span_lineage.MOST],
-    "spans in memory, for the same": [session_cache.SPANS],
+    "spans looked through below one task call, for its child": [span_lineage.MAX_SPANS_BELOW_CALL],
+    "spans in memory, for the same": [session_cache.MAX_SPANS],
 }
 # rows that name a key of the configuration and no number
 KEYS = {

@@ -12,9 +12,9 @@ from receiver.core.state.settings import BuilderSettings
 from receiver.model import Span
 from receiver.pipeline.offline import build
 from tests.golden.rewrite import RECORDINGS, requests_of
+from tests.support.core_runs import trees
 from tests.support.factories import a_session, at, logs_request, relay_record
 from tests.support.paths import DOCS
-from tests.support.virtual import trees
 
 PAGE = (DOCS / "trace.md").read_text(encoding="utf-8")
 CONTENT = frozenset({"prompts", "arguments", "results", "paths", "titles", "errors"})

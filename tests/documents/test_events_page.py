@@ -14,7 +14,7 @@ from receiver.dialects.opencode import event_relay
 from receiver.model import Request
 from receiver.pipeline import offline
 from tests.support.paths import ROOT
-from tests.support.scoring import Seen, laws, spans_of
+from tests.support.trace_scoring import Seen, laws, spans_of
 
 PAGE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 PLUGIN = (ROOT / "plugin" / "event-relay.js").read_text(encoding="utf-8")

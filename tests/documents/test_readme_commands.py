@@ -23,8 +23,11 @@ from pathlib import Path
 
 import pytest
 
+from receiver.cli.main import run_command
 from tests.support.paths import ROOT
 from tests.support.processes import Backend, Receiver, until
+
+pytestmark = pytest.mark.process
 
 PAGES = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/backends.md", "docs/commands.md"))
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGES, re.DOTALL)
@@ -107,7 +110,7 @@ OFFLINE = [c for c in ours() if not sends(c) and not asks(c) and c[1][0] != "run
 @pytest.mark.parametrize(("variables", "arguments"), OFFLINE, ids=str)
 def test_an_offline_command_succeeds(place, variables, arguments):
     process = started(place, variables, arguments)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert out.strip()
 
@@ -117,7 +120,7 @@ def test_a_sending_command_reaches_a_running_receiver(place, variables, argument
     receiver = Receiver(place / "receiver").start()
     try:
         process = started(place, variables, [*arguments, "--endpoint", receiver.grpc])  # the last one counts
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         until(lambda: b"otelcol_receiver_accepted" in _metrics(receiver), "something accepted")
     finally:
@@ -133,14 +136,14 @@ def test_replay_and_flush_show_the_trace_of_the_readme(place):
     try:
         replayed(place, receiver.grpc)
         process = started(place, {}, [*flush, "--endpoint", _address(receiver, "admin")])
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         until(lambda: "invoke_agent build" in receiver.shown, "the trace")
     finally:
         receiver.kill()
 
 
-@pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if c[1][0] == "run"], ids=str)
+@pytest.mark.parametrize(("variables", "arguments"), [c for c in ours() if c[1][0] == "run" and not c[0]], ids=str)
 def test_a_receiver_starts_and_stops(place, variables, arguments):
     sets = [word for setting in (*FREE_PORTS, "service::telemetry::logs::encoding=json") for word in ("--set", setting)]
     process = started(place, variables, [*arguments, *sets])
@@ -153,7 +156,7 @@ def test_a_receiver_starts_and_stops(place, variables, arguments):
     assert said, "it ended at once"
     assert said[-1]["event"] == "ready"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 0
 
 
@@ -190,14 +193,13 @@ def served(place: Path, variables: dict[str, str], arguments: list[str]) -> Iter
         yield doors
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
+    assert process.returncode == 0
 
 
 def replayed(place: Path, endpoint: str) -> None:
     """Send the recording of the quick start there."""
-    replay = started(place, {}, ["replay", "tests/golden/C/04-parallel-nested", "--endpoint", endpoint])
-    assert "refused" in replay.communicate(timeout=60)[0]
-    assert replay.returncode == 0
+    assert run_command(["replay", str(place / "tests/golden/C/04-parallel-nested"), "--endpoint", endpoint]) == 0
 
 
 def _taken(port: int) -> bool:

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from receiver import config
 from receiver.codec.export_service import EXPORT_SERVICES
-from tests.support.otlp_splitting import recorded
+from tests.support.otlp_requests import recorded
 from tests.support.paths import DOCS
 from tests.support.processes import Receiver, until
 
@@ -32,6 +32,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.process
 def test_only_its_user_reads_what_it_writes(tmp_path):
     receiver = Receiver(tmp_path / "receiver")
     written = tmp_path / "spans.jsonl"
@@ -76,19 +77,21 @@ def test_content_is_out_by_default_except_errors(tmp_path):
     assert "`[errors]` by default" in PAGE
 
 
+@pytest.mark.process
 def test_health_and_reflection_answer_without_credentials_and_export_does_not(receiver):
     receiver.start()
     with grpc.insecure_channel(receiver.grpc) as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        (told,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=10)
+        (told,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=60)
         assert EXPORT_SERVICES["logs"].name in {one.name for one in told.list_services_response.service}
         with pytest.raises(grpc.RpcError) as error:
-            channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")(CAPTURE[0].body, timeout=10)
+            channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")(CAPTURE[0].body, timeout=60)
         assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.process
 def test_the_log_holds_no_secret_at_any_level(receiver):
     receiver.settings["service"]["telemetry"]["logs"]["level"] = "debug"
     receiver.settings["exporters"] = {
@@ -99,7 +102,7 @@ def test_the_log_holds_no_secret_at_any_level(receiver):
         export = channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")
         for token in ("hunter2", "hunter4"):
             try:
-                export(CAPTURE[0].body, timeout=10, metadata=(("authorization", f"Bearer {token}"),))
+                export(CAPTURE[0].body, timeout=60, metadata=(("authorization", f"Bearer {token}"),))
             except grpc.RpcError as error:
                 refusal = error
         assert refusal.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -16,8 +16,10 @@ import pytest
 
 from tests.documents.test_deploy import CONFIG, DEPLOY, STORE, on_free_ports
 from tests.golden.rewrite import HERE
-from tests.support.operators import command
+from tests.support.operator_endpoints import command
 from tests.support.processes import until
+
+pytestmark = pytest.mark.process
 
 TRACED = 120.0  # s: strace stops the program at each of its calls
 

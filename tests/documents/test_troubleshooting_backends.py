@@ -18,7 +18,9 @@ import trustme
 
 from receiver.codec.export_service import export_response
 from tests.support.processes import Backend, Receiver, until
-from tests.support.troubled import CAPTURE, address, command, lines, metrics, sending_to, told, website
+from tests.support.troubleshooting_page import CAPTURE, address, command, lines, metrics, sending_to, told, website
+
+pytestmark = pytest.mark.process
 
 GO = "Client sent an HTTP request to an HTTPS server"  # net/http's words, as the Collector 0.155 says them
 
@@ -53,7 +55,7 @@ def test_a_backend_that_is_gone_is_waited_for(receiver, backend):
     shown = command(receiver, "queue")
     assert "otlp_grpc" in shown
     assert re.search(r"^ *otlp_grpc +\d+s ago +\d+ .*Connection refused", shown, re.MULTILINE), shown
-    told("failing, and tried again")
+    told("sending fails, and is retried")
     backend.start()
     until(lambda: backend.spans() == receiver.expected(CAPTURE), "every span")
     until(lambda: "export works again" in receiver.log, "a line in the log")
@@ -69,8 +71,8 @@ def test_a_wrong_address_of_the_backend_is_told_by_its_reason(receiver, backend)
     with ExitStack() as stack, authority.cert_pem.tempfile() as ca:
         plain, secure = stack.enter_context(website()), stack.enter_context(website(context=tls))
         wrong = {
-            "otlp_grpc__http": (f"http://127.0.0.1:{plain}", "Failed parsing HTTP/2", "use otlp_http"),
-            "otlp_grpc__two": (f"http://localhost:{plain}", "Failed parsing HTTP/2", "use otlp_http"),
+            "otlp_grpc__http": (f"http://127.0.0.1:{plain}", "Failed parsing HTTP/2", "or otlp_http"),
+            "otlp_grpc__two": (f"http://localhost:{plain}", "Failed parsing HTTP/2", "or otlp_http"),
             "otlp_grpc__tls": (f"https://127.0.0.1:{plain}", "WRONG_VERSION_NUMBER", "write http://"),
             "otlp_http__tls": (f"https://127.0.0.1:{plain}", "WRONG_VERSION_NUMBER", "write http://"),
             "otlp_grpc__plain": (f"http://127.0.0.1:{secure}", "Connection reset by peer", "write https://"),
@@ -82,10 +84,10 @@ def test_a_wrong_address_of_the_backend_is_told_by_its_reason(receiver, backend)
             ),
             "otlp_grpc__ca": (f"https://127.0.0.1:{secure}", "CERTIFICATE_VERIFY_FAILED", "set tls::ca_file"),
             "otlp_http__ca": (f"https://127.0.0.1:{secure}", "CERTIFICATE_VERIFY_FAILED", "set tls::ca_file"),
-            "otlp_grpc__alpn": (f"https://127.0.0.1:{secure}", "missing selected ALPN", "use otlp_http"),
-            "otlp_http__grpc": (f"http://127.0.0.1:{backend.port}", "Bad status line", "use otlp_grpc"),
-            "otlp_grpc__dns": ("http://no-such-host.invalid:4317", "errors resolving", "look at the host's name"),
-            "otlp_http__dns": ("http://no-such-host.invalid:4318", "cannot be resolved", "look at the host's name"),
+            "otlp_grpc__alpn": (f"https://127.0.0.1:{secure}", "missing selected ALPN", "or otlp_http"),
+            "otlp_http__grpc": (f"http://127.0.0.1:{backend.port}", "Bad status line", "or otlp_grpc"),
+            "otlp_grpc__dns": ("http://no-such-host.invalid:4317", "errors resolving", "check the host name"),
+            "otlp_http__dns": ("http://no-such-host.invalid:4318", "cannot be resolved", "check the host name"),
         }
         sending_to(receiver, **{name: {"endpoint": endpoint} for name, (endpoint, _, _) in wrong.items()})
         receiver.settings["exporters"]["otlp_grpc/alpn"]["tls"] = {"ca_file": ca}
@@ -145,16 +147,16 @@ def test_what_a_backend_refuses_for_good_is_told_by_its_words_once(receiver, bac
     page = {"Content-Type": "text/html"}
     with ExitStack() as stack:
         sites = {
-            "otlp_http__token": (website(401), "HTTP 401", "look at headers::authorization"),
-            "otlp_http__rights": (website(403), "HTTP 403", "look at headers::authorization"),
-            "otlp_http__path": (website(404), "HTTP 404", "look at the path of the endpoint"),
+            "otlp_http__token": (website(401), "HTTP 401", "check headers::authorization"),
+            "otlp_http__rights": (website(403), "HTTP 403", "check headers::authorization"),
+            "otlp_http__path": (website(404), "HTTP 404", "check the path of the endpoint"),
             "otlp_http__data": (website(400, body=b"too old"), "HTTP 400", "too old"),
             "otlp_http__tls": (website(400, body=GO.encode()), GO, "write https://"),
             "otlp_http__moved": (website(302, {"Location": "https://x.example"}), "redirected to", "https://x.example"),
             "otlp_http__page": (
                 website(200, page, b"<html>Jaeger UI</html>"),
                 "answered with a web page, which OTLP never is",
-                "look at the endpoint",
+                "check the endpoint",
             ),
         }
         ports = {name: stack.enter_context(site) for name, (site, _, _) in sites.items()}
@@ -168,7 +170,7 @@ def test_what_a_backend_refuses_for_good_is_told_by_its_words_once(receiver, bac
         receiver.send(*CAPTURE)
         expected = len(receiver.expected(CAPTURE))
         told_of = {**{n: (w, r) for n, (_, w, r) in sites.items()}}
-        told_of["otlp_grpc"] = ("PERMISSION_DENIED", "look at headers::authorization")
+        told_of["otlp_grpc"] = ("PERMISSION_DENIED", "check headers::authorization")
         for name, (words, remedy) in told_of.items():
             exporter = name.replace("__", "/")
             all_of_it = f'opencode_trace_receiver_items_set_aside{{exporter="{exporter}"}} {expected}\n'
@@ -181,17 +183,20 @@ def test_what_a_backend_refuses_for_good_is_told_by_its_words_once(receiver, bac
     told("once a minute for the same words", "opencode-trace-receiver resend")
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_backend_that_wants_time_gets_it(receiver, status):
-    with website(status, {"Retry-After": "60"}) as port:
-        sending_to(receiver, otlp_http={"endpoint": f"http://127.0.0.1:{port}"})
+def test_a_backend_that_wants_time_gets_it(receiver):
+    with website(429, {"Retry-After": "60"}) as busy, website(503, {"Retry-After": "60"}) as away:
+        ports = {429: busy, 503: away}
+        sending_to(receiver, **{f"otlp_http__{s}": {"endpoint": f"http://127.0.0.1:{p}"} for s, p in ports.items()})
         receiver.start()
         receiver.send(*CAPTURE)
-        until(lambda: reasons(receiver, "otlp_http"), "an attempt")
-        (line,) = lines(receiver, "export failed; will retry")
-        assert line["delay_seconds"] == 60
-        assert f"HTTP {status}" in line["error"]
-    told(f"HTTP {status}", "what it says in `Retry-After` is kept to")
+        for status in ports:
+            exporter = f"otlp_http/{status}"
+            until(lambda exporter=exporter: reasons(receiver, exporter), "an attempt")
+            (line,) = [one for one in lines(receiver, "export failed; will retry") if one["exporter"] == exporter]
+            assert line["delay_seconds"] == 60
+            assert f"HTTP {status}" in line["error"]
+            told(f"HTTP {status}")
+    told("what it says in `Retry-After` is kept to")
 
 
 def test_what_a_backend_takes_in_part_is_said_once_and_counted(receiver):

@@ -26,17 +26,29 @@ import trustme
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from receiver import config
+from receiver.cli.main import run_command
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.telemetry.instruments import NAMES
 from tests.support.factories import NOON, logs_request, relay_record, spans_request
-from tests.support.otlp_splitting import DATA, joined
+from tests.support.otlp_requests import DATA, joined
 from tests.support.processes import Backend, Receiver, renamed, until
-from tests.support.troubled import CAPTURE, PAGE, address, command, metrics, sending_to, told
+from tests.support.troubleshooting_page import CAPTURE, PAGE, address, command, metrics, sending_to, told
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
 def receiver(tmp_path):
+    """A receiver that is still to be started."""
     made = Receiver(tmp_path / "receiver")
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A running receiver with default settings, for the tests that read the log and the metrics of one request."""
+    made = Receiver(tmp_path_factory.mktemp("shared") / "receiver").start()
     yield made
     made.kill()
 
@@ -53,15 +65,14 @@ def test_a_silent_plugin_counts_nothing(receiver):
     assert counted.search(metrics(receiver))
 
 
-def test_where_nobody_listens_replay_says_so():
+def test_where_nobody_listens_replay_says_so(capsys):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{one.getsockname()[1]}"
-        asked = [sys.executable, "-m", "receiver", "replay", str(DATA / "parallel-nested"), "--endpoint", nobody]
-        done = subprocess.run(asked, capture_output=True, text=True)
-    assert done.returncode == 1
+        assert run_command(["replay", str(DATA / "parallel-nested"), "--endpoint", nobody]) == 1
+    said = capsys.readouterr().err
     for phrase in ("Connection refused", "is a receiver running there?"):
-        assert phrase in done.stderr
+        assert phrase in said
         told(phrase)
 
 
@@ -73,47 +84,43 @@ def test_a_variable_that_names_the_receiver_itself_is_told(tmp_path):
     told(phrase)
 
 
-def test_grpc_to_the_http_port_works(receiver):
-    receiver.start()
-    with grpc.insecure_channel(receiver.http) as channel:
+def test_grpc_to_the_http_port_works(shared):
+    with grpc.insecure_channel(shared.http) as channel:
         export = channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")
-        assert export(CAPTURE[0].body, timeout=10) == b""
+        assert export(CAPTURE[0].body, timeout=60) == b""
     told("| gRPC | 4318 | works")
 
 
-def test_http_to_the_grpc_port_works(receiver):
-    receiver.start()
+def test_http_to_the_grpc_port_works(shared):
     body, headers = CAPTURE[0].body, {"Content-Type": "application/x-protobuf"}
-    asked = urllib.request.Request(f"http://{receiver.grpc}/v1/logs", body, headers)
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    asked = urllib.request.Request(f"http://{shared.grpc}/v1/logs", body, headers)
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         assert answer.status == 200
     told("| HTTP | 4317 | works")
 
 
-def test_another_path_is_answered_with_the_right_ones(receiver):
-    receiver.start()
+def test_another_path_is_answered_with_the_right_ones(shared):
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(urllib.request.Request(f"http://{receiver.http}/logs", b"x"), timeout=10)
+        urllib.request.urlopen(urllib.request.Request(f"http://{shared.http}/logs", b"x"), timeout=60)
     assert error.value.code == 404
     phrase = "OTLP/HTTP is at /v1/logs, /v1/metrics, /v1/traces"
     assert phrase in error.value.read().decode()
     told(phrase)
 
 
-def test_tls_to_a_door_without_it_fails_at_the_client(receiver):
-    receiver.start()
-    for door in (receiver.grpc, receiver.http):
+def test_tls_to_a_door_without_it_fails_at_the_client(shared):
+    for door in (shared.grpc, shared.http):
         host, _, port = door.rpartition(":")
         with (
-            socket.create_connection((host, int(port)), timeout=10) as plain,
+            socket.create_connection((host, int(port)), timeout=60) as plain,
             pytest.raises(ssl.SSLError, match=r"(?i)wrong.version.number"),
         ):
             ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-        heard = f"127.0.0.1 speaks TLS to {door}, which has none: its endpoint must begin with http://"
-        until(lambda heard=heard: heard in receiver.log, "a line in the log")
-    phrase = ", which has none: its endpoint must begin with http://, or this one needs tls"
-    assert phrase in receiver.log
-    told("wrong version number", "127.0.0.1 speaks TLS to 127.0.0.1:4317", phrase)
+        until(lambda door=door: f'"endpoint": "{door}"' in shared.log.splitlines()[-1], "a line in the log")
+    event = "client speaks TLS to an endpoint without it"
+    remedy = "begin the client's endpoint with http://, or set tls for this endpoint"
+    assert shared.log.count(event) == shared.log.count(remedy) == 2
+    told("wrong version number", event, remedy)
 
 
 def test_no_tls_to_a_door_with_it_is_said(receiver, tmp_path):
@@ -126,41 +133,43 @@ def test_no_tls_to_a_door_with_it_is_said(receiver, tmp_path):
     receiver.start()
     with pytest.raises(grpc.RpcError):
         receiver.send(CAPTURE[0])
-    phrase = "which wants it: its endpoint must begin with https://"
-    until(lambda: phrase in receiver.log, "a line in the log")
-    told(phrase)
+    event, remedy = "client speaks no TLS to an endpoint that requires it", "begin the client's endpoint with https://"
+    until(lambda: event in receiver.log, "a line in the log")
+    assert remedy in receiver.log
+    told(event, remedy)
 
 
-@pytest.mark.parametrize("door", ["metrics", "health", "admin"])
-def test_what_is_sent_to_an_operators_door_writes_nothing(receiver, door):
-    receiver.start()
-    before = receiver.log
-    asked = [sys.executable, "-m", "receiver", "replay", str(DATA / "parallel-nested"), "--endpoint"]
-    for endpoint in (address(receiver, door), f"http://{address(receiver, door)}/v1/logs"):
-        assert subprocess.run([*asked, endpoint], capture_output=True).returncode == 1
-    assert receiver.log == before
+def test_what_is_sent_to_an_operators_door_writes_nothing(shared):
+    before = shared.log
+    for door in ("metrics", "health", "admin"):
+        for endpoint in (address(shared, door), f"http://{address(shared, door)}/v1/logs"):
+            assert run_command(["replay", str(DATA / "parallel-nested"), "--endpoint", endpoint]) == 1
+    assert shared.log == before
     told("| gRPC or HTTP | 8888, 13133, 13134: the operator endpoints |")
 
 
-@pytest.mark.parametrize(
-    ("given", "phrase"),
-    [
-        ((), "no credentials: send them in the authorization header"),
-        ((("authorization", "Bearer wrong"),), "the bearer token is not valid"),
-    ],
-)
-def test_a_wrong_token_is_seen_on_both_sides(receiver, given, phrase):
+def test_a_wrong_token_is_seen_on_both_sides(receiver):
     receiver.settings["receivers"]["otlp"]["protocols"]["grpc"]["auth"] = {"bearer_token": "right"}
     receiver.start()
-    with grpc.insecure_channel(receiver.grpc) as channel:
-        export = channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")
-        with pytest.raises(grpc.RpcError) as error:
-            export(CAPTURE[0].body, timeout=10, metadata=given)
-    assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, phrase)
-    until(lambda: f"refused: {phrase}" in receiver.log, "a line in the log")
-    told(phrase, "UNAUTHENTICATED", "grpc request from ipv4:", "opencode_trace_receiver_requests_refused")
-    assert "grpc request from ipv4:127.0.0.1" in receiver.log
-    assert 'requests_refused{reason="unauthenticated",transport="grpc"} 1' in metrics(receiver)
+    for refused, (given, phrase) in enumerate(
+        [
+            ((), "no credentials: send them in the authorization header"),
+            ((("authorization", "Bearer wrong"),), "the bearer token is not valid"),
+        ],
+        start=1,
+    ):
+        with grpc.insecure_channel(receiver.grpc) as channel:
+            export = channel.unary_unary(f"/{EXPORT_SERVICES['logs'].name}/Export")
+            with pytest.raises(grpc.RpcError) as error:
+                export(CAPTURE[0].body, timeout=60, metadata=given)
+        assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, phrase)
+        until(lambda phrase=phrase: f'"reason": "{phrase}"' in receiver.log, "a line in the log")
+        counted = f'requests_refused{{reason="unauthenticated",transport="grpc"}} {refused}'
+        assert counted in metrics(receiver)
+        told(phrase)
+    assert '"event": "request refused"' in receiver.log
+    assert '"peer": "ipv4:127.0.0.1' in receiver.log
+    told("UNAUTHENTICATED", "request refused", "peer=ipv4:", "opencode_trace_receiver_requests_refused")
 
 
 # it arrives, and nothing becomes of it
@@ -214,29 +223,28 @@ def test_what_was_replayed_before_leaves_no_second_time(receiver):
 def replayed(receiver: Receiver) -> None:
     """Start it, and send it a recording."""
     receiver.start()
-    asked = [sys.executable, "-m", "receiver", "replay", str(DATA / "parallel-nested"), "--endpoint", receiver.grpc]
-    done = subprocess.run(asked, capture_output=True, text=True)
-    assert (done.returncode, "0 refused" in done.stdout + done.stderr) == (0, True)
+    assert run_command(["replay", str(DATA / "parallel-nested"), "--endpoint", receiver.grpc]) == 0
 
 
-@pytest.mark.parametrize("off", [-400, 400])
-def test_a_clock_that_is_off_is_seen_by_the_latency_and_hinders_nothing(receiver, off):
-    """`off` is in days."""
-    begin = time.time() - NOON / 1e9 + off * 86400
-    part = {"type": "tool", "tool": "bash", "callID": "c", "state": {"status": "completed"}}
-    state = {"time": {"start": round((begin + NOON / 1e9) * 1e3), "end": round((begin + NOON / 1e9 + 1) * 1e3)}}
-    part["state"].update(state)
+def test_a_clock_that_is_off_is_seen_by_the_latency_and_hinders_nothing(receiver):
+    """A clock that is 400 days behind, and then one that is as far ahead: its latency of 0 leaves the sum as it is."""
     receiver.start()
-    receiver.send(
-        logs_request(
-            relay_record("message.part.updated", begin + 1, {"part": part}, session_id="ses_a"),
-            relay_record("session.idle", begin + 2, {}, session_id="ses_a"),
+    for closed, days in enumerate((-400, 400), start=1):
+        begin = time.time() - NOON / 1e9 + days * 86400
+        times = {"start": round((begin + NOON / 1e9) * 1e3), "end": round((begin + NOON / 1e9 + 1) * 1e3)}
+        state = {"status": "completed", "time": times}
+        part = {"type": "tool", "tool": "bash", "callID": "c", "state": state}
+        receiver.send(
+            logs_request(
+                relay_record("message.part.updated", begin + 1, {"part": part}, session_id=f"ses_{closed}"),
+                relay_record("session.idle", begin + 2, {}, session_id=f"ses_{closed}"),
+            )
         )
-    )
-    until(lambda: "opencode_trace_receiver_sessions_closed 1" in metrics(receiver), "the end of the session")
-    latency = re.search(r'opencode_trace_receiver_span_latency_sum{kind="call"} (\S+)', metrics(receiver))
-    assert latency is not None
-    assert float(latency[1]) == pytest.approx(max(-off * 86400, 0), abs=60)
+        counted = f"opencode_trace_receiver_sessions_closed {closed}"
+        until(lambda counted=counted: counted in metrics(receiver), "the end of the session")
+        latency = re.search(r'opencode_trace_receiver_span_latency_sum{kind="call"} (\S+)', metrics(receiver))
+        assert latency is not None
+        assert float(latency[1]) == pytest.approx(400 * 86400, abs=60)
     told("is as far off as a clock that is behind, and 0 for one that is ahead")
 
 
@@ -291,13 +299,13 @@ def test_a_full_disk_is_said_and_told_by_the_health_check_and_heals_when_there_i
     until(lambda: status(health) == 200, "good health")
     receiver.send(CAPTURE[0])
     told("requests could not be persisted", "nothing can be built; trying again", "database or disk is full")
-    told("building goes on", "health is 503")
+    told("building resumed", "health is 503")
 
 
 def status(url: str) -> int:
     """Of the answer to a GET."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -310,7 +318,7 @@ def refusal(receiver: Receiver, *sets: str) -> str:
     """What a receiver says that does not start: one line."""
     asked = [sys.executable, "-m", "receiver", "run", "--config", receiver.configured()]
     asked += [word for one in sets for word in ("--set", one)]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     (line,) = (line for line in done.stderr.splitlines() if not line.startswith("{"))
     return line
@@ -322,7 +330,7 @@ def test_an_address_that_is_taken_is_named(receiver):
         said = refusal(receiver, f"receivers::otlp::protocols::grpc::endpoint={where}")
     phrase = "the port is taken; stop the program that listens there, or set another endpoint"
     assert said.endswith(f"cannot listen on {where}: {phrase}")
-    told(f"cannot listen on localhost:4317: {phrase}", "the receiver goes on without it")
+    told(f"cannot listen on localhost:4317: {phrase}", "the receiver works without it")
 
 
 def test_an_exporter_that_leads_back_here_is_refused(receiver):
@@ -339,10 +347,9 @@ def test_an_exporter_that_leads_back_here_is_refused(receiver):
     told(phrase)
 
 
-def test_a_store_that_another_has_is_refused(receiver):
-    receiver.start()
+def test_a_store_that_another_has_is_refused(shared):
     phrase = "is in use by another receiver; stop it or name another folder"
-    assert phrase in refusal(receiver)
+    assert phrase in refusal(shared)
     told(phrase)
 
 
@@ -353,21 +360,21 @@ def test_a_store_that_cannot_be_made_is_refused(receiver):
     told(phrase)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "phrase"),
-    [
-        (lambda db: newer(db), "was written by another version of this program"),
-        (lambda db: db.write_bytes(b"garbage" * 1000), "receiver.db cannot be read (file is not a database)"),
-        (lambda db: db.write_bytes(db.read_bytes()[:8192]), "database disk image is malformed"),
-    ],
-    ids=["newer", "broken", "cut"],
-)
-def test_a_store_that_cannot_be_read_is_refused(receiver, spoil, phrase):
+def test_a_store_that_cannot_be_read_is_refused(receiver, subtests):
     receiver.start()
     assert receiver.stop() == 0
-    spoil(receiver.folder / "store" / "receiver.db")
-    assert phrase in refusal(receiver)
-    told(phrase)
+    database = receiver.folder / "store" / "receiver.db"
+    whole = database.read_bytes()
+    for spoil, phrase in [
+        (newer, "was written by another version of this program"),
+        (lambda db: db.write_bytes(b"garbage" * 1000), "receiver.db cannot be read (file is not a database)"),
+        (lambda db: db.write_bytes(whole[:8192]), "database disk image is malformed"),
+    ]:
+        with subtests.test(phrase=phrase):
+            database.write_bytes(whole)
+            spoil(database)
+            assert phrase in refusal(receiver)
+            told(phrase)
 
 
 def newer(database: Path) -> None:

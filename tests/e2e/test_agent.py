@@ -1,9 +1,9 @@
-"""The whole way with the real agent: OpenCode plays a scenario against a running receiver, by way of the project's own
-plugin, and what arrives at a backend is held against the agent's own store.
+"""End to end with the real agent: OpenCode plays a scenario against a running receiver, through the project's own
+plugin, and the spans at a backend are compared with the agent's own store.
 
-Here: processes and patience; what is played is in tests/agent_lab, by what rules it is judged in
-tests/support/scoring.py. Minutes long, so it runs only with `-m e2e`. `E2E=all` plays all scenarios; `LAB` names a lab
-that is set up already. Without node, npm, git or a package registry it is skipped, and says so.
+This module starts the processes and waits for them. Scenarios are in tests/agent_lab, the rules of the comparison in
+tests/support/trace_scoring.py. It takes minutes, so it runs only with `-m e2e`. `E2E=all` plays all scenarios; `LAB`
+names a lab that is set up already. Without node, npm, git or a package registry it is skipped, and says so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.support.scoring import Score, Seen, laws, score, spans_of
+from tests.support.trace_scoring import Score, Seen, laws, score, spans_of
 
 pytestmark = pytest.mark.e2e
 

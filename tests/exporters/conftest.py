@@ -1,7 +1,5 @@
-"""What the tests of the way out share: real backends on free ports that answer as a test tells them, and requests."""
+"""Shared by the exporters' tests: backends on free ports that respond as a test sets them, and requests."""
 
-import asyncio
-import contextlib
 import gzip
 import ssl
 from collections import deque
@@ -19,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.model import SIGNALS
+from tests.support.silent_server import silent_server
 
 
 class GrpcBackend:
@@ -168,7 +167,7 @@ def started(stack):
 
 @pytest.fixture
 def request_of():
-    """A serialized traces request: a span for each name."""
+    """Makes a serialized traces request with a span for each name."""
 
     def make(*names):
         request = ExportTraceServiceRequest()
@@ -182,7 +181,7 @@ def request_of():
 
 @pytest.fixture
 def retry_info():
-    """Trailing metadata with a RetryInfo of so many seconds."""
+    """Makes trailing metadata with a RetryInfo of `seconds`."""
 
     def make(code, seconds):
         delay = Duration()
@@ -196,12 +195,6 @@ def retry_info():
 
 @pytest.fixture
 async def silent_port():
-    """The port of a server that accepts connections and says nothing."""
-    writers = []
-    server = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in writers:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+    """The port of a server that accepts connections and never responds."""
+    async with silent_server() as port:
+        yield port

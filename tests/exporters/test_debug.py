@@ -1,4 +1,4 @@
-"""The debug exporter: a tree when its root comes, and everything else sooner or later."""
+"""The debug exporter: a trace is printed when its root arrives, and every span at some time."""
 
 import io
 
@@ -11,7 +11,7 @@ from receiver.exporters.debug import DebugExporter
 
 
 class Screen(io.StringIO):
-    """What was printed since it was last read."""
+    """The text printed since the last read."""
 
     def read_new(self):
         text = self.getvalue()
@@ -39,9 +39,9 @@ def debug(screen):
 def traces(*spans):
     """A request of (trace, span, parent, name), each id a small number."""
     request = ExportTraceServiceRequest()
-    held = request.resource_spans.add().scope_spans.add().spans
+    exported = request.resource_spans.add().scope_spans.add().spans
     for trace, span, parent, name in spans:
-        held.add(
+        exported.add(
             trace_id=trace.to_bytes(16, "big"),
             span_id=span.to_bytes(8, "big"),
             parent_span_id=parent.to_bytes(8, "big") if parent else b"",
@@ -52,7 +52,7 @@ def traces(*spans):
     return request.SerializeToString()
 
 
-async def test_nothing_is_printed_before_the_root_comes(debug, screen):
+async def test_a_trace_is_printed_when_its_root_arrives(debug, screen):
     exporter = debug()
 
     await exporter.export("traces", traces((1, 2, 1, "execute_tool read")), 1)
@@ -64,7 +64,7 @@ async def test_nothing_is_printed_before_the_root_comes(debug, screen):
     assert "└── execute_tool read" in printed
 
 
-async def test_spans_that_come_with_their_root_are_in_its_tree(debug, screen):
+async def test_spans_in_the_roots_batch_are_in_its_tree(debug, screen):
     await debug().export("traces", traces((1, 1, 0, "root"), (1, 2, 1, "child"), (2, 1, 0, "other")), 3)
 
     printed = screen.read_new()
@@ -72,7 +72,7 @@ async def test_spans_that_come_with_their_root_are_in_its_tree(debug, screen):
     assert printed.index("root") < printed.index("child") < printed.index("other")
 
 
-async def test_a_span_that_comes_after_its_trace_was_printed_is_told_as_late(debug, screen):
+async def test_a_span_after_its_trace_was_printed_is_shown_as_late(debug, screen):
     exporter = debug()
     await exporter.export("traces", traces((1, 1, 0, "root")), 1)
     screen.read_new()
@@ -85,7 +85,7 @@ async def test_a_span_that_comes_after_its_trace_was_printed_is_told_as_late(deb
     assert "parent 0000000000000001 not here" in second
 
 
-async def test_a_batch_that_is_sent_twice_shows_each_span_once(debug, screen):
+async def test_a_batch_sent_twice_shows_each_span_once(debug, screen):
     exporter = debug()
     for _ in range(2):
         await exporter.export("traces", traces((1, 2, 1, "child")), 1)
@@ -94,7 +94,7 @@ async def test_a_batch_that_is_sent_twice_shows_each_span_once(debug, screen):
     assert screen.read_new().count("child") == 1
 
 
-async def test_the_oldest_trace_is_printed_unfinished_when_there_are_too_many(debug, screen):
+async def test_the_oldest_trace_is_printed_unfinished_above_max_traces(debug, screen):
     exporter = debug(max_traces=2)
     for trace in (1, 2, 3):
         await exporter.export("traces", traces((trace, 2, 1, f"call {trace}")), 1)
@@ -105,7 +105,7 @@ async def test_the_oldest_trace_is_printed_unfinished_when_there_are_too_many(de
     assert "call 2" not in printed
 
 
-async def test_spans_are_bounded_too(debug, screen):
+async def test_the_oldest_trace_is_printed_unfinished_above_max_spans(debug, screen):
     exporter = debug(max_spans=3)
 
     await exporter.export("traces", traces((1, 2, 1, "a"), (1, 3, 1, "b"), (2, 2, 1, "c"), (2, 3, 1, "d")), 4)
@@ -115,7 +115,7 @@ async def test_spans_are_bounded_too(debug, screen):
     assert "d" not in printed
 
 
-async def test_what_is_held_is_printed_at_the_end(debug, screen):
+async def test_buffered_traces_are_printed_when_the_exporter_stops(debug, screen):
     exporter = debug()
     await exporter.export("traces", traces((1, 2, 1, "call")), 1)
 
@@ -124,7 +124,7 @@ async def test_what_is_held_is_printed_at_the_end(debug, screen):
     assert screen.read_new().startswith("unfinished trace")
 
 
-async def test_a_root_session_with_a_parent_elsewhere_finishes_its_trace(debug, screen):
+async def test_a_session_with_a_remote_parent_finishes_its_trace(debug, screen):
     request = ExportTraceServiceRequest.FromString(traces((1, 1, 7, "invoke_agent build")))
     span = request.resource_spans[0].scope_spans[0].spans[0]
     span.attributes.add(key="gen_ai.operation.name").value.string_value = "invoke_agent"
@@ -134,7 +134,7 @@ async def test_a_root_session_with_a_parent_elsewhere_finishes_its_trace(debug, 
     assert "parent 0000000000000007 not here" in screen.read_new()
 
 
-async def test_logs_and_metrics_are_a_line(debug, screen):
+async def test_logs_and_metrics_are_printed_as_one_line(debug, screen):
     exporter = debug()
 
     await exporter.export("logs", b"", 12)
@@ -143,13 +143,13 @@ async def test_logs_and_metrics_are_a_line(debug, screen):
     assert screen.read_new().split("\n\n") == ["logs: 12 records", "metrics: 3 records", ""]
 
 
-async def test_basic_is_a_line_for_each_batch(debug, screen):
+async def test_verbosity_basic_prints_one_line_per_batch(debug, screen):
     await debug(verbosity="basic").export("traces", traces((1, 1, 0, "root")), 1)
 
     assert screen.read_new().strip() == "traces: 1 records"
 
 
-async def test_detailed_shows_the_attributes(debug, screen):
+async def test_verbosity_detailed_prints_the_attributes(debug, screen):
     request = ExportTraceServiceRequest.FromString(traces((1, 1, 0, "root")))
     span = request.resource_spans[0].scope_spans[0].spans[0]
     span.attributes.add(key="session.id").value.string_value = "ses_A"
@@ -159,7 +159,7 @@ async def test_detailed_shows_the_attributes(debug, screen):
     assert "  session.id: ses_A" in screen.read_new()
 
 
-async def test_a_terminal_that_is_gone_ends_nothing():
+async def test_a_closed_terminal_ends_nothing_but_the_export():
     class Gone(io.StringIO):
         def write(self, text):
             raise BrokenPipeError(32, "Broken pipe")
@@ -169,16 +169,16 @@ async def test_a_terminal_that_is_gone_ends_nothing():
     with pytest.raises(PermanentExportError, match=r"cannot print: .*Broken pipe"):
         await exporter.export("traces", traces((1, 1, 0, "root")), 1)
 
-    await exporter.export("traces", traces((2, 2, 1, "held")), 1)
+    await exporter.export("traces", traces((2, 2, 1, "buffered")), 1)
     await exporter.stop()
 
 
-async def test_what_is_no_request_is_refused(debug):
+async def test_a_malformed_request_is_a_permanent_error_of_debug(debug):
     with pytest.raises(PermanentExportError):
         await debug().export("traces", b"\xff", 1)
 
 
-async def test_a_terminals_colour_and_encoding_are_kept():
+async def test_trees_use_the_terminals_colours_and_encoding():
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     console = Console(file=out, width=80, force_terminal=True, color_system="standard")
 

@@ -14,7 +14,7 @@ from receiver.exporters.file import FileExporter
 from receiver.recordings.files import read_recordings
 
 
-async def test_a_line_of_json_for_each_batch(tmp_path, started, request_of):
+async def test_file_has_one_line_of_json_per_batch(tmp_path, started, request_of):
     path = tmp_path / "traces.json"
     exporter = await started(FileExporter("file", path))
 
@@ -26,7 +26,7 @@ async def test_a_line_of_json_for_each_batch(tmp_path, started, request_of):
     assert second == {}
 
 
-async def test_what_was_written_can_be_replayed(tmp_path, started, request_of):
+async def test_a_written_file_can_be_replayed(tmp_path, started, request_of):
     path = tmp_path / "traces.jsonl"
     exporter = await started(FileExporter("file", path))
     bodies = [request_of("a", "b"), request_of("c")]
@@ -36,7 +36,7 @@ async def test_what_was_written_can_be_replayed(tmp_path, started, request_of):
     assert [recording.body for recording in read_recordings([path])] == bodies
 
 
-async def test_protobuf_comes_after_its_length(tmp_path, started, request_of):
+async def test_proto_format_prefixes_each_message_with_its_length(tmp_path, started, request_of):
     path = tmp_path / "traces.binpb"
     exporter = await started(FileExporter("file", path, format="proto"))
     body = request_of("a")
@@ -46,7 +46,7 @@ async def test_protobuf_comes_after_its_length(tmp_path, started, request_of):
     assert path.read_bytes() == len(body).to_bytes(4, "big") + body
 
 
-async def test_the_file_is_appended_to_and_private(tmp_path, started, request_of):
+async def test_file_is_appended_to_and_readable_by_its_owner_only(tmp_path, started, request_of):
     path = tmp_path / "traces.json"
     for name in ("first", "second"):
         exporter = await started(FileExporter("file", path))
@@ -57,19 +57,19 @@ async def test_the_file_is_appended_to_and_private(tmp_path, started, request_of
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-async def test_a_folder_that_is_missing_is_told_at_start(tmp_path):
+async def test_a_missing_directory_fails_the_start_of_the_file_exporter(tmp_path):
     with pytest.raises(ConfigError, match=r"exporters::file::path: cannot open .*: No such file"):
         await FileExporter("file", tmp_path / "nowhere" / "traces.json").start()
 
 
-async def test_a_batch_that_is_no_request_is_refused(tmp_path, started):
+async def test_a_malformed_request_is_a_permanent_error_of_file(tmp_path, started):
     exporter = await started(FileExporter("file", tmp_path / "traces.json"))
 
     with pytest.raises(PermanentExportError):
         await exporter.export("traces", b"\xff", 1)
 
 
-async def test_a_write_that_fails_halfway_leaves_no_half(tmp_path, started, request_of, small_files):
+async def test_a_write_that_fails_halfway_is_truncated(tmp_path, started, request_of, small_files):
     path = tmp_path / "traces.json"
     exporter = await started(FileExporter("file", path))
     await exporter.export("traces", request_of("a"), 1)
@@ -101,7 +101,7 @@ def small_files():
     return limited
 
 
-async def test_a_pipe_can_be_written_to(tmp_path, started, request_of):
+async def test_file_exporter_writes_to_a_pipe(tmp_path, started, request_of):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

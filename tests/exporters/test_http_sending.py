@@ -1,4 +1,4 @@
-"""otlp_http behind the sending queue, against a real server: what is tried again, what is set aside, what is told."""
+"""otlp_http behind the sending queue, against a real server: retries, set-aside batches and partial successes."""
 
 import asyncio
 import json
@@ -8,12 +8,13 @@ import pytest
 from receiver.codec.export_service import export_response
 from receiver.exporters.otlp_http import HttpExporter
 from receiver.exporters.sender import Sender
-from tests.exporters.test_sender import MemoryQueue, VirtualTime
+from tests.exporters.test_sender import MemoryQueue
+from tests.support.virtual_time import VirtualTime
 
 
 @pytest.fixture
 def sent(http_backend, stack):
-    """Send rows to a backend with these answers, until none waits; gives the backend, the queue and the pauses."""
+    """Send rows to a backend with these answers until the queue is empty; gives backend, queue and pauses."""
 
     async def send(*rows, answers=(), **settings):
         backend, queue, time = await http_backend(), MemoryQueue(*rows), VirtualTime()
@@ -24,7 +25,7 @@ def sent(http_backend, stack):
         )
         await sender.start()
         stack.push_async_callback(sender.stop)
-        await asyncio.wait_for(queue.emptied.wait(), 10)
+        await asyncio.wait_for(queue.emptied.wait(), 60)
         return backend, queue, time.slept
 
     return send
@@ -32,7 +33,7 @@ def sent(http_backend, stack):
 
 @pytest.mark.parametrize("encoding", ["proto", "json"])
 @pytest.mark.parametrize("compression", ["gzip", "none"])
-async def test_what_a_backend_cannot_take_now_comes_later_once(sent, request_of, encoding, compression):
+async def test_a_batch_refused_for_now_arrives_once_later(sent, request_of, encoding, compression):
     answers = [{"status": 503}, {"status": 429, "headers": {"Retry-After": "40"}}, {"status": 502}, {"status": 504}]
     backend, queue, pauses = await sent(request_of("a"), answers=answers, encoding=encoding, compression=compression)
     (received,) = backend.received
@@ -47,9 +48,9 @@ async def test_what_a_backend_cannot_take_now_comes_later_once(sent, request_of,
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 415, 500, 302])
-async def test_what_a_backend_will_never_take_is_set_aside_with_its_words(sent, request_of, status):
+async def test_a_batch_refused_for_good_is_set_aside_with_the_reason(sent, request_of, status):
     answer = {"status": status, "text": "because", "headers": {"Location": "/elsewhere"}}
-    # the chunk, then its rows one by one
+    # the batch, then its rows one by one
     backend, queue, pauses = await sent(request_of("a"), request_of("b"), answers=[answer, answer])
     assert queue.aside.keys() == {request_of("a")}
     assert f"HTTP {status}" in queue.aside[request_of("a")]
@@ -58,13 +59,13 @@ async def test_what_a_backend_will_never_take_is_set_aside_with_its_words(sent, 
     assert not pauses
 
 
-async def test_what_was_taken_in_part_is_not_sent_again(sent, request_of):
-    heard = []
+async def test_a_partial_success_is_not_sent_again(sent, request_of):
+    rejections = []
     answer = {
         "body": export_response("traces", 1, "too old").SerializeToString(),
         "headers": {"Content-Type": "application/x-protobuf"},
     }
-    backend, queue, _ = await sent(request_of("a"), answers=[answer], on_rejected=lambda *said: heard.append(said))
+    backend, queue, _ = await sent(request_of("a"), answers=[answer], on_rejected=lambda *args: rejections.append(args))
     assert len(backend.received) == 1
-    assert heard == [("traces", 1, "too old")]
+    assert rejections == [("traces", 1, "too old")]
     assert not queue.aside

@@ -1,4 +1,4 @@
-"""OTLP over gRPC against a real server."""
+"""The otlp_grpc exporter, tested with a real server."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ PLAIN = TLSSettings(insecure=True)
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-async def test_the_bytes_arrive_as_they_were(grpc_backend, started, request_of, signal):
+async def test_the_bytes_arrive_unchanged_over_grpc(grpc_backend, started, request_of, signal):
     backend = await grpc_backend()
     exporter = await started(GrpcExporter("otlp_grpc", backend.endpoint, tls=PLAIN))
     body = request_of("a") if signal == "traces" else b""
@@ -27,7 +27,7 @@ async def test_the_bytes_arrive_as_they_were(grpc_backend, started, request_of, 
     assert (received.signal, received.body) == (signal, body)
 
 
-async def test_headers_and_a_user_agent_are_sent(grpc_backend, started):
+async def test_headers_and_user_agent_are_sent_over_grpc(grpc_backend, started):
     backend = await grpc_backend()
     exporter = await started(GrpcExporter("otlp_grpc", f"http://{backend.endpoint}", headers={"X-Scope-OrgID": "dev"}))
 
@@ -39,7 +39,7 @@ async def test_headers_and_a_user_agent_are_sent(grpc_backend, started):
 
 
 @pytest.mark.parametrize(("compression", "small"), [("gzip", True), ("none", False)])
-async def test_compression(grpc_backend, started, stack, request_of, compression, small):
+async def test_grpc_compression(grpc_backend, started, stack, request_of, compression, small):
     backend = await grpc_backend()
     wire = await Meter(backend.port).start(stack)
     exporter = await started(GrpcExporter("otlp_grpc", f"http://127.0.0.1:{wire.port}", compression=compression))
@@ -79,22 +79,22 @@ class Meter:
         writer.close()
 
 
-async def test_a_partial_success_is_told_and_not_an_error(grpc_backend, started, request_of):
+async def test_a_grpc_partial_success_is_reported_and_no_error(grpc_backend, started, request_of):
     backend = await grpc_backend()
     backend.answers.append(export_response("traces", 2, "too old"))
-    heard = []
+    rejections = []
     exporter = await started(
-        GrpcExporter("otlp_grpc", backend.endpoint, tls=PLAIN, on_rejected=lambda *said: heard.append(said))
+        GrpcExporter("otlp_grpc", backend.endpoint, tls=PLAIN, on_rejected=lambda *args: rejections.append(args))
     )
 
     with capture_logs() as logs:
         await exporter.export("traces", request_of("a", "b", "c"), 3)
 
-    assert heard == [("traces", 2, "too old")]
+    assert rejections == [("traces", 2, "too old")]
     assert logs == []  # whoever listens says it, once
 
 
-async def test_a_refusal_is_permanent(grpc_backend, started):
+async def test_a_grpc_refusal_is_a_permanent_error(grpc_backend, started):
     backend = await grpc_backend()
     backend.answers.append((grpc.StatusCode.UNAUTHENTICATED, "token expired"))
     exporter = await started(GrpcExporter("otlp_grpc", backend.endpoint, tls=PLAIN))
@@ -103,7 +103,7 @@ async def test_a_refusal_is_permanent(grpc_backend, started):
         await exporter.export("traces", b"", 0)
 
 
-async def test_throttling_is_retryable_with_the_backends_delay(grpc_backend, started, retry_info):
+async def test_grpc_throttling_is_retryable_with_the_backends_delay(grpc_backend, started, retry_info):
     backend = await grpc_backend()
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     backend.answers.append((code, "slow down", retry_info(code, 11)))
@@ -115,7 +115,7 @@ async def test_throttling_is_retryable_with_the_backends_delay(grpc_backend, sta
     assert caught.value.retry_after == 11
 
 
-async def test_a_backend_that_comes_back_is_found(grpc_backend, started):
+async def test_a_grpc_backend_that_comes_back_is_reconnected(grpc_backend, started):
     first = await grpc_backend()
     exporter = await started(GrpcExporter("otlp_grpc", first.endpoint, tls=PLAIN))
     await exporter.export("traces", b"", 0)
@@ -125,7 +125,7 @@ async def test_a_backend_that_comes_back_is_found(grpc_backend, started):
         await exporter.export("traces", b"", 0)
 
     second = await grpc_backend(first.port)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not second.received:
             try:
                 await exporter.export("traces", b"", 0)
@@ -133,14 +133,14 @@ async def test_a_backend_that_comes_back_is_found(grpc_backend, started):
                 await asyncio.sleep(0.1)
 
 
-async def test_a_backend_that_does_not_answer_is_given_up_after_the_timeout(started, silent_port):
+async def test_a_grpc_attempt_without_response_ends_after_the_timeout(started, silent_port):
     exporter = await started(GrpcExporter("otlp_grpc", f"http://127.0.0.1:{silent_port}", timeout=0.2))
 
     with pytest.raises(RetryableExportError, match="DEADLINE_EXCEEDED"):
         await exporter.export("traces", b"", 0)
 
 
-async def test_tls_with_a_clients_certificate(grpc_backend, started, certificates):
+async def test_grpc_export_over_tls_with_a_client_certificate(grpc_backend, started, certificates):
     backend = await grpc_backend(credentials=certificates.grpc_server(mutual=True))
     tls = TLSSettings(
         ca_file=certificates.ca_file, cert_file=certificates.client_cert, key_file=certificates.client_key
@@ -152,7 +152,7 @@ async def test_tls_with_a_clients_certificate(grpc_backend, started, certificate
     assert len(backend.received) == 1
 
 
-async def test_a_servers_name_can_be_given(grpc_backend, started, certificates):
+async def test_server_name_override_is_used_over_grpc(grpc_backend, started, certificates):
     backend = await grpc_backend(credentials=certificates.grpc_server())
     tls = TLSSettings(ca_file=certificates.ca_file, server_name_override="localhost")
     exporter = await started(GrpcExporter("otlp_grpc", f"https://127.0.0.1:{backend.port}", tls=tls))
@@ -162,7 +162,7 @@ async def test_a_servers_name_can_be_given(grpc_backend, started, certificates):
     assert len(backend.received) == 1
 
 
-async def test_an_unknown_authority_is_not_trusted(grpc_backend, started, certificates):
+async def test_a_backend_of_an_unknown_ca_is_refused_over_grpc(grpc_backend, started, certificates):
     backend = await grpc_backend(credentials=certificates.grpc_server())
     exporter = await started(GrpcExporter("otlp_grpc", backend.endpoint, timeout=2))
 
@@ -171,7 +171,7 @@ async def test_an_unknown_authority_is_not_trusted(grpc_backend, started, certif
 
 
 @pytest.mark.parametrize(
-    ("tls", "said"),
+    ("tls", "message"),
     [
         (TLSSettings(insecure_skip_verify=True), "tls::insecure_skip_verify: .*set ca_file"),
         (TLSSettings(ca_file="/nowhere/ca.pem"), "cannot read /nowhere/ca.pem: No such file"),
@@ -180,12 +180,12 @@ async def test_an_unknown_authority_is_not_trusted(grpc_backend, started, certif
         (TLSSettings(min_version="1.0"), "tls::min_version: '1.0' is not supported"),
     ],
 )
-def test_tls_that_cannot_be_is_told_when_the_exporter_is_made(tls, said):
-    with pytest.raises(ConfigError, match=said):
+def test_unsupported_tls_settings_fail_when_the_grpc_exporter_is_made(tls, message):
+    with pytest.raises(ConfigError, match=message):
         GrpcExporter("otlp_grpc", "tempo:4317", tls=tls)
 
 
-def test_a_certificate_file_that_is_none_is_told(tmp_path):
+def test_a_malformed_ca_file_fails_when_the_grpc_exporter_is_made(tmp_path):
     wrong = tmp_path / "ca.pem"
     wrong.write_text("hello")
 

@@ -1,4 +1,4 @@
-"""The sending loop: order, backing off, refusing, splitting, and that nothing leaves the queue too early."""
+"""The sender: order, backoff, refusals, splitting, and that no row leaves the queue too early."""
 
 import asyncio
 import itertools
@@ -8,11 +8,12 @@ from structlog.testing import capture_logs
 
 from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import ConfigError, PermanentExportError, RetryableExportError
-from receiver.exporters.sender import Chunk, Failure, RetryOnFailure, Sender
+from receiver.exporters.sender import Batch, Failure, RetryOnFailure, Sender
+from tests.support.virtual_time import VirtualTime
 
 
 class MemoryQueue:
-    """A sending queue in memory, with the promises of the persistent one."""
+    """A sending queue in memory, with the guarantees of the persistent one."""
 
     def __init__(self, *rows):
         self.rows = dict(enumerate(rows, 1))  # id -> body
@@ -27,36 +28,36 @@ class MemoryQueue:
         self.emptied.clear()
         self._news.set()
 
-    async def head(self, exporter, max_items, max_bytes):
+    async def next_batch(self, exporter, max_items, max_bytes):
         self._maybe_fail()
         self._news.clear()
         ids = [number for number in self.rows if number not in self.in_flight][:max_items]
         self.in_flight.update(ids)
-        return self._chunk(ids) if ids else None
+        return self._batch(ids) if ids else None
 
-    async def split(self, chunk):
-        return [self._chunk([number]) for number in chunk.ids]
+    async def split(self, batch):
+        return [self._batch([number]) for number in batch.ids]
 
-    async def done(self, chunk):
+    async def done(self, batch):
         self._maybe_fail()
-        self._remove(chunk)
+        self._remove(batch)
 
-    async def set_aside(self, chunk, reason):
+    async def set_aside(self, batch, reason):
         self._maybe_fail()
-        for number in chunk.ids:
+        for number in batch.ids:
             self.aside[self.rows[number]] = reason
-        self._remove(chunk)
+        self._remove(batch)
 
     async def wait(self, exporter):
         await self._news.wait()
 
-    def _chunk(self, ids):
-        return Chunk(tuple(ids), "traces", b"".join(self.rows[number] for number in ids), len(ids))
+    def _batch(self, ids):
+        return Batch(tuple(ids), "traces", b"".join(self.rows[number] for number in ids), len(ids))
 
-    def _remove(self, chunk):
-        for number in chunk.ids:
+    def _remove(self, batch):
+        for number in batch.ids:
             del self.rows[number]
-        self.in_flight.difference_update(chunk.ids)
+        self.in_flight.difference_update(batch.ids)
         if not self.rows:
             self.emptied.set()
 
@@ -66,7 +67,7 @@ class MemoryQueue:
 
 
 class Backend:
-    """An exporter that takes what it is not told to refuse. `script` holds errors to raise first, or None."""
+    """An exporter that takes every body without `refuses` in it, after the errors (or None) in `script`."""
 
     name = "otlp_grpc"
 
@@ -89,19 +90,6 @@ class Backend:
         if self.refuses and self.refuses in body:
             raise PermanentExportError("no such thing")
         self.taken.append(body)
-
-
-class VirtualTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.slept = []
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 class Running:
@@ -132,7 +120,7 @@ async def run():
         await running.sender.start()
         senders.append(running.sender)
         if queue.rows:
-            await asyncio.wait_for(queue.emptied.wait(), 5)
+            await asyncio.wait_for(queue.emptied.wait(), 60)
         return running
 
     yield start
@@ -144,7 +132,7 @@ def unavailable(retry_after=None):
     return RetryableExportError("UNAVAILABLE", retry_after)
 
 
-async def test_rows_leave_in_order_and_in_one_chunk(run):
+async def test_rows_are_sent_in_order_and_in_one_batch(run):
     queue, backend = MemoryQueue(b"1", b"2", b"3"), Backend()
 
     running = await run(queue, backend)
@@ -153,36 +141,36 @@ async def test_rows_leave_in_order_and_in_one_chunk(run):
     assert running.counted == [("sent", "traces", "otlp_grpc", 3)]
 
 
-async def test_what_comes_later_is_sent_too(run):
+async def test_rows_that_come_later_are_sent_too(run):
     queue, backend = MemoryQueue(), Backend()
     await run(queue, backend)
 
     queue.put(b"later")
 
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     assert backend.taken == [b"later"]
 
 
-async def test_backing_off_grows_to_its_limit_as_the_collectors_does(run):
+async def test_backoff_grows_to_max_interval_as_the_collectors_does(run):
     running = await run(MemoryQueue(b"1"), Backend(*[unavailable() for _ in range(7)]))
 
     assert running.time.slept == pytest.approx([5, 7.5, 11.25, 16.875, 25.3125, 30, 30])
 
 
-def test_intervals_are_spread_by_the_randomization_factor():
+def test_backoff_is_spread_by_the_randomization_factor():
     retry = RetryOnFailure(initial_interval=10, randomization_factor=0.5)
 
     assert next(retry.intervals(lambda: 0.0)) == 5
     assert next(retry.intervals(lambda: 1.0)) == 15
 
 
-async def test_a_backends_own_wish_is_a_lower_bound(run):
+async def test_retry_after_is_a_lower_bound_of_the_backoff(run):
     running = await run(MemoryQueue(b"1"), Backend(unavailable(60), unavailable(1)))
 
     assert running.time.slept == [60, 7.5]
 
 
-async def test_a_row_stays_in_the_queue_until_it_was_taken(run):
+async def test_a_row_stays_in_the_queue_until_the_backend_takes_it(run):
     queue = MemoryQueue(b"1")
     seen = []
 
@@ -196,7 +184,7 @@ async def test_a_row_stays_in_the_queue_until_it_was_taken(run):
     assert seen == [{1: b"1"}, {1: b"1"}]
 
 
-async def test_a_refused_row_is_set_aside_with_the_reason_and_is_not_sent_again(run):
+async def test_a_refused_row_is_set_aside_with_the_reason_and_not_resent(run):
     queue, backend = MemoryQueue(b"bad"), Backend(refuses=b"bad")
 
     running = await run(queue, backend)
@@ -206,7 +194,7 @@ async def test_a_refused_row_is_set_aside_with_the_reason_and_is_not_sent_again(
     assert running.counted == [("send_failed", "traces", "otlp_grpc", 1)]
 
 
-async def test_only_the_bad_row_of_a_chunk_is_set_aside(run):
+async def test_only_the_bad_row_of_a_batch_is_set_aside(run):
     queue, backend = MemoryQueue(b"1", b"bad", b"3"), Backend(refuses=b"bad")
 
     await run(queue, backend)
@@ -215,7 +203,7 @@ async def test_only_the_bad_row_of_a_chunk_is_set_aside(run):
     assert list(queue.aside) == [b"bad"]
 
 
-async def test_backing_off_goes_on_while_rows_are_sent_one_by_one(run):
+async def test_retries_continue_while_rows_are_sent_one_by_one(run):
     queue = MemoryQueue(b"1", b"2")
     backend = Backend(PermanentExportError("too large"), None, unavailable())
 
@@ -225,7 +213,7 @@ async def test_backing_off_goes_on_while_rows_are_sent_one_by_one(run):
     assert running.time.slept == [5]
 
 
-async def test_without_retries_a_failure_is_set_aside_at_once(run):
+async def test_a_failed_batch_is_set_aside_at_once_with_retries_disabled(run):
     queue = MemoryQueue(b"1", b"2")
 
     running = await run(queue, Backend(unavailable()), retry=RetryOnFailure(enabled=False))
@@ -234,7 +222,7 @@ async def test_without_retries_a_failure_is_set_aside_at_once(run):
     assert running.time.slept == []
 
 
-async def test_a_limit_of_time_ends_the_retries(run):
+async def test_max_elapsed_time_ends_the_retries(run):
     queue = MemoryQueue(b"1")
     backend = Backend(*[unavailable() for _ in range(9)])
 
@@ -244,7 +232,7 @@ async def test_a_limit_of_time_ends_the_retries(run):
     assert queue.aside == {b"1": "given up after 12 s: UNAVAILABLE"}
 
 
-async def test_an_unexpected_error_is_logged_and_tried_again(run):
+async def test_an_unexpected_exporter_error_is_logged_and_retried(run):
     queue, backend = MemoryQueue(b"1"), Backend(KeyError("defect"))
 
     with capture_logs() as logs:
@@ -254,7 +242,7 @@ async def test_an_unexpected_error_is_logged_and_tried_again(run):
     assert logs[0]["event"] == "unexpected error in an exporter"
 
 
-async def test_a_backend_that_refuses_everything_does_not_fill_the_log(run):
+async def test_a_backend_that_refuses_every_batch_is_logged_once_a_minute(run):
     bodies = [b"%d" % number for number in range(50)]
     queue = MemoryQueue(*bodies)
 
@@ -266,70 +254,75 @@ async def test_a_backend_that_refuses_everything_does_not_fill_the_log(run):
     assert (line["event"], line["then"]) == ("batch set aside", "opencode-trace-receiver resend")
 
 
-async def test_a_backend_that_is_back_is_said(run):
+async def test_the_first_success_after_failures_is_logged(run):
     queue, backend = MemoryQueue(b"1", b"2"), Backend(unavailable(), unavailable())
 
     with capture_logs() as logs:
         await run(queue, backend)
 
-    said = [one["event"] for one in logs]
-    assert said == ["export failed; will retry", "export failed; will retry", "export works again"]
+    assert [event["event"] for event in logs] == [
+        "export failed; will retry",
+        "export failed; will retry",
+        "export works again",
+    ]
     assert logs[2]["after_seconds"] == pytest.approx(12.5)
 
 
-class Told(Backend):
-    """Notes before each attempt what the sender says of itself."""
+class FailureRecorder(Backend):
+    """Records before each attempt the failure that the sender reports."""
 
     def __init__(self, *script, **refuses):
         super().__init__(*script, **refuses)
-        self.heard = []
+        self.failures = []
 
     async def export(self, signal, body, items):
-        self.heard.append(self.failure())
+        self.failures.append(self.failure())
         await super().export(signal, body, items)
 
 
-async def told(queue, backend, **settings):
-    """What a sender said of itself before each attempt, and when all was over."""
+async def reported_failures(queue, backend, **settings):
+    """The failures that a sender reports before each attempt, and at the end."""
     running = Running(queue, backend, VirtualTime(), **settings)
     backend.failure = running.sender.failure
     await running.sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await running.sender.stop()
-    return [*backend.heard, running.sender.failure()]
+    return [*backend.failures, running.sender.failure()]
 
 
-async def test_what_fails_now_is_told_with_the_last_reason_since_when_and_how_often():
-    heard = await told(MemoryQueue(b"1"), Told(unavailable(), RetryableExportError("HTTP 503"), KeyError("a defect")))
+async def test_a_failing_batch_is_reported_with_reason_start_and_attempts():
+    failures = await reported_failures(
+        MemoryQueue(b"1"), FailureRecorder(unavailable(), RetryableExportError("HTTP 503"), KeyError("a defect"))
+    )
 
-    assert heard[0] is None
-    assert heard[1:3] == [Failure("UNAVAILABLE", 0, 1), Failure("HTTP 503", 0, 2)]
-    assert (heard[3].reason.partition(" at ")[0], heard[3].attempts) == ("KeyError", 3)
-    assert heard[4:] == [None]
+    assert failures[0] is None
+    assert failures[1:3] == [Failure("UNAVAILABLE", 0, 1), Failure("HTTP 503", 0, 2)]
+    assert (failures[3].reason.partition(" at ")[0], failures[3].attempts) == ("KeyError", 3)
+    assert failures[4:] == [None]
 
 
-async def test_nothing_fails_any_more_when_it_was_given_up_or_refused():
+async def test_a_batch_that_is_set_aside_is_no_longer_reported_as_failing():
     retry = RetryOnFailure(max_elapsed_time=6)
-    given_up = await told(MemoryQueue(b"1"), Told(unavailable(), unavailable()), retry=retry)
-    refused = await told(MemoryQueue(b"bad"), Told(unavailable(), refuses=b"bad"))
+    given_up = await reported_failures(MemoryQueue(b"1"), FailureRecorder(unavailable(), unavailable()), retry=retry)
+    refused = await reported_failures(MemoryQueue(b"bad"), FailureRecorder(unavailable(), refuses=b"bad"))
 
     assert [failure and failure.attempts for failure in given_up] == [None, 1, None]
     assert [failure and failure.attempts for failure in refused] == [None, 1, None]
 
 
-async def test_of_several_that_fail_the_longest_is_told():
-    queue, backend = MemoryQueue(b"1", b"2"), Told(*[unavailable() for _ in range(6)])
+async def test_the_batch_that_fails_longest_is_reported():
+    queue, backend = MemoryQueue(b"1", b"2"), FailureRecorder(*[unavailable() for _ in range(6)])
 
-    heard = await told(queue, backend, num_consumers=2, max_items=1)
+    failures = await reported_failures(queue, backend, num_consumers=2, max_items=1)
 
-    since = [failure.since for failure in heard if failure]
+    since = [failure.since for failure in failures if failure]
     assert since[0] == 0
-    assert since == sorted(since)  # a chunk that fails later stands behind until the first one was taken
-    assert heard[-1] is None
+    assert since == sorted(since)  # a batch that fails later stands behind until the first one was taken
+    assert failures[-1] is None
 
 
 @pytest.mark.parametrize("failures", [1, 2])
-async def test_a_store_that_fails_for_a_while_ends_nothing(run, failures):
+async def test_sending_survives_a_store_that_fails_for_a_while(run, failures):
     queue, backend = MemoryQueue(b"1"), Backend()
     queue.fail_next = [OSError("disk full")] * failures
 
@@ -339,7 +332,7 @@ async def test_a_store_that_fails_for_a_while_ends_nothing(run, failures):
     assert len(running.time.slept) == failures
 
 
-async def test_a_store_that_cannot_forget_does_not_send_again(run):
+async def test_a_sent_batch_that_cannot_be_removed_is_not_sent_again(run):
     queue = MemoryQueue(b"1")
 
     class Filling(Backend):
@@ -353,7 +346,7 @@ async def test_a_store_that_cannot_forget_does_not_send_again(run):
     assert backend.taken == [b"1"]
 
 
-async def test_stopping_is_prompt_and_leaves_the_chunk_in_the_queue():
+async def test_stopping_is_prompt_and_keeps_the_batch_in_the_queue():
     queue = MemoryQueue(b"1")
     begun = asyncio.Event()
 
@@ -367,22 +360,22 @@ async def test_stopping_is_prompt_and_leaves_the_chunk_in_the_queue():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
     assert not backend.running
 
 
-async def test_what_was_sent_is_counted_although_stopping_comes_before_the_queue_has_forgotten_it():
+async def test_a_sent_batch_is_counted_although_the_sender_stops_before_its_removal():
     queue = MemoryQueue(b"a")
     asked, go_on, counted = asyncio.Event(), asyncio.Event(), []
     forget = queue.done
 
-    async def slowly(chunk):
+    async def slowly(batch):
         asked.set()
         await go_on.wait()
-        await forget(chunk)
+        await forget(batch)
 
     queue.done = slowly
     sender = Sender(queue, Backend(), observe=lambda *what: counted.append(what))
@@ -396,7 +389,7 @@ async def test_what_was_sent_is_counted_although_stopping_comes_before_the_queue
     assert counted == [("sent", "traces", "otlp_grpc", 1)]
 
 
-async def test_stopping_does_not_wait_for_a_pause():
+async def test_stopping_does_not_wait_for_the_backoff():
     queue = MemoryQueue(b"1")
     begun = asyncio.Event()
 
@@ -409,13 +402,13 @@ async def test_stopping_does_not_wait_for_a_pause():
     await sender.start()
     await begun.wait()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await sender.stop()
 
     assert queue.rows == {1: b"1"}
 
 
-async def test_several_consumers_send_side_by_side():
+async def test_several_consumers_send_concurrently():
     queue = MemoryQueue(b"1", b"2", b"3")
     together = asyncio.Barrier(3)
 
@@ -427,13 +420,13 @@ async def test_several_consumers_send_side_by_side():
     backend = Meeting()
     sender = Sender(queue, backend, num_consumers=3, max_items=1)
     await sender.start()
-    await asyncio.wait_for(queue.emptied.wait(), 5)
+    await asyncio.wait_for(queue.emptied.wait(), 60)
     await sender.stop()
 
     assert sorted(backend.taken) == [b"1", b"2", b"3"]
 
 
-async def test_an_exporter_that_cannot_start_is_told_at_start():
+async def test_an_exporter_that_cannot_start_fails_the_start():
     class Broken(Backend):
         async def start(self):
             raise ConfigError("exporters::otlp_grpc::endpoint: …")
@@ -442,7 +435,7 @@ async def test_an_exporter_that_cannot_start_is_told_at_start():
         await Sender(MemoryQueue(), Broken()).start()
 
 
-async def test_a_long_outage_loses_nothing_and_keeps_the_order(run):
+async def test_a_long_outage_loses_no_row_and_keeps_the_order(run):
     rows = [bytes([65 + number]) for number in range(20)]
     outage = itertools.chain.from_iterable([*[unavailable()] * 3, None] for _ in range(10))
     queue, backend = MemoryQueue(*rows), Backend(*outage)

@@ -1,6 +1,6 @@
 """Golden trees: each recording below this folder, and the text that its traces become. `python -m tests.golden.rewrite`
 writes every tree.txt again; what changed is then reviewed as a difference. Judging is not here
-(tests/support/scoring.py).
+(tests/support/trace_scoring.py).
 
     tests/golden/<producer>/<name>/otlp/       recorded Export requests of a real agent
     tests/golden/<producer>/<name>/expected.json   what the agent's own store says of that run

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from receiver import semconv
 from receiver.model import Request
 from tests.golden.rewrite import HERE, RECORDINGS, requests_of
-from tests.support.otlp_splitting import spans_in
+from tests.support.otlp_requests import spans_in
 
 ALL = tuple(f"{one.parent.name}/{one.name}" for one in RECORDINGS)
 SKILL_AND_MCP = "B/02-skill-mcp-jsonbody"

@@ -12,7 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from receiver.model import Request
 from tests.support.factories import key_values, logs_request, relay_record
-from tests.support.operators import ms, relay, relay_call, relay_idle
+from tests.support.operator_endpoints import ms, relay, relay_call, relay_idle
 
 RELAY = {"service.name": "opencode", "service.instance.id": "one", "host.name": "workstation"}
 PAUSE = 600  # s: more than any time-out of these tests

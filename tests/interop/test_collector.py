@@ -23,7 +23,7 @@ from tests.golden.rewrite import built_from
 from tests.interop.backends import ROOT, Collector, asked, send, until
 from tests.interop.captures import ALL, NESTED, SKILL_AND_MCP, capture, captures, folder, same
 from tests.support.factories import spans_request
-from tests.support.otlp_splitting import joined, singles, spans_in
+from tests.support.otlp_requests import joined, singles, spans_in
 from tests.support.processes import Backend, Receiver, renamed
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("collector")]

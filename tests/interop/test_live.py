@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from receiver import config
-from receiver.app.factory import builder_settings
+from receiver.app.builder_settings import builder_settings
 from receiver.model import Request
 from receiver.pipeline.offline import build
 from receiver.recordings.files import read_recordings
@@ -23,7 +23,7 @@ from tests.interop.captures import Expected
 from tests.interop.test_collector import CHAIN, SOON
 from tests.interop.test_modes import sanitized
 from tests.support.processes import Receiver
-from tests.support.scoring import laws, score, spans_of
+from tests.support.trace_scoring import laws, score, spans_of
 
 pytestmark = [pytest.mark.interop, *(pytest.mark.backend(name) for name in ("collector", "jaeger", "tempo"))]
 

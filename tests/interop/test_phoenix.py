@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from receiver import config, semconv
-from receiver.app.factory import builder_settings
+from receiver.app.builder_settings import builder_settings
 from receiver.errors import ConfigError
 from tests.interop.backends import Phoenix, until
 from tests.interop.captures import NESTED, SKILL_AND_MCP, TASK_CHILD, Expected, attributes, capture, captures

@@ -26,7 +26,7 @@ from tests.golden.rewrite import RECORDINGS, requests_of
 from tests.interop.backends import ROOT, Collector, Program, asked, free_port, send, until
 from tests.interop.build import BIN
 from tests.support.processes import Backend, Receiver, renamed
-from tests.telemetry.test_equal_counters import STRANGE, Scraped, doors, garbage
+from tests.telemetry.test_equal_counters import STRANGE, Scraped, endpoints, garbage
 
 pytestmark = [pytest.mark.interop, pytest.mark.backend("prometheus")]
 
@@ -105,14 +105,14 @@ def receiver(tmp_path_factory):
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory, receiver):
     """Prometheus, after it saw everything happen twice and come to rest."""
-    started = Prometheus(tmp_path_factory.mktemp("prometheus"), doors(receiver)["metrics"]).start()
+    started = Prometheus(tmp_path_factory.mktemp("prometheus"), endpoints(receiver)["metrics"]).start()
     try:
         until(lambda: started.ask("up == 1"), "the first look")
         for tag in ("Q1", "Q2", "Q3"):
             receiver.send(*RECORDED, *renamed(RECORDED, tag), *STRANGE)
             garbage(receiver)
             receiver.post(*renamed(RECORDED, tag), encoding="x-protobuf")
-            with AdminClient(doors(receiver)["admin"]) as client:
+            with AdminClient(endpoints(receiver)["admin"]) as client:
                 client.flush()
             time.sleep(3)
         yield started
@@ -126,7 +126,7 @@ def test_promtool_takes_the_configuration():
 
 
 def test_promtool_finds_nothing_wrong_but_the_collectors_names(receiver, prometheus):
-    page = asked(f"http://{doors(receiver)['metrics']}/metrics")
+    page = asked(f"http://{endpoints(receiver)['metrics']}/metrics")
     done = promtool("check", "metrics", told=page)
     said = {line.split(" ", 1)[1] for line in done.stderr.splitlines()}
     assert said == {'counter metrics should have "_total" suffix'}, done
@@ -153,7 +153,7 @@ def test_the_variables_of_the_dashboard_have_values(prometheus):
 
 def test_nothing_that_clients_sent_is_in_a_label(receiver, prometheus):
     """So the number of series is bounded by the program, not by them."""
-    found = Scraped(int(doors(receiver)["metrics"].rpartition(":")[2])).found
+    found = Scraped(int(endpoints(receiver)["metrics"].rpartition(":")[2])).found
     values = {value for _, labels in found for name, value in labels if not name.startswith("service_")}
     assert all(re.fullmatch(r"[a-z0-9_./+]+|\+Inf", value) for value in values), values
     assert not [value for value in values if value.startswith("ses_")]
@@ -163,7 +163,7 @@ def test_nothing_that_clients_sent_is_in_a_label(receiver, prometheus):
 @pytest.mark.backend("collector")
 def test_what_has_a_collectors_name_is_what_the_collector_means(tmp_path, receiver, prometheus):
     theirs = _families(_of_a_collector(tmp_path))
-    ours = _families(asked(f"http://{doors(receiver)['metrics']}/metrics"))
+    ours = _families(asked(f"http://{endpoints(receiver)['metrics']}/metrics"))
     for name, (kind, labels) in ours.items():
         if name.startswith("otelcol_"):
             assert name in theirs, name
@@ -254,7 +254,7 @@ def test_a_collector_takes_what_is_pushed_also_when_it_was_away(tmp_path):
         sums = [metric.sum for scope in told.scope_metrics for metric in scope.metrics if metric.HasField("sum")]
         cumulative = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
         assert {one.aggregation_temporality for one in sums} == {cumulative}
-        seen = Scraped(int(doors(receiver)["metrics"].rpartition(":")[2]))
+        seen = Scraped(int(endpoints(receiver)["metrics"].rpartition(":")[2]))
         taken = [validate(one.signal, one.body).request for one in RECORDED[:20] if one.signal == "metrics"]
         expected = sum(one.items for one in taken)
         assert seen("otelcol_receiver_accepted_metric_points") == 2 * expected

@@ -1,3 +1,3 @@
-"""What the tests of addresses and TLS share."""
+"""Shared by the tests of addresses and TLS."""
 
 from tests.support.certificates import certificates  # noqa: F401

@@ -1,4 +1,4 @@
-"""OTLP/HTTP's answers as a table: what is asked, what must come back, what the Collector does.
+"""OTLP/HTTP's responses as a table: the request, the required response, and the Collector's.
 
 Data only. test_http_conformance.py asks a running receiver row by row, and holds docs/otlp-http.md equal to this table.
 """

@@ -1,4 +1,4 @@
-"""Undoing Content-Encoding, with limits."""
+"""Decompression of request bodies, within limits."""
 
 import gzip
 import resource
@@ -35,9 +35,8 @@ PACK = {
 }
 
 
-@pytest.mark.parametrize(
-    ("encoding", "body"),
-    [
+def test_every_content_encoding_is_decompressed(subtests):
+    for encoding, body in [
         ("", TEXT),
         ("identity", TEXT),
         ("gzip", gzip.compress(TEXT)),
@@ -55,51 +54,52 @@ PACK = {
         ("snappy", SNAPPY(TEXT)),
         ("snappy", FRAMED(TEXT)),
         ("x-snappy-framed", FRAMED(TEXT)),
-    ],
-)
-def test_every_encoding_is_undone(encoding, body):
-    assert decompress(body, encoding, len(TEXT)) == TEXT
+    ]:
+        with subtests.test(encoding=encoding, body=body):
+            assert decompress(body, encoding, len(TEXT)) == TEXT
 
 
-@pytest.mark.parametrize("encoding", PACK)
-def test_an_empty_payload_is_empty(encoding):
-    packed = PACK[encoding](b"") or b"\xff\x06\x00\x00sNaPpY"  # cramjam leaves even the identifier out
-    assert decompress(packed, encoding, 10) == b""
+def test_a_compressed_empty_payload_is_empty(subtests):
+    for encoding in PACK:
+        with subtests.test(encoding=encoding):
+            packed = PACK[encoding](b"") or b"\xff\x06\x00\x00sNaPpY"  # cramjam leaves even the identifier out
+            assert decompress(packed, encoding, 10) == b""
 
 
-@pytest.mark.parametrize("encoding", PACK)
-@pytest.mark.parametrize("damage", [lambda b: b[:-3], lambda b: b"", lambda b: b[:1], lambda b: b"nonsense" + b])
-def test_broken_bodies_are_malformed(encoding, damage):
-    with pytest.raises(MalformedError):
-        decompress(damage(PACK[encoding](TEXT)), encoding, 1 << 20)
+def test_broken_compressed_bodies_are_malformed(subtests):
+    for encoding in PACK:
+        for damage in [lambda b: b[:-3], lambda b: b"", lambda b: b[:1], lambda b: b"nonsense" + b]:
+            with subtests.test(encoding=encoding, damage=damage), pytest.raises(MalformedError):
+                decompress(damage(PACK[encoding](TEXT)), encoding, 1 << 20)
 
 
-def test_what_follows_a_gzip_member_must_be_another():
+def test_garbage_after_a_gzip_member_is_malformed():
     with pytest.raises(MalformedError):
         decompress(gzip.compress(TEXT) + b"trailing", "gzip", 1 << 20)
 
 
-@pytest.mark.parametrize("encoding", PACK)
-def test_a_bomb_is_stopped_at_the_limit_without_taking_memory(encoding):
-    bomb = PACK[encoding](bytes(256 << 20))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    tracemalloc.start()
-    try:
-        with pytest.raises(TooLargeError):
-            decompress(bomb, encoding, 1 << 20)
-        # lz4 keeps a copy of what it has not read yet
-        assert tracemalloc.get_traced_memory()[1] < (4 << 20) + 2 * len(bomb)
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 << 10  # KiB
-    finally:
-        tracemalloc.stop()
+def test_a_decompression_bomb_stops_at_the_limit_within_little_memory(subtests):
+    for encoding in PACK:
+        with subtests.test(encoding=encoding):
+            bomb = PACK[encoding](bytes(256 << 20))
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            tracemalloc.start()
+            try:
+                with pytest.raises(TooLargeError):
+                    decompress(bomb, encoding, 1 << 20)
+                # lz4 keeps a copy of what it has not read yet
+                assert tracemalloc.get_traced_memory()[1] < (4 << 20) + 2 * len(bomb)
+                assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 << 10  # KiB
+            finally:
+                tracemalloc.stop()
 
 
-def test_a_bomb_in_a_bomb_is_undone_once():
+def test_a_nested_bomb_is_decompressed_once():
     inner = gzip.compress(bytes(64 << 20))
     assert decompress(gzip.compress(inner), "gzip", 1 << 20) == inner
 
 
-def test_a_frame_that_asks_for_a_large_window_is_refused():
+def test_a_zstd_frame_with_a_large_window_is_refused():
     large = zstd.compress(bytes(100), options={zstd.CompressionParameter.window_log: 27})
     streamed = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
     body = streamed.compress(b"x" * 100) + streamed.flush()
@@ -108,14 +108,14 @@ def test_a_frame_that_asks_for_a_large_window_is_refused():
         decompress(body, "zstd", 1000)
 
 
-def test_snappy_that_claims_more_than_it_holds_takes_no_memory():
+def test_snappy_with_a_false_size_takes_no_memory():
     with pytest.raises(TooLargeError):
         decompress(b"\xff\xff\xff\xff\x0f" + b"x", "snappy", 1 << 20)
     with pytest.raises(MalformedError):
         decompress(b"\xff\xff\xff\xff\xff\xff", "snappy", 1 << 20)
 
 
-def test_exactly_the_limit_is_allowed():
+def test_a_body_of_exactly_the_limit_is_decompressed():
     assert len(decompress(gzip.compress(bytes(1000)), "gzip", 1000)) == 1000
     with pytest.raises(TooLargeError):
         decompress(gzip.compress(bytes(1001)), "gzip", 1000)

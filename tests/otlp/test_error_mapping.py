@@ -1,4 +1,4 @@
-"""Every error has one answer on each wire."""
+"""Every error has one gRPC status and one HTTP status."""
 
 import grpc
 import pytest
@@ -28,7 +28,7 @@ Code = grpc.StatusCode
         (RefusedError("no"), Code.INVALID_ARGUMENT, 400),
     ],
 )
-def test_a_refusal_names_its_reason_and_never_invites_another_try(error, code, http):
+def test_a_refusal_has_its_reason_and_no_retry_info(error, code, http):
     assert grpc_status(error) == (code, "no", ())
     status, headers, body = http_status(error)
     assert (status, headers) == (http, {})
@@ -36,7 +36,7 @@ def test_a_refusal_names_its_reason_and_never_invites_another_try(error, code, h
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0, "1"), (0.2, "1"), (5.0, "5"), (7.1, "8")])
-def test_unavailable_says_when_to_try_again(seconds, header):
+def test_unavailable_says_when_to_retry(seconds, header):
     error = UnavailableError("disk full", retry_after=seconds)
     code, message, metadata = grpc_status(error)
     assert (code, message) == (Code.UNAVAILABLE, "disk full")
@@ -51,7 +51,7 @@ def test_unavailable_says_when_to_try_again(seconds, header):
 
 
 @pytest.mark.parametrize("error", [ValueError("/secret/path"), ConfigError("x"), ExportError("x"), KeyError("x")])
-def test_anything_else_is_internal_and_tells_nothing(error):
+def test_any_other_error_is_internal_without_its_text(error):
     code, message, metadata = grpc_status(error)
     assert (code, metadata) == (Code.INTERNAL, ())
     assert str(error) not in message.split()
@@ -60,10 +60,10 @@ def test_anything_else_is_internal_and_tells_nothing(error):
     assert not expected(error)
 
 
-def test_a_long_message_is_cut_to_what_a_trailer_can_hold():
+def test_a_long_message_is_cut_to_fit_a_trailer():
     assert len(grpc_status(MalformedError("x" * 100_000))[1]) <= 1024
 
 
 @pytest.mark.parametrize(("http", "code"), [(404, 5), (405, 12), (415, 3), (417, 3)])
-def test_what_http_itself_refuses_is_a_status_too(http, code):
+def test_a_refusal_of_http_itself_has_a_status_body(http, code):
     assert http_refusal(http, "why") == Status(code=code, message="why")

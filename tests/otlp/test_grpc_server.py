@@ -1,4 +1,4 @@
-"""OTLP/gRPC as a client sees it."""
+"""The OTLP/gRPC receiver, tested with a real client."""
 
 import asyncio
 import socket
@@ -9,13 +9,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.errors import ReceiverError, UnavailableError
@@ -36,7 +32,7 @@ async def refused(call):
     return error.value
 
 
-async def test_a_request_is_handed_on_byte_for_byte_and_answered_with_an_empty_response(edge, sink, logs):
+async def test_a_grpc_request_is_passed_on_byte_for_byte(edge, sink, logs):
     receiver = await edge.grpc()
     body = logs(3)
     assert await exporting(edge.channel(receiver.port), "logs")(body) == b""
@@ -44,7 +40,7 @@ async def test_a_request_is_handed_on_byte_for_byte_and_answered_with_an_empty_r
     assert sink.counts == [("accepted", "logs", "grpc", 3)]
 
 
-async def test_the_answer_waits_for_the_commit(edge, sink, logs):
+async def test_the_grpc_response_waits_for_the_commit(edge, sink, logs):
     receiver = await edge.grpc()
     sink.gate.clear()
     call = asyncio.ensure_future(exporting(edge.channel(receiver.port), "logs")(logs()))
@@ -56,21 +52,21 @@ async def test_the_answer_waits_for_the_commit(edge, sink, logs):
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-async def test_an_empty_request_succeeds_and_reaches_nobody(edge, sink, signal):
+async def test_an_empty_grpc_request_succeeds_and_is_not_passed_on(edge, sink, signal):
     receiver = await edge.grpc()
     assert await exporting(edge.channel(receiver.port), signal)(b"") == b""
     assert not sink.requests
     assert not sink.counts
 
 
-async def test_gzip(edge, sink, logs):
+async def test_grpc_requests_may_be_compressed_with_gzip(edge, sink, logs):
     receiver = await edge.grpc()
     call = exporting(edge.channel(receiver.port), "logs")
     await call(logs(2, 5000), compression=grpc.Compression.Gzip)
     assert sink.requests == [Request("logs", logs(2, 5000), 2)]
 
 
-async def test_spans_that_nobody_could_read_are_a_partial_success(edge, sink, half_bad_traces):
+async def test_invalid_spans_are_a_grpc_partial_success(edge, sink, half_bad_traces):
     receiver = await edge.grpc()
     answer = await exporting(edge.channel(receiver.port), "traces")(half_bad_traces)
     partial = ExportTraceServiceResponse.FromString(answer).partial_success
@@ -80,7 +76,7 @@ async def test_spans_that_nobody_could_read_are_a_partial_success(edge, sink, ha
     assert sink.counts == [("refused", "traces", "grpc", 1), ("accepted", "traces", "grpc", 1)]
 
 
-async def test_what_cannot_be_persisted_is_unavailable_with_a_time_to_retry(edge, sink, logs):
+async def test_a_grpc_request_that_cannot_be_persisted_is_unavailable_with_retry_info(edge, sink, logs):
     receiver = await edge.grpc()
     sink.error = UnavailableError("the disk is full", retry_after=7)
     error = await refused(exporting(edge.channel(receiver.port), "logs")(logs(4)))
@@ -92,7 +88,7 @@ async def test_what_cannot_be_persisted_is_unavailable_with_a_time_to_retry(edge
     assert sink.counts == [("refused", "logs", "grpc", 4)]
 
 
-async def test_a_failure_within_is_internal_and_shows_nothing(edge, sink, logs, logged):
+async def test_a_defect_is_internal_over_grpc_without_its_text(edge, sink, logs, logged):
     receiver = await edge.grpc()
     sink.error = ValueError("/secret")
     error = await refused(exporting(edge.channel(receiver.port), "logs")(logs()))
@@ -104,7 +100,7 @@ async def test_a_failure_within_is_internal_and_shows_nothing(edge, sink, logs, 
     ]
 
 
-async def test_poison_is_refused_and_the_server_goes_on(edge, sink, logs):
+async def test_malformed_grpc_requests_are_refused_and_the_server_goes_on(edge, sink, logs):
     receiver = await edge.grpc()
     channel = edge.channel(receiver.port)
     for signal in SIGNALS:
@@ -114,7 +110,7 @@ async def test_poison_is_refused_and_the_server_goes_on(edge, sink, logs):
     assert len(sink.requests) == 1
 
 
-async def test_too_large_is_refused_for_good_compressed_or_not(edge, sink, logs):
+async def test_a_too_large_grpc_request_is_resource_exhausted(edge, sink, logs):
     receiver = await edge.grpc(max_recv_msg_size=100_000)
     call = exporting(edge.channel(receiver.port), "logs")
     for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
@@ -125,18 +121,18 @@ async def test_too_large_is_refused_for_good_compressed_or_not(edge, sink, logs)
     assert len(sink.requests) == 1
 
 
-async def test_more_than_grpcs_own_default_is_allowed(edge, sink, logs):
+async def test_grpc_requests_above_4_mib_are_accepted(edge, sink, logs):
     receiver = await edge.grpc()
     await exporting(edge.channel(receiver.port), "logs")(logs(1, 5 << 20))
     assert len(sink.requests) == 1
 
 
-async def test_an_unknown_method_is_unimplemented(edge):
+async def test_an_unknown_grpc_method_is_unimplemented(edge):
     receiver = await edge.grpc()
     assert (await refused(edge.channel(receiver.port).unary_unary("/a.B/C")(b""))).code() == Code.UNIMPLEMENTED
 
 
-async def test_a_cancelled_call_leaves_the_server_well(edge, sink, logs):
+async def test_the_grpc_server_survives_a_cancelled_call(edge, sink, logs):
     receiver = await edge.grpc()
     channel = edge.channel(receiver.port)
     sink.gate.clear()
@@ -145,7 +141,7 @@ async def test_a_cancelled_call_leaves_the_server_well(edge, sink, logs):
     assert await exporting(channel, "logs")(logs()) == b""
 
 
-async def test_health_follows_the_receivers_word(edge):
+async def test_grpc_health_follows_set_serving(edge):
     receiver = await edge.grpc()
     health = health_pb2_grpc.HealthStub(edge.channel(receiver.port))
     for name in ("", *(service.name for service in EXPORT_SERVICES.values())):
@@ -155,7 +151,7 @@ async def test_health_follows_the_receivers_word(edge):
     assert (await health.Check(health_pb2.HealthCheckRequest())).status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-async def test_stopping_says_not_serving_first_and_lets_a_request_finish(edge, sink, logs):
+async def test_stopping_grpc_is_not_serving_first_and_finishes_requests(edge, sink, logs):
     receiver = await edge.grpc()
     channel = edge.channel(receiver.port)
     watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
@@ -171,7 +167,7 @@ async def test_stopping_says_not_serving_first_and_lets_a_request_finish(edge, s
     await stopping
 
 
-async def test_reflection_lists_the_services_and_describes_them(edge):
+async def test_grpc_reflection_lists_and_describes_the_services(edge):
     receiver = await edge.grpc()
     stub = reflection_pb2_grpc.ServerReflectionStub(edge.channel(receiver.port))
     names = [service.name for service in EXPORT_SERVICES.values()]
@@ -186,21 +182,21 @@ async def test_reflection_lists_the_services_and_describes_them(edge):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_taken_port_is_an_error_with_a_remedy(sink, host):
+async def test_a_taken_grpc_port_is_an_error_with_a_remedy(sink, host):
     with socket.create_server(("127.0.0.1", 0)) as other:
         receiver = GrpcReceiver(sink.accept, endpoint=f"{host}:{other.getsockname()[1]}")
         with pytest.raises(ReceiverError, match=f"cannot listen on {host}:.*the port is taken"):
             await receiver.start()
 
 
-async def test_two_receivers_never_share_a_port(edge):
+async def test_two_grpc_receivers_never_share_a_port(edge):
     first = await edge.grpc()
     with pytest.raises(ReceiverError, match="taken"):
         await edge.grpc(endpoint=f"127.0.0.1:{first.port}")
 
 
 @pytest.mark.parametrize("endpoint", ["0.0.0.0:0", ":0", "localhost:0"])
-async def test_wildcards_and_names(edge, sink, logs, endpoint):
+async def test_grpc_listens_on_wildcards_and_names(edge, sink, logs, endpoint):
     receiver = await edge.grpc(endpoint=endpoint)
     await exporting(edge.channel(receiver.port), "logs")(logs())
     assert receiver.address.endswith(str(receiver.port))
@@ -208,14 +204,14 @@ async def test_wildcards_and_names(edge, sink, logs, endpoint):
     assert len(sink.requests) == 1
 
 
-async def test_a_unix_socket(edge, sink, logs, tmp_path):
+async def test_grpc_listens_on_a_unix_socket(edge, sink, logs, tmp_path):
     receiver = await edge.grpc(endpoint=f"unix:{tmp_path}/s")
     async with grpc.aio.insecure_channel(receiver.address) as channel:
         await exporting(channel, "logs")(logs())
     assert len(sink.requests) == 1
 
 
-async def test_keepalive_settings_become_grpcs_arguments(edge, sink, logs):
+async def test_server_keepalive_becomes_grpc_channel_arguments(edge, sink, logs):
     keepalive = Keepalive(10, 20, 30, 40, 50, 60, True)
     assert dict(keepalive.options()) == {
         "grpc.max_connection_idle_ms": 10_000,
@@ -232,7 +228,7 @@ async def test_keepalive_settings_become_grpcs_arguments(edge, sink, logs):
 
 
 @pytest.mark.parametrize("limit", [0, 2, 20])
-async def test_calls_beyond_the_stream_limit_wait_their_turn_and_none_is_refused(edge, sink, logs, limit):
+async def test_calls_above_max_concurrent_streams_wait_and_none_is_refused(edge, sink, logs, limit):
     receiver = await edge.grpc(max_concurrent_streams=limit)
     call = exporting(edge.channel(receiver.port), "logs")
     await asyncio.gather(*(call(logs()) for _ in range(100)))
@@ -246,7 +242,7 @@ async def test_calls_beyond_the_stream_limit_wait_their_turn_and_none_is_refused
         (BasicAuth(users=(("ann", "pw"),)), "Basic YW5uOnB3", "Basic YW5uOm5v"),
     ],
 )
-async def test_credentials(edge, sink, logs, auth, good, bad):
+async def test_grpc_requires_the_configured_credentials(edge, sink, logs, auth, good, bad):
     receiver = await edge.grpc(auth=auth)
     channel = edge.channel(receiver.port)
     call = exporting(channel, "logs")
@@ -257,20 +253,20 @@ async def test_credentials(edge, sink, logs, auth, good, bad):
     assert (await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())).status == 1
 
 
-async def test_a_stranger_is_turned_away_before_the_message_is_read(edge, logs):
+async def test_grpc_refuses_wrong_credentials_before_it_reads_the_message(edge, logs):
     receiver = await edge.grpc(auth=BearerAuth(tokens=("s3cret",)), max_recv_msg_size=1000)
     error = await refused(exporting(edge.channel(receiver.port), "logs")(logs(1, 100_000)))
     assert error.code() == Code.UNAUTHENTICATED
 
 
-async def test_tls(edge, sink, logs, certificates):
+async def test_grpc_over_tls(edge, sink, logs, certificates):
     receiver = await edge.grpc(endpoint="localhost:0", tls=certificates.tls)
     trusting = grpc.ssl_channel_credentials(certificates.ca_pem)
     assert await exporting(edge.channel(receiver.port, trusting), "logs")(logs()) == b""
     assert (await refused(exporting(edge.channel(receiver.port), "logs")(logs()))).code() == Code.UNAVAILABLE
 
 
-async def test_mutual_tls_lets_in_only_those_whom_the_ca_knows(edge, sink, logs, certificates):
+async def test_grpc_with_mutual_tls_accepts_only_certificates_of_the_ca(edge, sink, logs, certificates):
     receiver = await edge.grpc(endpoint="localhost:0", tls=certificates.mutual)
 
     def credentials(client):
@@ -279,21 +275,6 @@ async def test_mutual_tls_lets_in_only_those_whom_the_ca_knows(edge, sink, logs,
 
     known = edge.channel(receiver.port, credentials(certificates.client))
     assert await exporting(known, "logs")(logs()) == b""
-    for stranger in (credentials(certificates.stranger), grpc.ssl_channel_credentials(certificates.ca_pem)):
-        error = await refused(exporting(edge.channel(receiver.port, stranger), "logs")(logs()))
+    for other in (credentials(certificates.stranger), grpc.ssl_channel_credentials(certificates.ca_pem)):
+        error = await refused(exporting(edge.channel(receiver.port, other), "logs")(logs()))
         assert error.code() == Code.UNAVAILABLE
-
-
-async def test_the_python_sdk_exports_to_it(edge, sink):
-    receiver = await edge.grpc()
-    await asyncio.to_thread(export_one_span, f"http://127.0.0.1:{receiver.port}")
-    request = ExportTraceServiceRequest.FromString(sink.requests[0].body)
-    assert request.resource_spans[0].scope_spans[0].spans[0].name == "from the SDK"
-
-
-def export_one_span(endpoint):
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=5)))
-    with provider.get_tracer("test").start_as_current_span("from the SDK"):
-        pass
-    provider.shutdown()

@@ -1,4 +1,4 @@
-"""OTLP/HTTP as a client sees it."""
+"""The OTLP/HTTP receiver, tested with a real client."""
 
 import asyncio
 import gzip
@@ -11,13 +11,9 @@ import zlib
 import aiohttp
 import pytest
 from google.rpc.status_pb2 import Status
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from receiver.codec.otlp_json import from_protobuf
 from receiver.errors import ReceiverError, UnavailableError
@@ -64,7 +60,7 @@ def post(client):
     return send
 
 
-async def test_protobuf_is_handed_on_byte_for_byte(edge, sink, post, logs):
+async def test_an_http_protobuf_request_is_passed_on_byte_for_byte(edge, sink, post, logs):
     receiver = await edge.http()
     answer = await post(receiver, "/v1/logs", logs(3))
     assert (answer.status, answer.type, answer.body) == (200, PROTOBUF, b"")
@@ -73,14 +69,14 @@ async def test_protobuf_is_handed_on_byte_for_byte(edge, sink, post, logs):
 
 
 @pytest.mark.parametrize("kind", [JSON, "application/json; charset=utf-8", "Application/JSON"])
-async def test_json_becomes_the_same_request_and_is_answered_in_json(edge, sink, post, logs, kind):
+async def test_json_becomes_the_same_request_and_gets_a_json_response(edge, sink, post, logs, kind):
     receiver = await edge.http()
     answer = await post(receiver, "/v1/logs", from_protobuf("logs", logs(2)).encode(), kind)
     assert (answer.status, answer.type, answer.body) == (200, JSON, b"{}")
     assert sink.requests == [Request("logs", logs(2), 2)]
 
 
-async def test_each_path_is_a_signal(edge, sink, post, half_bad_traces):
+async def test_each_http_path_is_a_signal(edge, sink, post, half_bad_traces):
     receiver = await edge.http()
     await post(receiver, "/v1/traces", half_bad_traces)
     metric = {"name": "m", "sum": {"dataPoints": [{"asInt": "1"}]}}
@@ -89,13 +85,13 @@ async def test_each_path_is_a_signal(edge, sink, post, half_bad_traces):
     assert [request.signal for request in sink.requests] == ["traces", "metrics"]
 
 
-async def test_paths_can_be_moved(edge, sink, post, logs):
+async def test_http_paths_can_be_configured(edge, sink, post, logs):
     receiver = await edge.http(paths={"/otlp/logs": "logs"})
     assert (await post(receiver, "/otlp/logs", logs())).status == 200
     assert (await post(receiver, "/v1/logs", logs())).status == 404
 
 
-async def test_the_answer_waits_for_the_commit(edge, sink, post, logs):
+async def test_the_http_response_waits_for_the_commit(edge, sink, post, logs):
     receiver = await edge.http()
     sink.gate.clear()
     call = asyncio.ensure_future(post(receiver, "/v1/logs", logs()))
@@ -106,14 +102,14 @@ async def test_the_answer_waits_for_the_commit(edge, sink, post, logs):
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-async def test_an_empty_request_succeeds_and_reaches_nobody(edge, sink, post, signal):
+async def test_an_empty_http_request_succeeds_and_is_not_passed_on(edge, sink, post, signal):
     receiver = await edge.http()
     assert (await post(receiver, f"/v1/{signal}", b"")).status == 200
     assert (await post(receiver, f"/v1/{signal}", b"{}", JSON)).body == b"{}"
     assert not sink.requests
 
 
-async def test_spans_that_nobody_could_read_are_a_partial_success(edge, sink, post, half_bad_traces):
+async def test_invalid_spans_are_an_http_partial_success(edge, sink, post, half_bad_traces):
     receiver = await edge.http()
     answer = await post(receiver, "/v1/traces", half_bad_traces)
     assert ExportTraceServiceResponse.FromString(answer.body).partial_success.rejected_spans == 1
@@ -133,7 +129,7 @@ async def test_spans_that_nobody_could_read_are_a_partial_success(edge, sink, po
         ("identity", bytes),
     ],
 )
-async def test_compressed_bodies(edge, sink, post, logs, encoding, pack):
+async def test_http_bodies_may_be_compressed(edge, sink, post, logs, encoding, pack):
     receiver = await edge.http()
     body = logs(2, 300_000)
     assert (await post(receiver, "/v1/logs", pack(body), content_encoding=encoding)).status == 200
@@ -141,7 +137,7 @@ async def test_compressed_bodies(edge, sink, post, logs, encoding, pack):
 
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-async def test_malformed_bodies_are_400_in_the_requests_encoding(edge, sink, post, kind):
+async def test_a_malformed_http_body_is_400_in_the_requests_encoding(edge, sink, post, kind):
     receiver = await edge.http()
     for signal in SIGNALS:
         for body in (
@@ -160,7 +156,7 @@ async def test_malformed_bodies_are_400_in_the_requests_encoding(edge, sink, pos
 
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-async def test_what_cannot_be_persisted_is_503_with_retry_after(edge, sink, post, logs, kind):
+async def test_an_http_request_that_cannot_be_persisted_is_503_with_retry_after(edge, sink, post, logs, kind):
     receiver = await edge.http()
     sink.error = UnavailableError("the disk is full", retry_after=6.5)
     body = logs(2) if kind == PROTOBUF else from_protobuf("logs", logs(2)).encode()
@@ -170,7 +166,7 @@ async def test_what_cannot_be_persisted_is_503_with_retry_after(edge, sink, post
     assert sink.counts == [("refused", "logs", "http", 2)]
 
 
-async def test_a_failure_within_is_500_and_shows_nothing(edge, sink, post, logs, logged):
+async def test_a_defect_is_500_without_its_text(edge, sink, post, logs, logged):
     receiver = await edge.http()
     sink.error = ValueError("/secret")
     answer = await post(receiver, "/v1/logs", logs())
@@ -192,7 +188,7 @@ async def test_other_methods_are_405(edge, post, method):
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/log", "/v1/logs/", "/v1development/profiles"])
-async def test_other_paths_are_404_and_say_where_to_go(edge, post, path):
+async def test_other_paths_are_404_with_the_right_ones(edge, post, path):
     receiver = await edge.http()
     answer = await post(receiver, path, b"")
     assert (answer.status, answer.error.code) == (404, 5)
@@ -219,7 +215,7 @@ async def in_chunks(body):
         yield body[start : start + 10_000]
 
 
-async def test_too_large_is_413_however_it_is_sent(edge, sink, post, logs):
+async def test_a_too_large_http_body_is_413_however_it_is_sent(edge, sink, post, logs):
     receiver = await edge.http(max_request_body_size=100_000)
     body = logs(1, 300_000)
     for sent, encoding in ((body, "identity"), (in_chunks(body), "identity"), (gzip.compress(body), "gzip")):
@@ -231,7 +227,7 @@ async def test_too_large_is_413_however_it_is_sent(edge, sink, post, logs):
     assert len(sink.requests) == 1
 
 
-async def test_a_large_json_body_leaves_the_loop_free(edge, sink, post, logs):
+async def test_decoding_a_large_json_body_does_not_block_the_loop(edge, sink, post, logs):
     receiver = await edge.http()
     body = from_protobuf("logs", logs(20_000, 10)).encode()
     ticks = 0
@@ -250,17 +246,17 @@ async def test_a_large_json_body_leaves_the_loop_free(edge, sink, post, logs):
 
 
 async def raw(port, *sent):
-    """Everything that the server says to these bytes, until it closes."""
+    """Everything that the server sends in response to these bytes, until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in sent:
         writer.write(part)
         await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 
 
-async def test_poison_on_the_wire_does_not_end_the_server_nor_fill_its_log(edge, sink, post, logs, logged, caplog):
+async def test_malformed_http_neither_ends_the_server_nor_fills_its_log(edge, sink, post, logs, logged, caplog):
     receiver = await edge.http()
     head = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
     tls = b"\x16\x03\x01\x02\x00\x01"
@@ -278,25 +274,25 @@ async def test_poison_on_the_wire_does_not_end_the_server_nor_fill_its_log(edge,
     assert len(sink.requests) == 1
 
 
-async def test_expect_100_continue(edge, sink, logs):
+async def test_expect_100_continue_is_answered(edge, sink, logs):
     receiver = await edge.http()
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     body = logs()
     head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}\r\n"
     writer.write(f"{head}Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())
-    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(body)
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200")
+    assert (await asyncio.wait_for(reader.read(), 60)).startswith(b"HTTP/1.1 200")
     writer.close()
     assert len(sink.requests) == 1
 
 
-async def test_a_body_announced_as_too_large_is_refused_before_it_is_sent(edge):
+async def test_a_too_large_content_length_is_refused_before_the_body_is_sent(edge):
     receiver = await edge.http(max_request_body_size=1000)
     head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 1001\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
-    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 413")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 60)).startswith(b"HTTP/1.1 413")
     writer.close()
 
 
@@ -312,7 +308,7 @@ async def test_an_unknown_expectation_is_417(edge, post, logs):
         (BasicAuth(users=(("ann", "pw"),)), "Basic YW5uOnB3", "Basic realm"),
     ],
 )
-async def test_credentials(edge, sink, post, logs, auth, good, challenge):
+async def test_http_requires_the_configured_credentials(edge, sink, post, logs, auth, good, challenge):
     receiver = await edge.http(auth=auth)
     for headers in ({}, {"Authorization": "Bearer no"}):
         answer = await post(receiver, "/v1/logs", logs(), **headers)
@@ -322,7 +318,7 @@ async def test_credentials(edge, sink, post, logs, auth, good, challenge):
     assert (await post(receiver, "/v1/logs", logs(), Authorization=good)).status == 200
 
 
-async def test_cors(edge, post, logs):
+async def test_http_responses_have_cors_headers(edge, post, logs):
     receiver = await edge.http(cors=CORSPolicy(allowed_origins=("https://*.example.com",), max_age=60))
     origin = "https://app.example.com"
     asked = await post(
@@ -333,11 +329,11 @@ async def test_cors(edge, post, logs):
     for body, status in ((logs(), 200), (b"hello", 400)):
         answer = await post(receiver, "/v1/logs", body, Origin=origin)
         assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, origin)
-    stranger = await post(receiver, "/v1/logs", logs(), Origin="https://evil.example.org")
-    assert "Access-Control-Allow-Origin" not in stranger.headers
+    other_origin = await post(receiver, "/v1/logs", logs(), Origin="https://evil.example.org")
+    assert "Access-Control-Allow-Origin" not in other_origin.headers
 
 
-async def test_tls_and_mutual_tls(edge, sink, client, logs, certificates):
+async def test_http_over_tls_and_mutual_tls(edge, sink, client, logs, certificates):
     plain = await edge.http(endpoint="localhost:0", tls=certificates.tls)
     mutual = await edge.http(endpoint="localhost:0", tls=certificates.mutual)
 
@@ -351,32 +347,32 @@ async def test_tls_and_mutual_tls(edge, sink, client, logs, certificates):
 
     assert await send(plain) == 200
     assert await send(mutual, certificates.client) == 200
-    for stranger in (None, certificates.stranger):
+    for certificate in (None, certificates.stranger):
         with pytest.raises(aiohttp.ClientError):
-            await send(mutual, stranger)
+            await send(mutual, certificate)
     assert len(sink.requests) == 2
 
 
-async def test_a_server_that_cannot_have_tls_does_not_listen(edge):
+async def test_http_does_not_listen_when_tls_cannot_be_set_up(edge):
     with pytest.raises(ReceiverError, match="both cert_file and key_file"):
         await edge.http(tls=TLSSettings())
 
 
-async def test_a_taken_port_is_an_error_with_a_remedy(sink):
+async def test_a_taken_http_port_is_an_error_with_a_remedy(sink):
     with socket.create_server(("127.0.0.1", 0)) as other:
         receiver = HttpReceiver(sink.accept, endpoint=f"localhost:{other.getsockname()[1]}")
         with pytest.raises(ReceiverError, match=r"cannot listen on localhost:.*the port is taken"):
             await receiver.start()
 
 
-async def test_stopping_lets_a_request_finish_and_takes_no_new_one(edge, sink, post, logs):
+async def test_stopping_http_finishes_requests_and_takes_no_new_one(edge, sink, post, logs):
     receiver = await edge.http()
     idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     sink.gate.clear()
     call = asyncio.ensure_future(post(receiver, "/v1/logs", logs()))
     await sink.arrived.wait()
     stopping = asyncio.ensure_future(receiver.stop(5))
-    assert await asyncio.wait_for(idle_reader.read(), 5) == b""
+    assert await asyncio.wait_for(idle_reader.read(), 60) == b""
     with pytest.raises(ConnectionError):
         await asyncio.open_connection("127.0.0.1", receiver.port)
     sink.gate.set()
@@ -385,22 +381,7 @@ async def test_stopping_lets_a_request_finish_and_takes_no_new_one(edge, sink, p
     idle_writer.close()
 
 
-async def test_the_python_sdk_exports_to_it(edge, sink):
-    receiver = await edge.http()
-    await asyncio.to_thread(export_one_span, f"http://127.0.0.1:{receiver.port}/v1/traces")
-    request = ExportTraceServiceRequest.FromString(sink.requests[0].body)
-    assert request.resource_spans[0].scope_spans[0].spans[0].name == "from the SDK"
-
-
-def export_one_span(endpoint):
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=5)))
-    with provider.get_tracer("test").start_as_current_span("from the SDK"):
-        pass
-    provider.shutdown()
-
-
-async def test_only_the_algorithms_that_are_named_are_taken(edge, post, logs):
+async def test_only_the_configured_compression_algorithms_are_accepted(edge, post, logs):
     receiver = await edge.http(compression_algorithms=("gzip",))
     assert (await post(receiver, "/v1/logs", gzip.compress(logs()), content_encoding="x-gzip")).status == 200
     for encoding, body in (("deflate", zlib.compress(logs())), ("identity", logs())):

@@ -1,4 +1,4 @@
-"""Requests that are refused before their records are known are counted once each, by the code of their answer."""
+"""Requests that are refused before their records are known are counted once each, by the code of their response."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ async def call(port, method=EXPORT, body=BODY):
         ("POST", "/v1/logs", PROTOBUF, bytes(2000), 413),
     ],
 )
-async def test_http_refusals_by_status(edge, refused, count, method, path, headers, body, status):
+async def test_http_refusals_are_counted_by_status(edge, refused, count, method, path, headers, body, status):
     server = await edge.http(on_refused=count, max_request_body_size=1000)
     async with aiohttp.ClientSession() as session:
         answer = await session.request(method, f"http://127.0.0.1:{server.port}{path}", headers=headers, data=body)
@@ -51,7 +51,7 @@ async def test_http_refusals_by_status(edge, refused, count, method, path, heade
     assert refused == [("http", str(status))]
 
 
-async def test_an_http_body_that_does_not_come(edge, refused, count):
+async def test_an_http_body_that_does_not_arrive_is_counted_as_408(edge, refused, count):
     server = await edge.http(on_refused=count, timeout=0.2)
 
     answered = asyncio.Event()
@@ -67,7 +67,7 @@ async def test_an_http_body_that_does_not_come(edge, refused, count):
     assert refused == [("http", "408")]
 
 
-async def test_wrong_credentials(edge, refused, count):
+async def test_wrong_credentials_are_counted_on_both_transports(edge, refused, count):
     auth = BearerAuth(("right",))
     http, own = await edge.http(on_refused=count, auth=auth), await edge.grpc(on_refused=count, auth=auth)
     async with aiohttp.ClientSession() as session:
@@ -85,7 +85,7 @@ async def test_wrong_credentials(edge, refused, count):
         ("/some.other.Service/Export", BODY, grpc.StatusCode.UNIMPLEMENTED),
     ],
 )
-async def test_grpc_refusals_by_status(edge, refused, count, method, body, code):
+async def test_grpc_refusals_are_counted_by_code(edge, refused, count, method, body, code):
     server = await edge.grpc(on_refused=count)
     with pytest.raises(aio.AioRpcError) as raised:
         await call(server.port, method, body)
@@ -93,7 +93,7 @@ async def test_grpc_refusals_by_status(edge, refused, count, method, body, code)
     assert refused == [("grpc", code.name.lower())]
 
 
-async def test_what_is_taken_or_asked_is_not_refused(edge, refused, count):
+async def test_accepted_requests_and_health_checks_are_not_counted_as_refused(edge, refused, count):
     http, own = await edge.http(on_refused=count), await edge.grpc(on_refused=count)
     await call(own.port)
     async with aio.insecure_channel(f"127.0.0.1:{own.port}") as channel:
@@ -104,7 +104,7 @@ async def test_what_is_taken_or_asked_is_not_refused(edge, refused, count):
     assert refused == []
 
 
-async def test_what_cannot_be_persisted_is_counted_by_its_records_alone(edge, sink, refused, count):
+async def test_requests_that_cannot_be_persisted_are_counted_by_their_records_only(edge, sink, refused, count):
     sink.error = UnavailableError("full")
     http, own = await edge.http(on_refused=count), await edge.grpc(on_refused=count)
     with pytest.raises(aio.AioRpcError):

@@ -130,7 +130,7 @@ async def test_each_protocol_on_each_port_requires_the_client_certificate(edge, 
             with pytest.raises(aiohttp.ClientError):
                 await post(receiver.port, logs(), "https", context)
             with pytest.raises(grpc.aio.AioRpcError):
-                await call(logs(), timeout=5)
+                await call(logs(), timeout=60)
     assert len(sink.requests) == 4
 
 
@@ -143,11 +143,11 @@ async def test_stopping_both_servers_lets_grpc_and_http_requests_finish(edge, si
     ]
     while sink.waiting < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    stopping = asyncio.gather(ours.stop(5), theirs.stop(5))
+    stopping = asyncio.gather(ours.stop(120), theirs.stop(120))
     await asyncio.sleep(0.1)
     sink.gate.set()
     assert await asyncio.gather(*calls) == [b"", 200]
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 60)
     with pytest.raises(aiohttp.ClientError):
         await post(ours.port, logs())
 

@@ -1,4 +1,5 @@
-"""The order of effects of pipeline.py: what is answered, built and queued, when and how often. Time goes by hand."""
+"""The pipeline's order of effects: when requests are answered, built and queued, and how often. The tests move the
+clock."""
 
 import asyncio
 import random
@@ -13,12 +14,12 @@ from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.diagnostics.rate_limit import RateLimitProcessor
 from receiver.errors import UnavailableError
 from receiver.pipeline.offline import build
-from receiver.pipeline.pipeline import ATTEMPTS, DAY, Limits, Pipeline
+from receiver.pipeline.pipeline import DAY, MAX_ATTEMPTS, Limits, Pipeline
 from receiver.pipeline.routing import Routes
-from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, Step
+from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, StateChange
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.support.factories import NOON, at, logs_request, relay_record, spans_request
-from tests.support.otlp_splitting import joined, recorded, singles, span_ids, spans_in
+from tests.support.otlp_requests import joined, recorded, singles, span_ids, spans_in
 
 SETTINGS = BuilderSettings(idle_timeout=60 * SECOND, inactivity_timeout=600 * SECOND, settle=2 * SECOND)
 OUT = Routes(traces=("out",))
@@ -50,7 +51,7 @@ class Clock:
 
 
 class Running:
-    """A pipeline on a folder, its clock, and what it put into its queues."""
+    """A pipeline with a store in a folder, its clock, and the contents of its queues."""
 
     def __init__(self, folder, clock, store=SQLiteStore, **settings):
         self.folder, self.clock, self.stopped = folder, clock, False
@@ -63,13 +64,13 @@ class Running:
             await self.pipeline.accept(request)
 
     async def quiet(self):
-        """Return when nothing is left to do at this moment of the clock."""
-        async with asyncio.timeout(10):
+        """Return when the pipeline has nothing to do at the clock's present time."""
+        async with asyncio.timeout(60):
             while not await self.pipeline.ask(self._is_quiet):
                 self.pipeline.wake()
                 await asyncio.sleep(0)
 
-    def _is_quiet(self, woods, store):
+    def _is_quiet(self, _, store):
         waits_for_stragglers = self.clock.now < self.pipeline._not_before
         return not store.backlog().rows and (waits_for_stragglers or not store.due(self.clock.now, 1))
 
@@ -90,7 +91,7 @@ class Running:
     async def spans(self):
         bodies = await self.bodies()
         ids = span_ids(bodies)
-        assert len(ids) == len(set(ids)), "a span left twice"
+        assert len(ids) == len(set(ids)), "a span was queued twice"
         return spans_in(bodies)
 
     async def stop(self):
@@ -124,7 +125,7 @@ def expected(*requests, settings=SETTINGS):
 
 
 class Gate(SQLiteStore):
-    """A store in which appends and commits can be held up, and are counted."""
+    """A store whose appends and commits can be blocked, and are counted."""
 
     def __init__(self, *args, **settings):
         super().__init__(*args, **settings)
@@ -138,10 +139,10 @@ class Gate(SQLiteStore):
         self.done["append"] += 1
         return super().append(arrival, requests)
 
-    def commit(self, step):
+    def commit(self, change):
         assert self.may_commit.wait(10)
         self.done["commit"] += 1
-        super().commit(step)
+        super().commit(change)
 
 
 async def test_a_request_is_answered_after_it_is_committed_and_before_it_is_built(start):
@@ -172,7 +173,7 @@ async def test_all_requests_in_flight_share_one_commit(start):
     assert running.store.done["append"] <= 2
 
 
-async def test_what_cannot_be_persisted_is_answered_with_unavailable(start):
+async def test_a_request_that_cannot_be_persisted_is_answered_with_unavailable(start):
     running = await start()
     await running.pipeline.ask(lambda _, store: store._db.execute("PRAGMA max_page_count = 1"))
     with pytest.raises(UnavailableError):
@@ -183,7 +184,7 @@ async def test_what_cannot_be_persisted_is_answered_with_unavailable(start):
     assert await running.spans() == expected(a_request("ses_a"))
 
 
-async def test_a_call_leaves_when_it_has_settled_and_its_session_when_it_is_quiet(start):
+async def test_a_calls_span_is_emitted_after_settle_and_its_sessions_after_idle_timeout(start):
     running = await start()
     await running.send(a_request("ses_a", calls=1))
     await running.go_on(1.9)
@@ -196,7 +197,7 @@ async def test_a_call_leaves_when_it_has_settled_and_its_session_when_it_is_quie
     assert await running.spans() == expected(a_request("ses_a", calls=1))
 
 
-async def test_what_is_sent_while_it_stops_is_refused_and_what_was_taken_before_is_built(start):
+async def test_stopping_refuses_new_requests_and_builds_the_accepted_ones(start):
     running = await start(store=Gate)
     running.store.may_append.clear()
     sending = asyncio.create_task(running.send(a_request("ses_a")))
@@ -217,7 +218,7 @@ CAPTURES = ["parallel-nested", "plugin-spans", "native-export", "native-resumed"
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-async def test_a_recorded_run_gives_the_spans_of_build(start, name):
+async def test_streamed_recordings_give_the_spans_of_offline_build(start, name):
     running = await start()
     await running.send(*recorded(name))
     await running.run_out()
@@ -226,7 +227,7 @@ async def test_a_recorded_run_gives_the_spans_of_build(start, name):
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_order_copies_and_batches_do_not_matter(start, seed):
+async def test_order_duplicates_and_batching_of_records_do_not_change_the_spans(start, seed):
     chance = random.Random(seed)
     records = singles(recorded("parallel-nested"))
     mixed = [*records, *chance.sample(records, len(records) // 2)]
@@ -238,7 +239,7 @@ async def test_order_copies_and_batches_do_not_matter(start, seed):
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-async def test_a_restart_after_any_request_does_not_matter(start, name):
+async def test_a_restart_after_each_request_does_not_change_the_spans(start, name):
     running = await start()
     for request in recorded(name):
         await running.send(request)
@@ -248,7 +249,7 @@ async def test_a_restart_after_any_request_does_not_matter(start, name):
     assert await running.spans() == expected(*recorded(name))
 
 
-async def test_few_sessions_in_memory_give_the_spans_of_many(start):
+async def test_a_small_session_cache_does_not_change_the_spans(start):
     names = [f"ses_{i}" for i in range(12)]
     requests = [a_request(name, calls=3) for name in names]
     requests += [a_request(f"{name}_child", begin=1, parent=name) for name in names]
@@ -256,23 +257,23 @@ async def test_few_sessions_in_memory_give_the_spans_of_many(start):
     await running.send(*joined(singles(requests), 5), *recorded("parallel-nested"))
     await running.run_out()
     assert await running.spans() == expected(*requests, *recorded("parallel-nested"))
-    assert await running.pipeline.ask(lambda woods, _: len(woods.forest.sessions)) <= 3
+    assert await running.pipeline.ask(lambda cache, _: len(cache.forest.sessions)) <= 3
 
 
 @pytest.mark.parametrize("name", ["native-export", "native-resumed"])
 @pytest.mark.parametrize("seed", range(3))
-async def test_few_spans_in_memory_state_the_links_of_many(start, monkeypatch, name, seed):
-    monkeypatch.setattr("receiver.pipeline.session_cache.SPANS", 0)
+async def test_a_small_span_cache_does_not_change_the_links(start, monkeypatch, name, seed):
+    monkeypatch.setattr("receiver.pipeline.session_cache.MAX_SPANS", 0)
     records = singles(recorded(name))
     random.Random(seed).shuffle(records)
     running = await start(limits=Limits(step_items=5))
     await running.send(*records)
     await running.run_out()
     assert await running.spans() == expected(*recorded(name))
-    assert await running.pipeline.ask(lambda woods, _: len(woods.forest.lineage.spans)) == 0
+    assert await running.pipeline.ask(lambda cache, _: len(cache.forest.lineage.spans)) == 0
 
 
-async def test_what_is_late_for_a_closed_session_hangs_in_its_trace(start):
+async def test_a_late_record_of_a_closed_session_gives_a_span_in_its_trace(start):
     running = await start(limits=Limits(sessions_in_memory=0))
     await running.send(logs_request(*a_session("ses_a")[:2], *a_session("ses_a")[-1:]))
     await running.run_out()
@@ -286,12 +287,12 @@ async def test_what_is_late_for_a_closed_session_hangs_in_its_trace(start):
 # bounds
 
 
-async def test_more_than_may_wait_is_refused_until_it_was_built(start):
+async def test_a_full_backlog_refuses_requests_until_it_is_built(start):
     running = await start(limits=Limits(backlog_items=10, queue_items=1))
-    full = Step(outgoing=[Outgoing("out", "traces", 1, b"")])
+    full = StateChange(outgoing=[Outgoing("out", "traces", 1, b"")])
     await running.pipeline.ask(lambda _, store: store.commit(full))
     await running.send(a_request("ses_a"), a_request("ses_b"))
-    with pytest.raises(UnavailableError, match="too much is waiting"):
+    with pytest.raises(UnavailableError, match="too many records wait"):
         await running.send(a_request("ses_c"))
     (row,) = running.store.queue_head("out", (), *ALL)
     await running.pipeline.ask(lambda _, store: store.queue_done([row.id]))
@@ -301,12 +302,12 @@ async def test_more_than_may_wait_is_refused_until_it_was_built(start):
     assert {row.id for row in running.store.all_open(10)} == {"ses_a", "ses_b", "ses_c"}
 
 
-async def test_requests_in_flight_count_as_waiting(start):
+async def test_requests_that_are_being_committed_count_towards_the_backlog(start):
     running = await start(store=Gate, limits=Limits(backlog_items=10))
     running.store.may_append.clear()
     sending = [asyncio.create_task(running.send(a_request(f"ses_{i}"))) for i in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(UnavailableError, match="too much is waiting"):
+    with pytest.raises(UnavailableError, match="too many records wait"):
         await running.send(a_request("ses_c"))
     running.store.may_append.set()
     await asyncio.gather(*sending)
@@ -314,12 +315,12 @@ async def test_requests_in_flight_count_as_waiting(start):
     await running.send(a_request("ses_c"))
 
 
-async def test_a_request_larger_than_the_bound_is_taken_when_nothing_waits(start):
+async def test_a_request_larger_than_the_backlog_bound_is_accepted_when_the_backlog_is_empty(start):
     running = await start(limits=Limits(backlog_items=2))
     await running.send(a_request("ses_a", calls=10))
 
 
-async def test_building_waits_for_a_full_queue_and_loses_nothing(start):
+async def test_building_waits_while_a_sending_queue_is_full_and_loses_no_span(start):
     running = await start(limits=Limits(queue_items=2))
     requests = [a_request(f"ses_{i}", calls=1) for i in range(5)]
     taken = []
@@ -337,9 +338,9 @@ async def test_building_waits_for_a_full_queue_and_loses_nothing(start):
     assert spans_in(taken) == expected(*requests)
 
 
-async def test_that_building_waits_is_said_once_and_that_it_goes_on(start):
+async def test_the_log_says_once_that_building_waits_and_once_that_it_resumed(start):
     running = await start(limits=Limits(queues={"out": 20}))
-    with capture_logs() as said:
+    with capture_logs() as logged:
         await queue(running, ("traces", 23, b""))
         await running.send(a_request("ses_a"))
         for _ in range(3):
@@ -349,14 +350,14 @@ async def test_that_building_waits_is_said_once_and_that_it_goes_on(start):
         (row,) = await running.pipeline.ask(lambda _, store: store.queue_head("out", (), *ALL))
         await running.pipeline.ask(lambda _, store: store.queue_done([row.id]))
         await running.quiet()
-    waits, goes_on = said
+    waits, resumed = logged
     assert (waits["log_level"], waits["exporter"], waits["items"], waits["queue_size"]) == ("warning", "out", 23, 20)
     assert "sending_queue::queue_size" in waits["then"]
-    assert (goes_on["log_level"], goes_on["event"]) == ("info", "building goes on")
+    assert (resumed["log_level"], resumed["event"]) == ("info", "building resumed")
 
 
-async def test_nothing_leaves_for_a_quiet_that_a_request_in_the_backlog_broke(start):
-    """Building stood still for hours, while what was accepted lay in the store."""
+async def test_no_session_closes_for_inactivity_while_its_later_records_are_in_the_backlog(start):
+    """Building waited for hours, while accepted requests were in the store."""
     running = await start(limits=Limits(queue_items=1_000, step_items=1))
     await queue(running, ("traces", 1_000, b""))
     records = singles([a_request("ses_a", calls=10)])
@@ -370,7 +371,7 @@ async def test_nothing_leaves_for_a_quiet_that_a_request_in_the_backlog_broke(st
     assert await running.spans() == expected(*records)
 
 
-async def test_rows_of_the_queue_are_small_enough_for_a_backend(start):
+async def test_queued_rows_have_at_most_1_mib(start):
     running = await start()
     errors = []
     for number in range(1200):
@@ -387,51 +388,51 @@ async def test_rows_of_the_queue_are_small_enough_for_a_backend(start):
     assert await running.spans() == expected(logs_request(*a_session("ses_a", calls=0), *errors))
 
 
-async def test_closed_sessions_are_forgotten_after_their_retention(start):
+async def test_closed_sessions_are_deleted_after_the_retention(start):
     running = await start(limits=Limits(retention=DAY))
     await running.send(a_request("ses_a"))
     await running.run_out()
     await running.go_on(2 * 24 * 3600)
-    await running.send(a_request("ses_b"))  # what is purged when is looked at now and then, as steps go by
+    await running.send(a_request("ses_b"))  # a purge is part of a step
     await running.quiet()
     assert running.store.sessions(["ses_a"]) == []
 
 
-# what fails
+# failures
 
 
 class Failing(SQLiteStore):
-    """A store whose commits fail when told to."""
+    """A store whose commits raise the given errors."""
 
     failures: list = []
 
-    def commit(self, step):
+    def commit(self, change):
         if self.failures:
             raise self.failures.pop()
-        super().commit(step)
+        super().commit(change)
 
 
-async def test_it_is_not_well_while_nothing_can_be_built(start):
-    """Although the store may still take the little that a check writes."""
+async def test_check_fails_while_commits_fail(start):
+    """Also where the store still takes the one page that a check writes."""
     running = await start(store=Failing)
     running.store.failures = [UnavailableError("disk full")] * 1_000_000
     with capture_logs(processors=[RateLimitProcessor()]) as logs:
         await running.send(a_request("ses_a"))
-        async with asyncio.timeout(10):
-            while not running.pipeline._stuck:  # noqa: ASYNC110
+        async with asyncio.timeout(60):
+            while not running.pipeline._commit_error:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         for _ in range(5):
-            assert await running.pipeline._own(running.pipeline._step_safely) is not None
+            assert await running.pipeline._in_owner(running.pipeline._step_safely) is not None
         with pytest.raises(UnavailableError, match="disk full"):
             await running.pipeline.check()
         running.store.failures = []
         await running.quiet()
         await running.pipeline.check()
-    assert [one["event"] for one in logs] == ["nothing can be built; trying again", "building goes on"]
+    assert [one["event"] for one in logs] == ["nothing can be built; trying again", "building resumed"]
 
 
 @pytest.mark.parametrize("error", [UnavailableError("disk full"), RuntimeError("a defect")])
-async def test_a_step_that_fails_is_undone_and_tried_again(start, error):
+async def test_a_failed_step_is_rolled_back_and_retried(start, error):
     running = await start(store=Failing)
     running.store.failures = [error, error]
     await running.send(*recorded("parallel-nested"))
@@ -441,7 +442,7 @@ async def test_a_step_that_fails_is_undone_and_tried_again(start, error):
     assert await running.spans() == expected(*recorded("parallel-nested"))
 
 
-async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_go_on(start):
+async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_are_built(start):
     running = await start()
     poison, good = a_request("ses_poison"), [a_request(f"ses_{i}") for i in range(3)]
     read, tries = running.pipeline._reader.read, 0
@@ -459,16 +460,18 @@ async def test_a_request_that_cannot_be_built_is_set_aside_and_the_others_go_on(
     assert await running.spans() == expected(*good)
     (row,) = running.store.set_aside_rows(10)
     assert (row.exporter, row.signal, row.items) == (NO_EXPORTER, "logs", poison.items)
-    assert row.reason.startswith("RecursionError at test_pipeline.py:")  # not its text: that may quote content
-    assert ATTEMPTS <= tries <= 2 * ATTEMPTS
-    # when the defect is mended, it is built as if nothing had been
+    assert row.reason.startswith(
+        "RecursionError at test_pipeline.py:"
+    )  # without the text of the error, which may quote content
+    assert MAX_ATTEMPTS <= tries <= 2 * MAX_ATTEMPTS
+    # after a fix of the defect it is built like any other
     running.pipeline._reader.read = read
     await running.pipeline.ask(lambda _, store: store.resend([row.id], running.clock.now))
     await running.run_out()
     assert await running.spans() == expected(*good, poison)
 
 
-async def test_a_session_that_cannot_be_built_does_not_hold_up_the_others(start):
+async def test_a_session_that_cannot_be_built_does_not_delay_the_others(start):
     running = await start()
     advance = running.pipeline._builder.advance
 
@@ -490,7 +493,7 @@ async def test_a_session_that_cannot_be_built_does_not_hold_up_the_others(start)
 # flush
 
 
-async def test_a_flush_closes_what_is_open_and_builds_what_waits_first(start):
+async def test_a_flush_builds_the_backlog_and_closes_open_sessions(start):
     running = await start()
     await running.send(a_request("ses_a"), a_request("ses_b"))
     assert await running.pipeline.flush() == 2
@@ -505,7 +508,7 @@ async def test_a_flush_of_one_session_leaves_the_others_open(start):
     assert [row.id for row in running.store.all_open(10)] == ["ses_b"]
 
 
-async def test_a_flush_that_fails_is_undone(start):
+async def test_a_failed_flush_is_rolled_back(start):
     running = await start(store=Failing)
     await running.send(a_request("ses_a"))
     await running.quiet()
@@ -516,25 +519,25 @@ async def test_a_flush_that_fails_is_undone(start):
     assert await running.spans() == expected(a_request("ses_a"))
 
 
-# what passes through
+# spans and requests handed on
 
 
 def foreign(number):
     return WireSpan(trace_id=bytes([number]) * 16, span_id=bytes([number]) * 8, name="not ours", start_time_unix_nano=1)
 
 
-async def test_spans_that_nobody_knows_go_on_as_they_came(start):
+async def test_spans_that_no_dialect_knows_are_handed_on_byte_for_byte(start):
     running = await start()
-    request = spans_request(foreign(1), foreign(2), scope="somebody")
+    request = spans_request(foreign(1), foreign(2), scope="another program")
     await running.send(request)
     await running.quiet()
     assert await running.bodies() == [request.body]
 
 
-async def test_known_and_unknown_spans_of_one_request_part(start):
+async def test_of_one_request_known_spans_are_built_and_foreign_spans_handed_on(start):
     running = await start()
     known = recorded("plugin-spans")
-    strange = spans_request(foreign(1), scope="somebody")
+    strange = spans_request(foreign(1), scope="another program")
     mixed = [type(one)(one.signal, one.body + strange.body, one.items + 1) for one in known if one.signal == "traces"]
     others = [one for one in known if one.signal != "traces"]
     await running.send(*mixed, *others)
@@ -542,7 +545,7 @@ async def test_known_and_unknown_spans_of_one_request_part(start):
     assert await running.spans() == sorted([*expected(*known), *spans_in([strange.body])])
 
 
-async def test_what_a_pipeline_hands_on_untouched_is_byte_for_byte_what_came(start):
+async def test_a_pipeline_without_the_connector_gets_the_request_byte_for_byte(start):
     routes = Routes(traces=("out",), untouched={"logs": ("logs", "archive")})
     running = await start(routes=routes)
     request = a_request("ses_a")
@@ -552,7 +555,7 @@ async def test_what_a_pipeline_hands_on_untouched_is_byte_for_byte_what_came(sta
     assert await running.spans() == expected(request)
 
 
-async def test_known_spans_that_are_not_adopted_go_on_untouched_beside_the_trace_as_offline(start):
+async def test_without_adopt_spans_known_spans_are_handed_on_beside_the_trace_as_offline(start):
     requests = recorded("plugin-spans")
     came = spans_in(r.body for r in requests if r.signal == "traces")
     running = await start(routes=Routes(traces=("out",), adopt_spans=False))
@@ -563,7 +566,7 @@ async def test_known_spans_that_are_not_adopted_go_on_untouched_beside_the_trace
     assert await running.spans() == spans_in(offline.requests()) == sorted([*expected(*requests), *came])
 
 
-async def test_a_signal_that_the_connector_does_not_take_is_only_handed_on(start):
+async def test_a_signal_that_the_connector_does_not_read_is_only_handed_on(start):
     routes = Routes(traces=("out",), untouched={"logs": ("logs",)}, connector=frozenset({"traces"}))
     running = await start(routes=routes)
     await running.send(a_request("ses_a"))
@@ -572,45 +575,45 @@ async def test_a_signal_that_the_connector_does_not_take_is_only_handed_on(start
     assert await running.spans() == []
 
 
-# who watches
+# observers
 
 
-class Watching:
-    """Counts what it is told, and fails if it is to."""
+class CountingObserver:
+    """Counts what is reported, and raises an error if it is given one."""
 
     def __init__(self, error=None):
         self.seen = Counter()
         self.error = error
 
-    def read(self, evidence):
-        self.seen["used"] += evidence.used.total()
-        self.seen["discarded"] += evidence.discarded.total()
+    def request_read(self, result):
+        self.seen["used"] += result.used.total()
+        self.seen["discarded"] += result.discarded.total()
         if self.error:
             raise self.error
 
-    def skipped(self, reasons):
+    def items_skipped(self, reasons):
         self.seen.update(reasons)
 
-    def built(self, outcome):
+    def spans_built(self, outcome):
         self.seen["spans"] += len(outcome.spans)
 
-    def queued(self, outgoing):
+    def requests_queued(self, outgoing):
         self.seen["queued"] += sum(one.items for one in outgoing)
 
 
-async def test_everything_is_counted_once_also_when_a_step_is_tried_again(start):
-    watching = Watching()
-    running = await start(store=Failing, observer=watching)
+async def test_records_and_spans_are_counted_once_when_a_step_is_retried(start):
+    observer = CountingObserver()
+    running = await start(store=Failing, observer=observer)
     running.store.failures = [RuntimeError("a defect")] * 2
     requests = recorded("parallel-nested")
     await running.send(*requests)
     await running.run_out()
-    assert watching.seen["used"] + watching.seen["discarded"] == sum(one.items for one in requests)
-    assert watching.seen["spans"] == watching.seen["queued"] == len(expected(*requests))
+    assert observer.seen["used"] + observer.seen["discarded"] == sum(one.items for one in requests)
+    assert observer.seen["spans"] == observer.seen["queued"] == len(expected(*requests))
 
 
-async def test_an_observer_that_fails_harms_nobody(start):
-    running = await start(observer=Watching(RuntimeError("nobody's business")))
+async def test_errors_of_an_observer_do_not_affect_the_spans(start):
+    running = await start(observer=CountingObserver(RuntimeError("a defect of the observer")))
     await running.send(a_request("ses_a"))
     await running.run_out()
     assert await running.spans() == expected(a_request("ses_a"))
@@ -620,84 +623,84 @@ async def test_an_observer_that_fails_harms_nobody(start):
 
 
 async def queue(running, *rows):
-    step = Step(outgoing=[Outgoing("out", signal, items, body) for signal, items, body in rows])
-    await running.pipeline.ask(lambda _, store: store.commit(step))
+    change = StateChange(outgoing=[Outgoing("out", signal, items, body) for signal, items, body in rows])
+    await running.pipeline.ask(lambda _, store: store.commit(change))
 
 
-async def test_rows_are_joined_up_to_the_limits_and_never_across_signals(start):
+async def test_queued_rows_are_joined_up_to_the_limits_and_never_across_signals(start):
     running = await start()
-    outbox = running.pipeline.outbox
+    sending_queue = running.pipeline.sending_queue
     await queue(running, ("traces", 2, b"aa"), ("traces", 2, b"bb"), ("traces", 2, b"cc"), ("logs", 1, b"dd"))
-    first = await outbox.head("out", max_items=4, max_bytes=100)
-    second = await outbox.head("out", max_items=100, max_bytes=1)
-    third = await outbox.head("out", max_items=100, max_bytes=100)
+    first = await sending_queue.next_batch("out", max_items=4, max_bytes=100)
+    second = await sending_queue.next_batch("out", max_items=100, max_bytes=1)
+    third = await sending_queue.next_batch("out", max_items=100, max_bytes=100)
     assert [(c.signal, c.body, c.items) for c in (first, second, third)] == [
         ("traces", b"aabb", 4),
         ("traces", b"cc", 2),
         ("logs", b"dd", 1),
     ]
-    assert await outbox.head("out", max_items=100, max_bytes=100) is None
-    assert [c.body for c in await outbox.split(first)] == [b"aa", b"bb"]
-    await outbox.done(first)
-    await outbox.set_aside(second, "no")
+    assert await sending_queue.next_batch("out", max_items=100, max_bytes=100) is None
+    assert [c.body for c in await sending_queue.split(first)] == [b"aa", b"bb"]
+    await sending_queue.done(first)
+    await sending_queue.set_aside(second, "no")
     assert running.store.queue_size("out") == QueueSize(1, 1)
     assert [row.reason for row in running.store.set_aside_rows(10)] == ["no"]
 
 
-async def test_two_consumers_are_never_given_the_same_rows(start):
+async def test_two_consumers_never_get_the_same_rows(start):
     running = await start()
     await queue(running, *(("traces", 1, b"%d" % i) for i in range(20)))
-    chunks = await asyncio.gather(*(running.pipeline.outbox.head("out", 3, 1 << 20) for _ in range(8)))
-    ids = [i for chunk in chunks if chunk for i in chunk.ids]
+    batches = await asyncio.gather(*(running.pipeline.sending_queue.next_batch("out", 3, 1 << 20) for _ in range(8)))
+    ids = [i for batch in batches if batch for i in batch.ids]
     assert len(ids) == len(set(ids)) == 20
 
 
-async def test_a_consumer_is_woken_by_what_is_built(start):
+async def test_a_waiting_consumer_wakes_when_spans_are_queued(start):
     running = await start()
-    outbox = running.pipeline.outbox
-    assert await outbox.head("out", 10, 1 << 20) is None
-    waiting = asyncio.create_task(outbox.wait("out"))
+    sending_queue = running.pipeline.sending_queue
+    assert await sending_queue.next_batch("out", 10, 1 << 20) is None
+    waiting = asyncio.create_task(sending_queue.wait("out"))
     await running.send(a_request("ses_a"))
     await running.run_out()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
-async def test_what_was_in_flight_is_sent_again_by_the_next_process(start):
+async def test_rows_in_flight_are_sent_again_after_a_restart(start):
     running = await start()
     await queue(running, ("traces", 1, b"x"))
-    before = await running.pipeline.outbox.head("out", 10, 1 << 20)
+    before = await running.pipeline.sending_queue.next_batch("out", 10, 1 << 20)
     await running.stop()
     running = await start()
-    assert await running.pipeline.outbox.head("out", 10, 1 << 20) == before
+    assert await running.pipeline.sending_queue.next_batch("out", 10, 1 << 20) == before
 
 
-async def test_that_rows_that_were_put_back_were_taken_is_said_once(start):
+async def test_the_log_says_once_that_resent_rows_were_taken(start):
     running = await start()
-    outbox = running.pipeline.outbox
+    sending_queue = running.pipeline.sending_queue
     await queue(running, *(("traces", 1, b"%d" % i) for i in range(3)))
 
-    async def fare(taken, rows):
-        """The next rows are taken, or set aside."""
+    async def finish(taken, rows):
+        """The backend takes the next rows, or refuses them."""
         for row in rows:
-            chunk = await outbox.head("out", 1, 1)
-            assert chunk.body == row
-            await (outbox.done(chunk) if taken else outbox.set_aside(chunk, "no"))
+            batch = await sending_queue.next_batch("out", 1, 1)
+            assert batch.body == row
+            await (sending_queue.done(batch) if taken else sending_queue.set_aside(batch, "no"))
 
     async def put_back():
-        outbox.put_back(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
+        sending_queue.watch_resent(await running.pipeline.ask(lambda _, store: store.resend(None, 1)))
 
-    with capture_logs() as said:
-        await fare(False, [b"0", b"1", b"2"])
+    with capture_logs() as logged:
+        await finish(False, [b"0", b"1", b"2"])
         await put_back()
         await queue(running, ("traces", 1, b"new"))
-        await fare(True, [b"0"])
-        await fare(False, [b"1"])
-        assert not said
-        await fare(True, [b"2"])
-        assert len(said) == 1
-        await fare(True, [b"new"])
+        await finish(True, [b"0"])
+        await finish(False, [b"1"])
+        assert not logged
+        await finish(True, [b"2"])
+        assert len(logged) == 1
+        await finish(True, [b"new"])
         await put_back()
-        await fare(False, [b"1"])
-    (line,) = said
-    assert (line["event"], line["log_level"]) == ("rows that were sent again were taken", "info")
+        await finish(False, [b"1"])
+    (line,) = logged
+    assert (line["event"], line["log_level"]) == ("the backend took the resent rows", "info")
     assert (line["exporter"], line["rows"], line["set_aside_again"]) == ("out", 2, 1)

@@ -27,22 +27,22 @@ def read(dialect: Dialect, *names: str, scope: str = "agent"):
 
 def test_every_span_of_the_agents_scope_is_adopted_and_counted():
     result = read(AGENT, *TOLD)
-    assert (len(result.known), result.untouched) == (4, [])
+    assert (len(result.agent_spans), result.foreign_spans) == (4, [])
     assert (result.used, result.discarded) == ({"agent": 2}, {"adopted": 1, "no_call": 1})
-    assert result.to_hand_on(adopt_spans=True) == []
+    assert result.spans_to_hand_on(adopt_spans=True) == []
 
 
 def test_without_adoption_every_span_of_the_agents_scope_is_handed_on():
-    assert len(read(AGENT, *TOLD).to_hand_on(adopt_spans=False)) == 4
+    assert len(read(AGENT, *TOLD).spans_to_hand_on(adopt_spans=False)) == 4
 
 
 def test_spans_of_other_scopes_are_handed_on():
     result = read(AGENT, *TOLD, scope="other")
-    assert len(result.to_hand_on(adopt_spans=True)) == 4
+    assert len(result.spans_to_hand_on(adopt_spans=True)) == 4
     assert result.discarded == {"handed_on": 4}
 
 
 def test_spans_that_only_state_links_are_handed_on_where_the_dialect_adopts_single_spans():
     result = read(replace(AGENT, adopts=False), "turn", "step", "internal")
-    assert (len(result.known), len(result.untouched)) == (2, 1)
+    assert (len(result.agent_spans), len(result.foreign_spans)) == (2, 1)
     assert result.discarded == {"not_of_the_tree": 1}

@@ -1,4 +1,4 @@
-"""Recorded requests: which files are taken, in what order, and what is said of those that cannot be read."""
+"""Recorded requests: which files are read, in what order, and the errors for those that cannot be read."""
 
 import gzip
 import json
@@ -63,7 +63,7 @@ def test_a_folder_is_read_in_order_of_file_name(tmp_path):
     assert recordings[0].source == str(tmp_path / "0001-logs-http-json.json")
 
 
-def test_what_is_no_recording_is_passed_over_in_a_folder(tmp_path):
+def test_other_files_in_a_folder_are_ignored(tmp_path):
     (tmp_path / "0001-logs.pb").write_bytes(logs("a"))
     (tmp_path / "index.jsonl").write_text('{"seq": 1, "signal": "logs"}\n')
     (tmp_path / "expected.json").write_text('{\n  "sessions": []\n}')
@@ -95,7 +95,7 @@ def test_paths_are_read_in_the_order_given(tmp_path):
 
 @pytest.mark.parametrize("name", ["telemetry.json", "telemetry.jsonl", "telemetry.jsonl.gz"])
 @pytest.mark.parametrize("in_folder", [True, False])
-def test_the_file_exporters_lines(tmp_path, name, in_folder):
+def test_the_output_of_the_file_exporter_is_read_line_by_line(tmp_path, name, in_folder):
     text = f"{logs_json('a')}\n\n{traces_json('b')}\n".encode()
     path = tmp_path / name
     path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
@@ -109,44 +109,44 @@ def test_the_file_exporters_lines(tmp_path, name, in_folder):
 
 
 @pytest.mark.parametrize("in_folder", [True, False])
-def test_a_single_request_printed_over_several_lines(tmp_path, in_folder):
+def test_a_request_on_several_lines_is_read(tmp_path, in_folder):
     path = tmp_path / "pretty.json"
     path.write_text(json.dumps(json.loads(logs_json("a")), indent=2))
 
     assert read(tmp_path if in_folder else path) == [("logs", logs("a"))]
 
 
-def test_a_named_file_may_be_called_anything(tmp_path):
+def test_a_file_given_by_name_may_have_any_name(tmp_path):
     path = tmp_path / "capture.txt"
     path.write_text(logs_json("a"))
 
     assert read(path) == [("logs", logs("a"))]
 
 
-def test_files_are_known_before_they_are_read(tmp_path):
+def test_recorded_files_lists_files_without_reading_them(tmp_path):
     (tmp_path / "0001-logs.pb").write_bytes(b"\xff")
 
     assert recorded_files([tmp_path]) == [tmp_path / "0001-logs.pb"]
 
 
-def test_a_missing_path(tmp_path):
+def test_a_missing_path_is_an_error(tmp_path):
     assert refused(tmp_path / "nowhere") == f"{tmp_path}/nowhere: no such file or folder"
 
 
-def test_a_folder_without_recordings(tmp_path):
+def test_a_folder_without_recordings_is_an_error(tmp_path):
     (tmp_path / "README.md").write_text("hello")
 
     assert refused(tmp_path).startswith(f"{tmp_path}: no recorded OTLP requests in this folder; expected NNNN-")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "error"),
     [
         ("0001-logs.pb", b"\xff\xff", "not a protobuf Export request for logs"),
         ("0001-logs.json", b"{", "not an OTLP/JSON Export request for logs"),
         ("0001-traces.json", b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"xyz"}]}]}]}', "traceId"),
-        ("0001-logs.pb.gz", b"\xff\xff", "broken gzip"),
-        ("0001-logs.pb.gz", gzip.compress(b"a" * 100)[:-12], "broken gzip"),
+        ("0001-logs.pb.gz", b"\xff\xff", "not valid gzip"),
+        ("0001-logs.pb.gz", gzip.compress(b"a" * 100, mtime=0)[:-12], "not valid gzip"),
         ("notes.txt", b"hello", "not a recording; expected NNNN-"),
         ("empty.json", b"\n", "the file is empty"),
         ("other.json", b'{"seq": 1}', "expected one Export request a line"),
@@ -154,17 +154,17 @@ def test_a_folder_without_recordings(tmp_path):
         ("traces.pb", traces("a"), "not a recording; expected NNNN-"),
     ],
 )
-def test_a_named_file_that_is_no_recording(tmp_path, name, content, said):
+def test_a_file_given_by_name_that_is_no_recording_is_an_error(tmp_path, name, content, error):
     path = tmp_path / name
     path.write_bytes(content)
 
     message = refused(path)
 
     assert message.startswith(str(path))
-    assert said in message
+    assert error in message
 
 
-def test_a_line_that_is_cut_off_is_named_after_those_before_it_were_read(tmp_path):
+def test_a_truncated_line_is_an_error_after_the_lines_before_it_are_read(tmp_path):
     path = tmp_path / "telemetry.jsonl"
     path.write_text(f"{logs_json('a')}\n{logs_json('b')[:20]}")
 
@@ -175,7 +175,7 @@ def test_a_line_that_is_cut_off_is_named_after_those_before_it_were_read(tmp_pat
         next(recordings)
 
 
-def test_a_line_of_bad_ids_is_named(tmp_path):
+def test_the_error_names_the_line_with_invalid_ids(tmp_path):
     path = tmp_path / "telemetry.jsonl"
     path.write_text(traces_json("a").replace("01" * 16, "nothex"))
 
@@ -183,7 +183,7 @@ def test_a_line_of_bad_ids_is_named(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path):
+def test_a_file_without_read_permission_is_an_error(tmp_path):
     path = tmp_path / "0001-logs.pb"
     path.write_bytes(logs("a"))
     path.chmod(0)
@@ -191,13 +191,13 @@ def test_a_file_that_may_not_be_read(tmp_path):
     assert refused(path) == f"{path}: cannot read: Permission denied"
 
 
-def test_a_folder_named_like_a_recording_is_no_recording(tmp_path):
+def test_a_folder_named_like_a_recording_is_not_read(tmp_path):
     (tmp_path / "0001-logs.pb").mkdir()
 
     assert "no recorded OTLP requests" in refused(tmp_path)
 
 
-def test_a_link_to_a_file_that_is_gone(tmp_path):
+def test_a_broken_link_is_an_error(tmp_path):
     (tmp_path / "0001-logs.pb").symlink_to(tmp_path / "gone")
 
     assert refused(tmp_path) == f"{tmp_path}/0001-logs.pb: cannot read: No such file or directory"

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from tests.storage.older.write import CASES, HERE, NOON, NOT_BUILT, Run, first_half, load, schedule, when
-from tests.support.otlp_splitting import span_ids, spans_in
+from tests.support.otlp_requests import span_ids, spans_in
 
 SCHEMAS = ("schema-2",)
 # what sessions of an earlier version hold, by the names that their encoding has; at least one file has each

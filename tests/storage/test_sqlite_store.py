@@ -1,4 +1,4 @@
-"""The promise at the head of storage.py: what was committed is there, whole, after any end of the process."""
+"""The promise at the head of sqlite_store.py: committed data is durable and whole, however the process ends."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from receiver.errors import ConfigError, UnavailableError
 from receiver.model import Request
-from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, SessionRow, SpanRow, Step
+from receiver.storage.interface import NO_EXPORTER, Outgoing, QueueSize, SessionRow, SpanRow, StateChange
 from receiver.storage.sqlite_file import FILE
 from receiver.storage.sqlite_store import SQLiteStore
 
@@ -47,28 +47,28 @@ def store(tmp_path):
 # requests
 
 
-def test_a_request_waits_until_a_step_is_done_with_it(store):
+def test_a_request_stays_until_a_commit_marks_it_built(store):
     first, second = store.append(7, [logs(b"one", 2), logs(b"two", 3)])
-    assert [(w.id, w.arrival, w.request) for w in store.waiting(*ALL)] == [
+    assert [(w.id, w.arrival, w.request) for w in store.accepted_requests(*ALL)] == [
         (first, 7, logs(b"one", 2)),
         (second, 7, logs(b"two", 3)),
     ]
     assert store.backlog() == QueueSize(2, 5)
-    store.commit(Step(built=[first]))
-    assert [w.id for w in store.waiting(*ALL)] == [second]
+    store.commit(StateChange(built=[first]))
+    assert [w.id for w in store.accepted_requests(*ALL)] == [second]
     assert store.backlog() == QueueSize(1, 3)
 
 
-def test_no_more_is_read_than_was_asked_for_but_always_something(store):
+def test_reading_requests_keeps_to_the_limits_but_returns_at_least_one(store):
     ids = store.append(0, [logs(bytes(100)) for _ in range(5)])
-    assert [w.id for w in store.waiting(2, 1 << 20)] == ids[:2]
-    assert [w.id for w in store.waiting(10, 250)] == ids[:2]
-    assert [w.id for w in store.waiting(10, 1)] == ids[:1]
+    assert [w.id for w in store.accepted_requests(2, 1 << 20)] == ids[:2]
+    assert [w.id for w in store.accepted_requests(10, 250)] == ids[:2]
+    assert [w.id for w in store.accepted_requests(10, 1)] == ids[:1]
 
 
-def test_ids_of_requests_are_never_used_again(store, tmp_path):
+def test_request_ids_are_never_reused(store, tmp_path):
     (first,) = store.append(0, [logs()])
-    store.commit(Step(built=[first]))
+    store.commit(StateChange(built=[first]))
     store.close()
     again = SQLiteStore(tmp_path / "store")
     assert again.append(0, [logs()]) > [first]
@@ -77,15 +77,15 @@ def test_ids_of_requests_are_never_used_again(store, tmp_path):
     store.__init__(tmp_path / "store")  # for the fixture to close
 
 
-def test_a_request_that_cannot_be_built_is_kept_and_can_be_tried_again(store):
+def test_a_request_set_aside_can_be_resent(store):
     ids = store.append(1, [logs(b"poison", 4), logs()])
     store.set_aside(ids[0], "it raises", at=9)
-    assert [w.id for w in store.waiting(*ALL)] == ids[1:]
+    assert [w.id for w in store.accepted_requests(*ALL)] == ids[1:]
     assert store.backlog() == QueueSize(1, 1)
     (row,) = store.set_aside_rows(10)
     assert (row.exporter, row.items, row.size, row.reason, row.at) == (NO_EXPORTER, 4, 6, "it raises", 9)
     assert [moved for _, moved in store.resend([row.id], at=10)] == [row]
-    assert [w.request.body for w in store.waiting(*ALL)] == [b"body", b"poison"]
+    assert [w.request.body for w in store.accepted_requests(*ALL)] == [b"body", b"poison"]
     assert store.backlog() == QueueSize(2, 5)
     assert store.set_aside_rows(10) == []
 
@@ -100,7 +100,7 @@ def test_sessions_are_found_by_id_by_parent_by_producer_and_by_deadline(store):
         session("other", producer="q", deadline=20),
         session("done", open=False),
     ]
-    store.commit(Step(sessions=rows))
+    store.commit(StateChange(sessions=rows))
     assert store.sessions(["child", "nobody", "root"]) == [rows[1], rows[0]]
     assert store.children(["root", "child"]) == [rows[1]]
     assert [row.id for row in store.open_sessions("p", 10)] == ["child", "root"]
@@ -112,38 +112,40 @@ def test_sessions_are_found_by_id_by_parent_by_producer_and_by_deadline(store):
     assert store.next_deadline() == 20
 
 
-def test_thousands_of_sessions_can_be_asked_for_at_once(store):
+def test_thousands_of_sessions_can_be_read_in_one_call(store):
     names = [f"s{i:04}" for i in range(1200)]
-    store.commit(Step(sessions=[session(name) for name in names]))
+    store.commit(StateChange(sessions=[session(name) for name in names]))
     assert [row.id for row in store.sessions(names)] == names
 
 
-def test_what_left_is_remembered_with_its_session_and_found_by_its_key(store):
-    store.commit(Step(sessions=[session("a"), session("b")], emitted=[("a", "call:1", b"x"), ("b", "call:1", b"y")]))
+def test_emitted_records_are_found_by_session_and_by_key(store):
+    store.commit(
+        StateChange(sessions=[session("a"), session("b")], emitted=[("a", "call:1", b"x"), ("b", "call:1", b"y")])
+    )
     assert store.emitted("a") == [("call:1", b"x")]
-    assert store.holders("call:1", 10) == ["a", "b"]
+    assert store.sessions_with_item("call:1", 10) == ["a", "b"]
 
 
-def test_spans_are_found_by_their_id_and_by_what_they_lie_below(store):
+def test_spans_are_found_by_id_and_by_parent(store):
     rows = [SpanRow(b"a", b"", "ses_a", "c1"), SpanRow(b"b", b"a", "", ""), SpanRow(b"c", b"a", "ses_c", "")]
-    store.commit(Step(spans=rows, at=10))
+    store.commit(StateChange(spans=rows, at=10))
     assert store.spans([b"c", b"x", b"a"]) == [rows[0], rows[2]]
     assert store.spans_below([b"a", b"c"]) == rows[1:]
     known = SpanRow(b"b", b"a", "ses_b", "")
-    store.commit(Step(spans=[known], at=20))
+    store.commit(StateChange(spans=[known], at=20))
     assert store.spans([b"b"]) == [known]
     store.purge(20)
     assert store.spans([b"a", b"b", b"c"]) == [known]
 
 
-def test_a_purge_takes_what_closed_long_ago_and_nothing_else(store):
+def test_a_purge_deletes_only_sessions_that_closed_before_the_given_time(store):
     rows = [
         session("old", open=False, touched=10, producer="gone"),
         session("new", open=False, touched=20),
         session("open", touched=10),
     ]
     store.commit(
-        Step(
+        StateChange(
             sessions=rows,
             emitted=[(name, "call:1", b"") for name in ("old", "new", "open")],
             servers=[("gone", "db"), ("p", "db")],
@@ -151,13 +153,13 @@ def test_a_purge_takes_what_closed_long_ago_and_nothing_else(store):
     )
     assert store.purge(20) == 1
     assert [row.id for row in store.sessions(["old", "new", "open"])] == ["new", "open"]
-    assert store.holders("call:1", 10) == ["new", "open"]
+    assert store.sessions_with_item("call:1", 10) == ["new", "open"]
     assert (store.servers("gone"), store.servers("p")) == ([], ["db"])
 
 
-def test_a_purge_gives_free_pages_back_to_the_file_system(store):
+def test_a_purge_returns_free_pages_to_the_file_system(store):
     ids = store.append(0, [logs(bytes(100_000)) for _ in range(20)])
-    store.commit(Step(built=ids))
+    store.commit(StateChange(built=ids))
     free = store._db.execute("PRAGMA freelist_count").fetchone()[0]
     store.purge(0)
     assert free > 400
@@ -168,7 +170,7 @@ def test_a_purge_gives_free_pages_back_to_the_file_system(store):
 
 
 def test_rows_stay_in_their_queue_until_they_are_done(store):
-    store.commit(Step(outgoing=[outgoing(b"1"), outgoing(b"2", items=5), outgoing(b"3", exporter="debug")]))
+    store.commit(StateChange(outgoing=[outgoing(b"1"), outgoing(b"2", items=5), outgoing(b"3", exporter="debug")]))
     rows = store.queue_head("otlp", (), *ALL)
     assert [(row.body, row.items, row.signal) for row in rows] == [(b"1", 1, "traces"), (b"2", 5, "traces")]
     assert store.queue_size("otlp") == QueueSize(2, 6)
@@ -180,8 +182,8 @@ def test_rows_stay_in_their_queue_until_they_are_done(store):
     assert store.queue_size("otlp") == QueueSize(1, 5)
 
 
-def test_rows_in_flight_are_passed_over(store):
-    store.commit(Step(outgoing=[outgoing(bytes([i]) * 10) for i in range(4)]))
+def test_reading_a_queue_skips_rows_in_flight(store):
+    store.commit(StateChange(outgoing=[outgoing(bytes([i]) * 10) for i in range(4)]))
     rows = store.queue_head("otlp", (), *ALL)
     busy = {rows[0].id, rows[2].id}
     assert store.queue_head("otlp", busy, 1, 1 << 20) == [rows[1]]
@@ -189,8 +191,8 @@ def test_rows_in_flight_are_passed_over(store):
     assert store.queue_head("otlp", (), 10, 1) == [rows[0]]
 
 
-def test_what_a_backend_refuses_is_set_aside_and_can_be_sent_again(store):
-    store.commit(Step(outgoing=[outgoing(b"bad", items=3), outgoing(b"good")]))
+def test_rows_that_a_backend_refuses_are_set_aside_and_can_be_resent(store):
+    store.commit(StateChange(outgoing=[outgoing(b"bad", items=3), outgoing(b"good")]))
     bad, good = store.queue_head("otlp", (), *ALL)
     store.queue_set_aside([bad.id], "no" * 5_000, at=5)
     assert store.queue_head("otlp", (), *ALL) == [good]
@@ -202,53 +204,53 @@ def test_what_a_backend_refuses_is_set_aside_and_can_be_sent_again(store):
     assert store.queue_size("otlp") == QueueSize(2, 4)
 
 
-# what can go wrong
+# errors
 
 
-def test_a_full_disk_refuses_and_loses_nothing_that_was_acknowledged(store):
+def test_a_full_disk_refuses_requests_and_loses_none_that_was_acknowledged(store):
     store.append(0, [logs(b"first")])
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(UnavailableError, match="cannot be written"):
         store.append(0, [logs(bytes(50_000)), logs()])
     with pytest.raises(UnavailableError, match="cannot be written"):
-        store.commit(Step(built=[1], sessions=[session("s", state=bytes(50_000))]))
+        store.commit(StateChange(built=[1], sessions=[session("s", state=bytes(50_000))]))
     assert store.backlog() == QueueSize(1, 1)
-    assert [w.request.body for w in store.waiting(*ALL)] == [b"first"]
+    assert [w.request.body for w in store.accepted_requests(*ALL)] == [b"first"]
     store._db.execute(f"PRAGMA max_page_count = {pages + 1000}")
     store.append(0, [logs(bytes(50_000))])
-    store.commit(Step(built=[1]))
+    store.commit(StateChange(built=[1]))
     assert store.backlog() == QueueSize(1, 1)
 
 
-def test_a_step_that_fails_in_the_middle_leaves_no_trace(store):
+def test_a_commit_that_fails_in_the_middle_changes_nothing(store):
     (first,) = store.append(0, [logs()])
-    step = Step(built=[first], sessions=[session("fine"), session("surrogate \ud800")], outgoing=[outgoing()])
+    change = StateChange(built=[first], sessions=[session("fine"), session("surrogate \ud800")], outgoing=[outgoing()])
     with pytest.raises(UnicodeEncodeError):
-        store.commit(step)
-    assert [w.id for w in store.waiting(*ALL)] == [first]
+        store.commit(change)
+    assert [w.id for w in store.accepted_requests(*ALL)] == [first]
     assert store.sessions(["fine"]) == []
     assert (store.backlog(), store.queue_size("otlp")) == (QueueSize(1, 1), QueueSize(0, 0))
-    store.commit(Step(built=[first]))
+    store.commit(StateChange(built=[first]))
 
 
-def test_a_store_over_its_limit_refuses_until_there_is_room_again(tmp_path):
+def test_a_store_over_max_size_mib_refuses_requests_until_there_is_room(tmp_path):
     with closing(SQLiteStore(tmp_path, fsync=False, max_size=1 << 20)) as store:
         ids = store.append(0, [logs(bytes(1 << 20))])
         with pytest.raises(UnavailableError, match="max_size_mib"):
             store.append(0, [logs()])
-        store.commit(Step(built=ids))
+        store.commit(StateChange(built=ids))
         store.append(0, [logs()])
 
 
 @pytest.mark.parametrize(("fsync", "synchronous"), [(True, 2), (False, 1)])
-def test_fsync_is_what_sqlite_calls_full(tmp_path, fsync, synchronous):
+def test_fsync_sets_sqlites_synchronous_to_full(tmp_path, fsync, synchronous):
     with closing(SQLiteStore(tmp_path, fsync=fsync)) as store:
         assert store._db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
         assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_files_are_for_their_owner_only(tmp_path):
+def test_the_stores_files_are_readable_by_their_owner_only(tmp_path):
     folder = tmp_path / "new" / "store"
     with closing(SQLiteStore(folder)) as store:
         store.append(0, [logs()])
@@ -257,16 +259,16 @@ def test_files_are_for_their_owner_only(tmp_path):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_store_of_another_version_is_refused_and_let_go(tmp_path):
+def test_a_store_of_an_unknown_schema_version_is_refused_and_its_lock_released(tmp_path):
     SQLiteStore(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         db.execute("PRAGMA user_version = 99")
-    for _ in range(2):  # the second time too: the refusal does not keep the folder
+    for _ in range(2):  # twice: the first refusal releases the lock
         with pytest.raises(ConfigError, match=r"file_storage::directory: .*schema 99, this one reads 2"):
             SQLiteStore(tmp_path)
 
 
-def test_a_store_of_schema_1_is_brought_up_to_date(tmp_path):
+def test_a_store_of_schema_version_1_is_migrated(tmp_path):
     SQLiteStore(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         db.executescript("DROP TABLE span; PRAGMA user_version = 1")
@@ -276,7 +278,7 @@ def test_a_store_of_schema_1_is_brought_up_to_date(tmp_path):
         assert db.execute("PRAGMA user_version").fetchone() == (2,)
 
 
-def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+def test_the_error_names_a_folder_that_cannot_be_used(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file_storage::directory: .*file/store cannot be used"):
         SQLiteStore(tmp_path / "file" / "store")
@@ -296,41 +298,41 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:8192])
 
 
-def scribbled(path):
-    """Its first page, which says what it is and where all else lies, is whole."""
+def overwritten_after_the_first_page(path):
+    """Overwritten after the first page, which has the file's header and its list of tables."""
     data = path.read_bytes()
     path.write_bytes(data[:4096] + bytes(range(256)) * ((len(data) - 4096) // 256))
 
 
-def anothers(path):
+def of_another_program(path):
     path.unlink()
     with closing(sqlite3.connect(path)) as db:
         db.executescript("CREATE TABLE inbox (mine TEXT)")
 
 
-@pytest.mark.parametrize("spoil", [overwritten, cut, scribbled, anothers])
-def test_a_file_that_cannot_be_read_is_told_with_what_to_do_and_what_is_lost(tmp_path, spoil):
+@pytest.mark.parametrize("spoil", [overwritten, cut, overwritten_after_the_first_page, of_another_program])
+def test_the_error_for_an_unreadable_file_names_the_remedy_and_what_is_lost(tmp_path, spoil):
     SQLiteStore(tmp_path).close()
     spoil(tmp_path / FILE)
-    for _ in range(2):  # it is let go of, and left as it is
+    for _ in range(2):  # twice: the first refusal releases the lock and changes nothing
         with pytest.raises(ConfigError) as refused:
             SQLiteStore(tmp_path)
-        said = str(refused.value)
-        assert said.startswith(f"extensions::file_storage::directory: {tmp_path / FILE} cannot be read (")
-        assert "restore its folder from a copy, or move it away" in said
-        assert "is lost then: requests not built yet, open sessions, and spans not sent" in said
-        assert "may write" not in said
-        assert "\n" not in said
+        message = str(refused.value)
+        assert message.startswith(f"extensions::file_storage::directory: {tmp_path / FILE} cannot be read (")
+        assert "restore its folder from a copy, or move it away" in message
+        assert "that loses requests not built yet, open sessions, and spans not sent" in message
+        assert "may write" not in message
+        assert "\n" not in message
     (tmp_path / FILE).rename(tmp_path / "away")
     SQLiteStore(tmp_path).close()
 
 
-def test_damage_that_is_met_later_is_told_with_the_same_remedy(tmp_path):
+def test_damage_found_while_running_is_reported_with_the_same_remedy(tmp_path):
     store = SQLiteStore(tmp_path)
     store.append(1, [logs()])
     store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store._db.execute("PRAGMA cache_size = 0")
-    scribbled(tmp_path / FILE)
+    overwritten_after_the_first_page(tmp_path / FILE)
     with pytest.raises(
         UnavailableError, match=r"cannot be written \(.*malformed\); stop the receiver, and restore its"
     ):
@@ -366,7 +368,8 @@ def kill(process: subprocess.Popen) -> str:
     return rest
 
 
-def test_one_process_at_a_time_has_the_folder_until_it_ends_however_it_ends(tmp_path):
+@pytest.mark.process
+def test_the_folder_is_locked_until_its_process_ends_also_by_a_kill(tmp_path):
     process = child(tmp_path)
     try:
         with pytest.raises(ConfigError, match="in use by another receiver"):
@@ -376,14 +379,15 @@ def test_one_process_at_a_time_has_the_folder_until_it_ends_however_it_ends(tmp_
     SQLiteStore(tmp_path).close()
 
 
-def test_what_was_appended_is_there_after_a_kill(tmp_path):
+@pytest.mark.process
+def test_appended_requests_survive_a_kill(tmp_path):
     process = child(tmp_path, "append")
-    told = [process.stdout.readline() for _ in range(20)] + kill(process).splitlines(keepends=True)
-    acknowledged = [int(word) for line in told if line.endswith("\n") for word in line.split()]
+    printed = [process.stdout.readline() for _ in range(20)] + kill(process).splitlines(keepends=True)
+    acknowledged = [int(word) for line in printed if line.endswith("\n") for word in line.split()]
     with closing(SQLiteStore(tmp_path)) as store:
-        found = [w.id for w in store.waiting(*ALL)]
+        found = [w.id for w in store.accepted_requests(*ALL)]
     assert set(acknowledged) <= set(found)
-    assert len(found) % 3 == 0  # a transaction is there whole or not at all
+    assert len(found) % 3 == 0  # each transaction had three: it is stored whole or not at all
 
 
 # against a model
@@ -393,7 +397,7 @@ EXPORTERS = st.sampled_from(["x", "y"])
 
 
 class AgainstDictionaries(RuleBasedStateMachine):
-    """The store beside plain dictionaries, with kills between any two steps."""
+    """The store compared with plain dictionaries, with kills between any two calls."""
 
     @initialize()
     def open(self) -> None:
@@ -401,7 +405,7 @@ class AgainstDictionaries(RuleBasedStateMachine):
         self.store = SQLiteStore(self.folders[0], fsync=False)
         self.inbox: dict[int, tuple[bytes, int]] = {}
         self.sessions: dict[str, SessionRow] = {}
-        self.gone: dict[tuple[str, str], bytes] = {}
+        self.emitted: dict[tuple[str, str], bytes] = {}
         self.queue: dict[int, tuple[str, bytes, int]] = {}
         self.aside: list[tuple[str, bytes, int]] = []
         self.clock = 0
@@ -431,7 +435,7 @@ class AgainstDictionaries(RuleBasedStateMachine):
             session(name, open=is_open, deadline=deadline, touched=self.clock)
             for name, (is_open, deadline) in changed.items()
         ]
-        step = Step(
+        change = StateChange(
             built=done,
             sessions=rows,
             forgotten=forgotten,
@@ -439,13 +443,13 @@ class AgainstDictionaries(RuleBasedStateMachine):
             outgoing=[outgoing(b"%d" % self.clock, exporter, items=items) for exporter, items in out],
         )
         last = max((row.id for name in "xy" for row in self.store.queue_head(name, (), *ALL)), default=0)
-        self.store.commit(step)
+        self.store.commit(change)
         for i in done:
             del self.inbox[i]
         self.sessions.update({row.id: row for row in rows})
         for name in forgotten:
             self.sessions.pop(name, None)
-        self.gone.update(dict.fromkeys(emitted, b"%d" % self.clock))
+        self.emitted.update(dict.fromkeys(emitted, b"%d" % self.clock))
         for name in "xy":
             for row in self.store.queue_head(name, set(self.queue), *ALL):
                 assert row.id > last
@@ -471,10 +475,10 @@ class AgainstDictionaries(RuleBasedStateMachine):
 
     @rule()
     def resend(self) -> None:
-        before = {w.id for w in self.store.waiting(*ALL)}
+        before = {w.id for w in self.store.accepted_requests(*ALL)}
         moved = self.store.resend(None, self.clock)
         assert [(row.exporter, row.size, row.items) for _, row in moved] == [(e, len(b), n) for e, b, n in self.aside]
-        for one in self.store.waiting(*ALL):
+        for one in self.store.accepted_requests(*ALL):
             if one.id not in before:
                 self.inbox[one.id] = (one.request.body, one.request.items)
         there = {(NO_EXPORTER, i) for i in self.inbox.keys() - before}
@@ -491,11 +495,11 @@ class AgainstDictionaries(RuleBasedStateMachine):
         old = {row.id for row in self.sessions.values() if not row.open and row.touched < before}
         assert self.store.purge(before) == len(old)
         self.sessions = {name: row for name, row in self.sessions.items() if name not in old}
-        self.gone = {key: record for key, record in self.gone.items() if key[0] not in old}
+        self.emitted = {key: record for key, record in self.emitted.items() if key[0] not in old}
 
     @rule()
     def kill_and_open_again(self) -> None:
-        """The files as they lie on the disk at this moment, without what only the process knew."""
+        """Copy the files as they are on the disk now, and open the copy: what a killed process leaves."""
         folder = Path(tempfile.mkdtemp())
         self.folders.append(folder)
         for name in (FILE, f"{FILE}-wal"):
@@ -505,12 +509,12 @@ class AgainstDictionaries(RuleBasedStateMachine):
 
     @invariant()
     def is_what_the_dictionaries_say(self) -> None:
-        waiting = {w.id: (w.request.body, w.request.items) for w in self.store.waiting(*ALL)}
-        assert waiting == self.inbox
-        assert list(waiting) == sorted(waiting)
-        assert self.store.backlog() == QueueSize(len(waiting), sum(n for _, n in waiting.values()))
+        accepted = {w.id: (w.request.body, w.request.items) for w in self.store.accepted_requests(*ALL)}
+        assert accepted == self.inbox
+        assert list(accepted) == sorted(accepted)
+        assert self.store.backlog() == QueueSize(len(accepted), sum(n for _, n in accepted.values()))
         assert {row.id: row for row in self.store.sessions("abcd")} == self.sessions
-        assert {(s, k): r for s in "abcd" for k, r in self.store.emitted(s)} == self.gone
+        assert {(s, k): r for s in "abcd" for k, r in self.store.emitted(s)} == self.emitted
         due = [row.id for row in self.sessions.values() if row.deadline is not None and row.deadline <= 5]
         assert sorted(self.store.due(5, 10)) == sorted(due)
         for name in "xy":

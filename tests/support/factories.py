@@ -1,4 +1,4 @@
-"""The shortest way to write a session: as the events that it tells, or as the log records of an event relay.
+"""The shortest way to write a session: as events, or as the log records of an event relay.
 
 Times are seconds after NOON, by the producer's clock; what comes out is in nanoseconds.
 """
@@ -55,7 +55,7 @@ def remote(trace: int, span: int) -> str:
 
 @dataclass
 class ASession:
-    """A session that tells of itself. Every method tells one thing and returns the session."""
+    """A session with its events. Every method adds one and returns the session."""
 
     id: str
     told: list[AnyEvent] = field(default_factory=list)
@@ -71,7 +71,7 @@ class ASession:
         return self.tell(SessionEvent(session=self.id, **{**known, **fields}))
 
     def call(self, tool: str, start: float | None, end: float | None = None, **fields: Any) -> ASession:
-        """A call, told in one record; named after its tool and start unless `call` is given."""
+        """A call in one record, named after its tool and start unless `call` is given."""
         known: dict[str, Any] = {"call": f"{tool}@{start}", "rank": EXACT, "tool": tool}
         known["start"] = None if start is None else at(start)
         known["end"] = None if end is None else at(end)
@@ -100,7 +100,7 @@ class ASession:
         return self.tell(StateEvent(session=self.id, time=at(time), state="busy"))
 
     def idle(self, time: float) -> ASession:
-        """It said that its turn is over."""
+        """It reported that its turn is over."""
         return self.tell(StateEvent(session=self.id, time=at(time), state="idle"))
 
     def answered(self, time: float) -> ASession:
@@ -112,21 +112,21 @@ class ASession:
         return self.tell(EndEvent(session=self.id, time=at(time), reason="deleted"))
 
     def below(self, time: float, span: str, **fields: Any) -> ASession:
-        """A traceparent told of it."""
+        """A traceparent stated its remote parent."""
         return self.tell(RemoteParentEvent(session=self.id, time=at(time), remote=span, **{"rank": EXACT, **fields}))
 
     def note(self, name: str, time: float, **fields: Any) -> ASession:
-        """A remark on its span."""
+        """A span event."""
         return self.tell(NoteEvent(session=self.id, time=at(time), name=name, **fields))
 
 
 def a_session(id: str = "ses_a") -> ASession:
-    """A session that has told nothing yet."""
+    """A session without events."""
     return ASession(id)
 
 
 def arriving(source: Source, time: int) -> Source:
-    """The same source, heard at a moment (ns) of the receiver's clock."""
+    """The same source, arriving at a moment (ns) of the receiver's clock."""
     return replace(source, arrival=time)
 
 

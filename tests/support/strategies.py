@@ -88,19 +88,21 @@ def _hinted(draw: st.DrawFn) -> AnyEvent:
 def _counted(draw: st.DrawFn) -> AnyEvent:
     start = draw(_AT)
     time = start + draw(st.integers(0, 5000)) * MILLISECOND
-    count = draw(st.integers(1, 4))
-    tool = draw(_TOOLS)
-    durations = tuple(draw(st.lists(st.integers(0, 9_000), max_size=count)))
-    return ev.CallCountEvent(
+    durations = [d * MILLISECOND for d in draw(st.lists(st.integers(0, 9_000), min_size=1, max_size=4))]
+    timed = draw(st.booleans())
+    return ev.PointEvent(
         session=draw(_IDS),
+        what="calls",
+        form="delta",
         source=draw(st.sampled_from(["executions", "duration"])),
-        key=f"{tool}{start}{time}{count}{durations}",
-        tool=tool,
-        count=count,
-        time=time,
+        series=draw(st.sampled_from(["", "x"])),
         start=start,
-        durations=tuple(d * MILLISECOND for d in durations),
-        rest=draw(st.sampled_from([None, SECOND])),
+        time=time,
+        amount=float(len(durations)),
+        total=sum(durations) if timed else -1,
+        low=min(durations) if timed else -1,
+        high=max(durations) if timed else -1,
+        tool=draw(_TOOLS),
     )
 
 

@@ -23,6 +23,8 @@ from tests.support.factories import at, logs_request, relay_record, spans_reques
 from tests.support.processes import Backend, Receiver, until
 from tests.telemetry.test_metrics import samples, total
 
+pytestmark = pytest.mark.process
+
 RECORDED = [request for folder in RECORDINGS for request in requests_of(folder)]
 STRANGE = [
     logs_request(relay_record("server.connected", 3), relay_record("x.y", 3), scope="?"),
@@ -37,7 +39,7 @@ STRANGE = [
 
 
 class Scraped:
-    """One look at a receiver's metrics."""
+    """A receiver's metrics at one time."""
 
     def __init__(self, port: int) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
@@ -50,7 +52,7 @@ class Scraped:
         return self(f"{OWN}{name}", **labels)
 
     @property
-    def at_rest(self) -> bool:
+    def is_settled(self) -> bool:
         return self.own("backlog_items") == 0
 
     def unequal(self, *exporters: str) -> list[str]:
@@ -62,54 +64,54 @@ class Scraped:
         exporters = exporters or ("otlp_grpc",)
         for one in exporters:
             sent = sum(self(f"otelcol_exporter_sent_{items}", exporter=one) for items in ITEMS.values())
-            held = self("otelcol_exporter_queue_size", exporter=one) + self.own("items_set_aside", exporter=one)
+            kept_items = self("otelcol_exporter_queue_size", exporter=one) + self.own("items_set_aside", exporter=one)
             put = self.own("items_queued", exporter=one) + self.own("items_at_start", exporter=one)
-            pairs[f"queued {one}"] = (put, sent + held)
+            pairs[f"queued {one}"] = (put, sent + kept_items)
         spans = self.own("spans_built") + self.own("spans_handed_on")
         for one in exporters:
             pairs[f"built {one}"] = (self.own("items_queued", exporter=one, signal="traces"), spans)
         return [f"{name}: {left} is not {right}" for name, (left, right) in pairs.items() if left != right]
 
     def by_signal(self) -> list[str]:
-        """The signals of which what was accepted is not what was used and discarded, when nothing is kept."""
+        """The signals whose accepted records are not all used or discarded, when nothing is kept."""
         return [
             signal
             for signal, items in ITEMS.items()
             if self(f"otelcol_receiver_accepted_{items}")
-            != sum(self.own(f"records_{fate}", signal=signal) for fate in ("used", "discarded"))
+            != sum(self.own(f"records_{outcome}", signal=signal) for outcome in ("used", "discarded"))
         ]
 
 
-def doors(receiver: Receiver) -> dict[str, str]:
-    said = [json.loads(line) for line in receiver.log.splitlines()]
-    return {one["protocol"]: one["endpoint"] for one in said if one["event"] == "listening"}
+def endpoints(receiver: Receiver) -> dict[str, str]:
+    logged = [json.loads(line) for line in receiver.log.splitlines()]
+    return {one["protocol"]: one["endpoint"] for one in logged if one["event"] == "listening"}
 
 
-def look(receiver: Receiver) -> Scraped:
-    return Scraped(int(doors(receiver)["metrics"].rpartition(":")[2]))
+def scrape(receiver: Receiver) -> Scraped:
+    return Scraped(int(endpoints(receiver)["metrics"].rpartition(":")[2]))
 
 
 def flush(receiver: Receiver) -> None:
-    with AdminClient(doors(receiver)["admin"]) as client:
+    with AdminClient(endpoints(receiver)["admin"]) as client:
         client.flush()
 
 
-def rest(receiver: Receiver, holds=lambda found: found("otelcol_exporter_queue_size") == 0) -> Scraped:
-    """What it shows when it has come to rest: twice the same, with some time in between."""
-    until(lambda: (found := look(receiver)).at_rest and holds(found), "rest")
+def settled(receiver: Receiver, holds=lambda found: found("otelcol_exporter_queue_size") == 0) -> Scraped:
+    """The metrics when they no longer change: twice the same, 0.3 s apart."""
+    until(lambda: (found := scrape(receiver)).is_settled and holds(found), "settled")
     before = None
-    while before is None or moving(before) != moving(after := look(receiver)):
-        before = look(receiver)
+    while before is None or changing(before) != changing(after := scrape(receiver)):
+        before = scrape(receiver)
         time.sleep(0.3)
     return after
 
 
-def moving(found: Scraped) -> dict[object, float]:
+def changing(found: Scraped) -> dict[object, float]:
     return {key: value for key, value in found.found.items() if "process" not in key[0] and "age" not in key[0]}
 
 
 def garbage(receiver: Receiver) -> None:
-    """What is no request, over either protocol, and calls whose clients hang up."""
+    """Send malformed requests over both protocols, and calls whose clients hang up."""
     for path, body in (("/v1/logs", b"\xff\xff"), ("/v1/x", b""), ("/v1/traces", os.urandom(99))):
         headers = {"Content-Type": "application/x-protobuf"}
         with contextlib.suppress(urllib.error.HTTPError):
@@ -137,9 +139,9 @@ def receiver(tmp_path, backend):
     made.kill()
 
 
-def test_in_a_healthy_system(receiver, backend):
+def test_the_counters_are_equal_in_a_healthy_system(receiver, backend):
     receiver.start()
-    first = look(receiver)
+    first = scrape(receiver)
     assert first.unequal() == []
     assert ("otelcol_receiver_accepted_spans", frozenset({("receiver", "otlp"), ("transport", "http")})) in first.found
     receiver.send(*RECORDED, *STRANGE)
@@ -147,16 +149,18 @@ def test_in_a_healthy_system(receiver, backend):
     receiver.post(*RECORDED[::5], encoding="json")
     garbage(receiver)
     flush(receiver)
-    found = rest(receiver)
+    found = settled(receiver)
     assert found.unequal() == []
     assert found.by_signal() == []
-    assert found("otelcol_exporter_sent_spans") == len(backend.spans()) + 2  # the strangers came twice, and went on so
+    assert (
+        found("otelcol_exporter_sent_spans") == len(backend.spans()) + 2
+    )  # the two foreign spans came twice and were handed on twice
     assert found.own("spans_handed_on") == found.own("records_discarded", reason="handed_on") > 2
     assert found.own("records_discarded", reason="unknown_record") > 2
     assert found.own("requests_refused", transport="grpc", reason="invalid_argument") >= 60
 
 
-def test_after_it_was_killed_and_after_it_was_stopped(receiver):
+def test_the_counters_are_equal_after_a_kill_and_after_a_stop(receiver):
     receiver.start()
     for round_ in range(2):
         receiver.send(*RECORDED[round_ * 40 : round_ * 40 + 120])
@@ -165,48 +169,48 @@ def test_after_it_was_killed_and_after_it_was_stopped(receiver):
         else:
             receiver.kill()
         receiver.start()
-        found = rest(receiver)
+        found = settled(receiver)
         assert found.unequal() == [], round_
     receiver.send(*RECORDED)
     flush(receiver)
-    assert rest(receiver).unequal() == []
+    assert settled(receiver).unequal() == []
 
 
-def test_with_a_backend_that_refuses_and_is_mended(receiver, backend):
+def test_the_counters_are_equal_when_a_backend_refuses_and_after_a_resend(receiver, backend):
     backend.refuse = lambda body: grpc.StatusCode.INVALID_ARGUMENT if len(body) % 2 else None
     receiver.start()
     receiver.send(*RECORDED)
     flush(receiver)
-    found = rest(receiver)
+    found = settled(receiver)
     assert found.unequal() == []
     assert found.own("items_set_aside") == found("otelcol_exporter_send_failed_spans") > 0
     receiver.kill()
     receiver.start()
-    assert rest(receiver).unequal() == []
+    assert settled(receiver).unequal() == []
     backend.refuse = lambda body: None
-    with AdminClient(doors(receiver)["admin"]) as client:
+    with AdminClient(endpoints(receiver)["admin"]) as client:
         assert client.resend([]).items == found.own("items_set_aside")
-    again = rest(receiver)
+    again = settled(receiver)
     assert again.unequal() == []
     assert again("otelcol_exporter_sent_spans") == found.own("items_set_aside")
 
 
-def test_with_a_backend_that_is_gone_and_comes_back(receiver, backend):
+def test_the_counters_are_equal_without_a_backend_and_when_it_is_back(receiver, backend):
     backend.refuse = lambda body: grpc.StatusCode.UNAVAILABLE
     receiver.start()
     receiver.send(*RECORDED)
     flush(receiver)
-    found = rest(receiver, lambda found: found.own("items_retried") > 0)
+    found = settled(receiver, lambda found: found.own("items_retried") > 0)
     assert found.unequal() == []
     assert found("otelcol_exporter_queue_size") > 0
     assert found.own("queue_age") > 0
     receiver.kill()
     backend.refuse = lambda body: None
     receiver.start()
-    assert rest(receiver).unequal() == []
+    assert settled(receiver).unequal() == []
 
 
-def test_with_signals_that_pass_through_to_exporters_of_their_own(receiver, backend):
+def test_the_counters_are_equal_with_signals_forwarded_to_other_exporters(receiver, backend):
     receiver.settings["exporters"]["file"] = {"path": str(receiver.folder / "all.jsonl")}
     receiver.settings["service"]["pipelines"] = {
         "logs": {"receivers": ["otlp"], "exporters": ["agenttrace", "file"]},
@@ -217,7 +221,7 @@ def test_with_signals_that_pass_through_to_exporters_of_their_own(receiver, back
     receiver.start()
     receiver.send(*RECORDED, *STRANGE)
     flush(receiver)
-    found = rest(receiver)
+    found = settled(receiver)
     assert found.unequal("otlp_grpc", "file") == []
     assert found("otelcol_exporter_sent_log_records", exporter="file") == found("otelcol_receiver_accepted_log_records")
     assert found("otelcol_exporter_sent_log_records", exporter="otlp_grpc") == 0

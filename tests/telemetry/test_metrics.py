@@ -19,10 +19,10 @@ from receiver.storage.interface import Outgoing
 from receiver.telemetry.exposition import exposition
 from receiver.telemetry.instruments import INSTRUMENTS, NAMES, OWN
 from receiver.telemetry.metrics import Metrics, event_kind, span_kind
+from tests.support.core_runs import trees
 from tests.support.factories import NOON, a_session, at, logs_request, relay_record, spans_request
-from tests.support.operators import export, free_ports, relay, service, tree
+from tests.support.operator_endpoints import export, free_ports, relay, service, tree
 from tests.support.paths import ROOT
-from tests.support.virtual import trees
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def samples(text):
 
 
 def total(found, name, **labels):
-    """The sum of a metric's samples that have these labels."""
+    """The sum of a metric's samples with these labels."""
     return sum(v for (n, given), v in found.items() if n == name and labels.items() <= dict(given).items())
 
 
@@ -50,13 +50,15 @@ def metrics():
 # the table
 
 
-@pytest.mark.parametrize("one", INSTRUMENTS, ids=lambda one: one.name)
-def test_every_instrument_is_documented(one):
-    labels = ", ".join(f"`{label}`" for label in one.labels)
-    assert f"| `{one.name}` | {one.kind} | `{one.unit}` | {labels} | {one.help} |\n" in PAGE
+def test_every_instrument_is_documented():
+    rows = {
+        f"| `{one.name}` | {one.kind} | `{one.unit}` | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
+        for one in INSTRUMENTS
+    }
+    assert rows - set(PAGE.splitlines()) == set()
 
 
-def test_the_page_names_no_metric_that_is_not_there():
+def test_the_page_names_only_existing_metrics():
     named = {
         name
         for name in NAME.findall(PAGE)
@@ -65,12 +67,11 @@ def test_the_page_names_no_metric_that_is_not_there():
     assert named <= set(NAMES)
 
 
-@pytest.mark.parametrize("reason", semconv.DISCARDS)
-def test_every_reason_of_a_discard_is_documented(reason):
-    assert f"\n| `{reason}` | " in PAGE
+def test_every_discard_reason_is_documented():
+    assert [reason for reason in semconv.DISCARDS if f"\n| `{reason}` | " not in PAGE] == []
 
 
-def test_the_dashboard_shows_what_there_is():
+def test_the_dashboard_uses_only_existing_metrics():
     panels = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
     asked = {name for panel in panels for t in panel["targets"] for name in NAME.findall(t["expr"])}
     histograms = {f"{one.name}_bucket": one.name for one in INSTRUMENTS if one.kind == "histogram"}
@@ -78,14 +79,14 @@ def test_the_dashboard_shows_what_there_is():
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-def test_the_dashboard_offers_this_program_only_and_no_collector_beside_it():
+def test_the_dashboard_selects_this_program_and_no_collector():
     asked = [one["query"] for one in DASHBOARD["templating"]["list"] if one["type"] == "query"]
     assert len(asked) == 2
     assert all(query.startswith(f"label_values({OWN}store_size") for query in asked)
     assert not any("allValue" in one for one in DASHBOARD["templating"]["list"])  # it would match any job's
 
 
-def test_a_counter_of_the_collectors_has_no_suffix():
+def test_counter_names_of_the_collector_have_no_suffix():
     assert not [name for name in NAMES if name.endswith(("_total", "_bytes"))]
 
 
@@ -101,7 +102,7 @@ def test_every_kind_of_event_is_documented():
 # the text
 
 
-def test_prometheus_reads_what_is_written(metrics):
+def test_prometheus_parser_reads_the_page(metrics):
     metrics.add("otelcol_exporter_sent_spans", 3, exporter="otlp_grpc")
     metrics.set(f"{OWN}queue_age", 1.5, exporter="otlp_grpc")
     text = exposition(metrics.collect())
@@ -112,17 +113,17 @@ def test_prometheus_reads_what_is_written(metrics):
     assert "# HELP otelcol_exporter_sent_spans spans that the backend took\n" in text
 
 
-def test_a_labels_text_may_hold_anything(metrics):
+def test_label_values_are_escaped(metrics):
     awkward = 'a "quoted" \\ line\nand another'
     metrics.add(f"{OWN}items_skipped", 1, reason=awkward)
     assert total(samples(exposition(metrics.collect())), f"{OWN}items_skipped", reason=awkward) == 1
 
 
-def test_before_anything_happened_there_are_zeros_to_read(metrics):
+def test_counters_without_labels_start_at_0(metrics):
     assert set(samples(exposition(metrics.collect())).values()) <= {0, 1}
 
 
-def test_variables_meant_for_others_do_not_reach_the_metrics(monkeypatch):
+def test_otel_variables_do_not_change_the_metrics(monkeypatch):
     for name, value in {"OTEL_SDK_DISABLED": "true", "OTEL_RESOURCE_ATTRIBUTES": "a=b"}.items():
         monkeypatch.setenv(name, value)
     made = Metrics()
@@ -132,7 +133,7 @@ def test_variables_meant_for_others_do_not_reach_the_metrics(monkeypatch):
     assert 'a="b"' not in text
 
 
-def test_who_tells_them_is_told_once_a_process(metrics):
+def test_target_info_has_one_instance_id_for_a_process(metrics):
     text = exposition(metrics.collect())
     name, version = 'service_name="opencode-trace-receiver"', r'service_version="\S+"'
     assert re.search(rf'^target_info\{{service_instance_id="[0-9a-f-]{{36}}",{name},{version}}} 1$', text, re.MULTILINE)
@@ -141,21 +142,21 @@ def test_who_tells_them_is_told_once_a_process(metrics):
     another.stop()
 
 
-def test_what_may_happen_begins_with_nothing(metrics):
+def test_counters_of_receivers_and_exporters_start_at_0(metrics):
     """Or Prometheus would not see the first failure: a series that appears with 1 has not increased."""
-    metrics.at_door("otlp", ("grpc",))
-    metrics.at_exporter("otlp_http", {"traces", "logs"})
+    metrics.receiver_observer("otlp", ("grpc",))
+    metrics.start_exporter_counters("otlp_http", {"traces", "logs"})
     found = samples(exposition(metrics.collect()))
     assert found["otelcol_receiver_refused_spans", frozenset({("receiver", "otlp"), ("transport", "grpc")})] == 0
     assert found["otelcol_exporter_send_failed_log_records", frozenset({("exporter", "otlp_http")})] == 0
     assert not [name for name, _ in found if name.endswith("_sent_metric_points")]
 
 
-# the hooks
+# hooks
 
 
-def test_what_the_doors_tell_is_counted_under_the_collectors_names(metrics):
-    observe = metrics.at_door("otlp/agents")
+def test_the_receiver_observer_counts_under_the_collectors_names(metrics):
+    observe = metrics.receiver_observer("otlp/agents")
     for event in ("accepted", "refused", "failed"):
         for signal in ("logs", "metrics", "traces"):
             observe(event, signal, "http", 2)
@@ -165,7 +166,7 @@ def test_what_the_doors_tell_is_counted_under_the_collectors_names(metrics):
     assert [total(found, name, receiver="otlp/agents", transport="http") for name in names] == [2] * 9
 
 
-def test_what_the_senders_tell_is_counted(metrics):
+def test_the_senders_observer_counts_sent_retried_and_failed_items(metrics):
     for event in ("sent", "send_failed", "retried"):
         for signal in ("logs", "metrics", "traces"):
             metrics.sending(event, signal, "otlp_http", 5)
@@ -177,10 +178,10 @@ def test_what_the_senders_tell_is_counted(metrics):
     assert total(found, f"{OWN}items_rejected", exporter="otlp_http", signal="traces") == 1
 
 
-def test_what_the_pipeline_tells_is_counted(metrics):
-    metrics.read(ReadResult("logs", used=Counter(event_relay=4), discarded=Counter(unknown_record=2)))
-    metrics.skipped(Counter(already_left=3))
-    metrics.queued([Outgoing("debug", "traces", 7, b"")])
+def test_the_pipelines_observer_counts_records_items_and_queued_requests(metrics):
+    metrics.request_read(ReadResult("logs", used=Counter(event_relay=4), discarded=Counter(unknown_record=2)))
+    metrics.items_skipped(Counter(already_left=3))
+    metrics.requests_queued([Outgoing("debug", "traces", 7, b"")])
     found = samples(exposition(metrics.collect()))
     assert total(found, f"{OWN}records_used", signal="logs", dialect="event_relay") == 4
     assert total(found, f"{OWN}records_discarded", signal="logs", reason="unknown_record") == 2
@@ -190,16 +191,16 @@ def test_what_the_pipeline_tells_is_counted(metrics):
 
 def test_events_are_counted_by_dialect_and_kind(metrics):
     request = logs_request(*relay("read", "bash"))
-    evidence = RecordReader(frozenset()).read(request, arrival=0)
-    metrics.read(evidence)
+    result = RecordReader(frozenset()).read(request, arrival=0)
+    metrics.request_read(result)
     found = samples(exposition(metrics.collect()))
     assert total(found, f"{OWN}events", dialect="event_relay", kind="session") == 1
     assert total(found, f"{OWN}events", dialect="event_relay", kind="call") == 2
-    assert total(found, f"{OWN}events") == len(evidence.told)
+    assert total(found, f"{OWN}events") == len(result.events)
 
 
 def test_edges_are_counted_by_kind_and_confidence(metrics):
-    metrics.built(Outcome(edges=Counter({("parent_session", "decided"): 2, ("task_call", "ambiguous"): 1})))
+    metrics.spans_built(Outcome(edges=Counter({("parent_session", "decided"): 2, ("task_call", "ambiguous"): 1})))
     found = samples(exposition(metrics.collect()))
     assert total(found, f"{OWN}edges_inferred", kind="parent_session", confidence="decided") == 2
     assert total(found, f"{OWN}edges_inferred", kind="task_call", confidence="ambiguous") == 1
@@ -209,7 +210,7 @@ def test_spans_are_counted_by_kind_and_timed_from_their_end(metrics):
     session = a_session().created(-60).request(-50, -40, model="m").call("db_query", -30, -20)
     session.call("bash", -19, -10).permission(-18, -17, call="bash@-19").deleted(-5)
     spans = trees(session)
-    metrics.built(Outcome(spans=spans, closed=["ses_a"]))
+    metrics.spans_built(Outcome(spans=spans, closed=["ses_a"]))
     found = samples(exposition(metrics.collect()))
     kinds = {kind: total(found, f"{OWN}spans_built", kind=kind) for kind in map(span_kind, spans)}
     assert kinds == {"session": 1, "request": 1, "call": 2, "permission": 1}
@@ -220,8 +221,8 @@ def test_spans_are_counted_by_kind_and_timed_from_their_end(metrics):
     assert total(found, f"{OWN}sessions_closed") == 1
 
 
-def test_a_span_that_ends_in_the_future_was_not_late(metrics):
-    metrics.built(Outcome(spans=trees(a_session().created(10).call("read", 11, 12).deleted(13))))
+def test_a_span_that_ends_in_the_future_has_latency_0(metrics):
+    metrics.spans_built(Outcome(spans=trees(a_session().created(10).call("read", 11, 12).deleted(13))))
     assert total(samples(exposition(metrics.collect())), f"{OWN}span_latency_sum") == 0
 
 
@@ -239,7 +240,7 @@ async def scrape(port):
 
 
 async def scrape_until(port, done):
-    """Look at the metrics until they say so."""
+    """Scrape until `done` holds for the metrics."""
     for _ in range(200):
         if done(found := await scrape(port)):
             return found
@@ -247,19 +248,19 @@ async def scrape_until(port, done):
     raise AssertionError(found)
 
 
-def a_stranger(name):
+def a_foreign_span(name):
     return Span(name=name, trace_id=b"t" * 16, span_id=name.encode().rjust(8, b"s"), start_time_unix_nano=at(1))
 
 
 async def test_records_and_spans_are_conserved(tmp_path):
-    """Contract 7.5: what is accepted is used or discarded; what is built is sent, waits or was set aside."""
+    """docs/contract.md 7.5: accepted records are used or discarded; built spans are sent, queued or set aside."""
     ports = free_ports()
     async with service(tree(tmp_path, ports)) as running:
         await export(ports["grpc"], logs_request(*relay("read", "bash", "grep")))
         await export(
             ports["grpc"], logs_request(relay_record("server.connected", 3), relay_record("x.y", 3), scope="?")
         )
-        await export(ports["grpc"], spans_request(a_stranger("one"), a_stranger("two"), scope="theirs"))
+        await export(ports["grpc"], spans_request(a_foreign_span("one"), a_foreign_span("two"), scope="theirs"))
         await scrape_until(ports["metrics"], lambda found: total(found, f"{OWN}spans_built", kind="call") == 3)
         await running.pipeline.flush()
         done = await scrape_until(ports["metrics"], lambda found: total(found, "otelcol_exporter_sent_spans") >= 6)
@@ -277,7 +278,7 @@ async def test_records_and_spans_are_conserved(tmp_path):
     assert total(done, "otelcol_exporter_sent_spans", exporter="file") + waiting == built
 
 
-async def test_sizes_are_those_of_the_store(tmp_path):
+async def test_gauges_show_the_sizes_in_the_store(tmp_path):
     ports = free_ports()
     async with service(tree(tmp_path, ports)):
         await export(ports["grpc"], logs_request(*relay("read")))
@@ -289,7 +290,7 @@ async def test_sizes_are_those_of_the_store(tmp_path):
     assert total(found, "otelcol_process_cpu_seconds") > 0
 
 
-async def test_a_refused_request_is_seen(tmp_path):
+async def test_a_refused_request_is_counted(tmp_path):
     ports = free_ports()
     async with service(tree(tmp_path, ports)), aiohttp.ClientSession() as session:
         for place in ("grpc", "http"):  # either port takes HTTP
@@ -299,7 +300,7 @@ async def test_a_refused_request_is_seen(tmp_path):
     assert total(found, f"{OWN}requests_refused", transport="http", reason="404") == 2
 
 
-async def test_at_level_none_nobody_listens(tmp_path):
+async def test_at_level_none_metrics_are_not_served(tmp_path):
     ports = free_ports()
     written = tree(tmp_path, ports)
     written["service"]["telemetry"]["metrics"]["level"] = "none"

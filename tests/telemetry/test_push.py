@@ -1,4 +1,4 @@
-"""The program's own metrics, pushed over OTLP to a real backend; and what happens when there is none."""
+"""The push of the program's own metrics over OTLP to a real backend, and without one."""
 
 import asyncio
 import gzip
@@ -15,16 +15,17 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from receiver import __version__, config
-from receiver.app.service import LAST_PUSH
+from receiver.app.service import LAST_PUSH_TIMEOUT
 from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.telemetry.instruments import OWN
 from tests.support.factories import logs_request
-from tests.support.operators import export, free_ports, relay, service, tree
+from tests.support.operator_endpoints import export, free_ports, relay, service, tree
 from tests.support.paths import DOCS
+from tests.support.silent_server import silent_server
 
 
 class Sink:
-    """Takes metrics: the pushes as (headers, request)."""
+    """A backend that takes metrics, and keeps each push as (headers, request)."""
 
     def __init__(self):
         self.pushes = []
@@ -36,8 +37,8 @@ class Sink:
         return ExportMetricsServiceResponse().SerializeToString()
 
     async def until(self, done):
-        """Wait for a push of which this is true."""
-        async with asyncio.timeout(10):
+        """Wait for a push for which `done` holds."""
+        async with asyncio.timeout(60):
             while not (found := [one for one in self.pushes if done(one[1])]):
                 self.news.clear()
                 await self.news.wait()
@@ -89,7 +90,7 @@ def sink(request):
 
 
 def pushing(folder, ports, otlp, **periodic):
-    """A configuration that pushes."""
+    """A configuration with a push."""
     written = tree(folder, ports)
     reader = {"periodic": {"interval": 3_600_000, **periodic, "exporter": {"otlp": otlp}}}
     written["service"]["telemetry"]["metrics"]["readers"] = [reader]
@@ -123,8 +124,8 @@ async def test_metrics_are_pushed_at_the_interval_with_gauges_and_the_programs_n
     assert value(request, "otelcol_receiver_accepted_log_records") == 2
 
 
-async def test_the_last_push_has_everything(tmp_path, sink):
-    """Also what was built and sent while the receiver stopped."""
+async def test_the_last_push_has_the_final_counts(tmp_path, sink):
+    """Also the spans that were built and sent while the receiver stopped."""
     ports = free_ports()
     async with service(pushing(tmp_path, ports, sink.otlp)) as running:
         await export(ports["grpc"], logs_request(*relay("read", "bash")))
@@ -135,7 +136,7 @@ async def test_the_last_push_has_everything(tmp_path, sink):
     assert value(request, "otelcol_exporter_sent_spans") + value(request, "otelcol_exporter_queue_size") == 3
 
 
-async def test_variables_for_the_traces_backend_are_not_used(tmp_path, sink, monkeypatch):
+async def test_otel_variables_are_not_used_for_the_push(tmp_path, sink, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:1")
     async with service(pushing(tmp_path, free_ports(), sink.otlp)):
@@ -146,19 +147,14 @@ async def test_variables_for_the_traces_backend_are_not_used(tmp_path, sink, mon
 
 @pytest.fixture
 async def silent():
-    """The port of somebody who takes connections and says nothing."""
-    writers = []
-    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in writers:
-        writer.transport.abort()
-    await asyncio.sleep(0)
+    """The port of a server that accepts connections and never answers."""
+    async with silent_server() as port:
+        yield port
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 @pytest.mark.parametrize("gone", [False, True], ids=["silent", "gone"])
-async def test_a_backend_that_is_gone_or_silent_holds_up_nothing(tmp_path, silent, protocol, gone):
+async def test_an_absent_or_silent_backend_does_not_delay_the_stop(tmp_path, silent, protocol, gone):
     ports = free_ports()
     otlp = {
         "protocol": protocol,
@@ -170,22 +166,22 @@ async def test_a_backend_that_is_gone_or_silent_holds_up_nothing(tmp_path, silen
             began = time.monotonic()
             await export(ports["grpc"], logs_request(*relay("read")))
             await running.pipeline.flush()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 4.5
             stopping = time.monotonic()
-        assert time.monotonic() - stopping < LAST_PUSH + 2
-    told = [one["event"] for one in logs if "could not be pushed" in one["event"]]
-    given_up = ["the program's own metrics could not be pushed at the end: their backend does not answer"]
-    assert told == given_up or (gone and not told)  # one that is gone may refuse before anybody has to give up
+        assert time.monotonic() - stopping < LAST_PUSH_TIMEOUT + 20
+    logged = [one["event"] for one in logs if "could not be pushed" in one["event"]]
+    given_up = ["the program's own metrics could not be pushed at the end: the backend does not answer"]
+    assert logged == given_up or (gone and not logged)  # an absent backend may refuse the connection before the timeout
     for push in running._pushes:
-        assert await asyncio.to_thread(push.wait, 15), "its thread goes on"
+        assert await asyncio.to_thread(push.wait, 60), "its thread did not end"
 
 
-async def test_pushing_to_itself_is_counted_as_unknown_and_goes_on(tmp_path):
+async def test_metrics_pushed_to_the_receiver_itself_are_discarded_as_unknown(tmp_path):
     ports = free_ports()
     otlp = {"protocol": "grpc", "endpoint": f"http://127.0.0.1:{ports['grpc']}"}
     written = pushing(tmp_path, ports, otlp, interval=50)
     with structlog.testing.capture_logs() as logs:
-        async with service(written) as running, asyncio.timeout(10):
+        async with service(written) as running, asyncio.timeout(60):
             while not (known := discarded(running)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     assert set(known) == {"unknown_record"}
@@ -193,7 +189,7 @@ async def test_pushing_to_itself_is_counted_as_unknown_and_goes_on(tmp_path):
 
 
 def discarded(running):
-    """Metric points that became nothing, by reason."""
+    """Discarded metric points, by reason."""
     data = running._metrics.collect()
     return {
         point.attributes["reason"]: point.value
@@ -206,7 +202,7 @@ def discarded(running):
     }
 
 
-async def test_at_level_none_nothing_is_pushed(tmp_path, sink):
+async def test_at_level_none_no_metrics_are_pushed(tmp_path, sink):
     written = pushing(tmp_path, free_ports(), sink.otlp, interval=20)
     written["service"]["telemetry"]["metrics"]["level"] = "none"
     async with service(written):
@@ -214,7 +210,7 @@ async def test_at_level_none_nothing_is_pushed(tmp_path, sink):
     assert sink.pushes == []
 
 
-def test_the_example_of_the_page_is_taken():
+def test_the_example_in_the_documentation_is_valid():
     page = (DOCS / "operations.md").read_text(encoding="utf-8")
     (example,) = [one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "readers" in one]
     loaded = config.load([("operations.md", example)], [], {"HOME": "/h", "METRICS_TOKEN": "x"})

@@ -1,8 +1,7 @@
-"""Trees for people: what a reader of 80 columns without colour sees."""
+"""Trees as shown in a terminal of 80 columns without colour."""
 
 import io
 
-import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from rich.console import Console
@@ -15,7 +14,7 @@ SECOND = 1000 * MS
 
 
 def span(number, parent, name, start=0, took=0, *, error=None, links=(), trace=1, **attributes):
-    """A span; in names of attributes, `__` stands for a dot."""
+    """A span; `__` in an attribute's name becomes a dot."""
     made = Span(
         trace_id=trace.to_bytes(16, "big"),
         span_id=number.to_bytes(8, "big"),
@@ -59,7 +58,7 @@ def shown(tree, width=80, **settings):
 AGENT = {"gen_ai__operation__name": "invoke_agent"}
 
 
-def test_the_whole_picture():
+def test_a_whole_session_as_a_tree():
     spans = [
         span(6, 5, "execute_tool grep", 1300 * MS, 83 * MS, session__id="ses_B"),
         span(5, 4, "invoke_agent explore", 1200 * MS, 2500 * MS, **AGENT, opencode__root_session__id="ses_A"),
@@ -93,36 +92,34 @@ def test_the_whole_picture():
     ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "mark"),
-    [
+def test_links_are_shown_with_their_kind(subtests):
+    for kind, mark in [
         ("continued_from", "⤷ continued from ses_X"),
         ("forked_from", "⤷ forked from ses_X"),
         ("task_call", "⤷ task call ses_X"),
         ("candidate", "⤷ candidate ses_X"),
         ("follows", "⤷ link to ses_X"),
-    ],
-)
-def test_links_say_what_they_are(kind, mark):
-    (line,) = shown(trace_tree([span(1, 0, "a", links=[(kind, "ses_X")])]), width=200)
+    ]:
+        with subtests.test(kind=kind, mark=mark):
+            (line,) = shown(trace_tree([span(1, 0, "a", links=[(kind, "ses_X")])]), width=200)
 
-    assert mark in line
+            assert mark in line
 
 
 def test_a_link_without_a_session_shows_its_span():
     assert "→ session 0a0a0a0a0a0a0a0a" in shown(trace_tree([span(1, 0, "a", links=[("child_session", "")])]))[0]
 
 
-def test_children_come_by_start():
+def test_children_are_ordered_by_start():
     spans = [span(1, 0, "root"), span(2, 1, "second", 2), span(3, 1, "first", 1), span(4, 1, "third", 3)]
 
     assert [line.split()[1] for line in shown(trace_tree(spans))[1:]] == ["first", "second", "third"]
 
 
-def test_one_tree_for_each_trace_in_order_of_time():
+def test_there_is_one_tree_for_each_trace_ordered_by_start():
     request = ExportTraceServiceRequest()
-    held = request.resource_spans.add().scope_spans.add().spans
-    held.extend([span(1, 0, "later", 5, trace=1), span(1, 0, "earlier", 1, trace=2)])
+    spans = request.resource_spans.add().scope_spans.add().spans
+    spans.extend([span(1, 0, "later", 5, trace=1), span(1, 0, "earlier", 1, trace=2)])
 
     assert [shown(tree)[0].split()[0] for tree in trace_trees([request])] == ["earlier", "later"]
 
@@ -130,10 +127,10 @@ def test_one_tree_for_each_trace_in_order_of_time():
 def test_a_second_copy_of_a_span_is_not_shown():
     copies = by_trace([span(1, 0, "first copy"), span(1, 0, "second copy")])
 
-    assert [held.name for held in copies[(1).to_bytes(16, "big")]] == ["first copy"]
+    assert [spans.name for spans in copies[(1).to_bytes(16, "big")]] == ["first copy"]
 
 
-def test_orphans_come_after_the_root_with_a_note():
+def test_orphans_are_shown_after_the_root_with_their_parents_id():
     lines = shown(trace_tree([span(3, 9, "orphan", 1), span(4, 3, "its child", 2), span(1, 0, "root", 5)]))
 
     assert lines == [
@@ -144,7 +141,7 @@ def test_orphans_come_after_the_root_with_a_note():
     ]
 
 
-def test_a_circle_is_shown_once():
+def test_spans_in_a_cycle_are_shown_once():
     lines = shown(trace_tree([span(1, 2, "hen", 1), span(2, 1, "egg", 2)]))
 
     assert [line.split()[0] for line in lines] == ["hen", "└──"]
@@ -154,7 +151,7 @@ def test_a_span_that_is_its_own_parent_is_shown_once():
     assert len(shown(trace_tree([span(1, 1, "self")]))) == 1
 
 
-def test_a_trace_deeper_than_pythons_stack_is_no_trouble():
+def test_a_trace_may_be_deeper_than_pythons_stack():
     spans = [span(number, number - 1, f"n{number}") for number in range(1, 1500)]
 
     tree = trace_tree(spans)
@@ -165,18 +162,19 @@ def test_a_trace_deeper_than_pythons_stack_is_no_trouble():
     assert depth == 1498
 
 
-@pytest.mark.parametrize("width", [40, 60, 80])
-def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width):
-    message = "the server said something long " * 5
-    lines = shown(trace_tree([span(1, 0, "root"), span(2, 1, "word " * 30, error=message)]), width=width)
+def test_labels_are_wrapped_at_the_width_without_losing_text(subtests):
+    for width in [40, 60, 80]:
+        with subtests.test(width=width):
+            message = "the server sent something long " * 5
+            lines = shown(trace_tree([span(1, 0, "root"), span(2, 1, "word " * 30, error=message)]), width=width)
 
-    assert max(map(len, lines)) <= width
-    text = " ".join(" ".join(line.strip("│├└─ ").split()) for line in lines)
-    assert message.strip() in text
-    assert ("word " * 30).strip() in text
+            assert max(map(len, lines)) <= width
+            text = " ".join(" ".join(line.strip("│├└─ ").split()) for line in lines)
+            assert message.strip() in text
+            assert ("word " * 30).strip() in text
 
 
-def test_control_characters_do_not_reach_the_terminal():
+def test_control_characters_are_replaced():
     evil = span(1, 0, "a\x1b[2Jb\nc", error="\x1b]0;title\x07x\u202ey", mcp__server__name="\x9b31m")
 
     text = "\n".join(shown(trace_tree([evil])))
@@ -185,11 +183,11 @@ def test_control_characters_do_not_reach_the_terminal():
     assert "a [2Jb c" in text
 
 
-def test_markup_of_others_is_text():
+def test_rich_markup_in_names_is_shown_as_text():
     assert "[red]x[/red]" in shown(trace_tree([span(1, 0, "[red]x[/red]")]))[0]
 
 
-def test_failure_without_a_message_shows_its_class():
+def test_a_failure_without_a_message_shows_its_error_type():
     lines = shown(trace_tree([span(1, 0, "a", error="", error__type="timeout"), span(2, 1, "b", error="")]))
 
     assert lines[1].strip() == "✗ timeout" or lines[1].endswith("✗ timeout")
@@ -231,9 +229,8 @@ def test_details_show_every_attribute_and_event():
     assert "event user_prompt +5ms length=12" in text
 
 
-@pytest.mark.parametrize(
-    ("nanoseconds", "text"),
-    [
+def test_durations_have_about_three_digits(subtests):
+    for nanoseconds, text in [
         (0, "0ms"),
         (400, "1µs"),
         (412_000, "412µs"),
@@ -246,7 +243,6 @@ def test_details_show_every_attribute_and_event():
         (125 * SECOND, "2m 05s"),
         (3840 * SECOND, "1h 04m"),
         (-5 * MS, "-5ms"),
-    ],
-)
-def test_durations(nanoseconds, text):
-    assert duration(nanoseconds) == text
+    ]:
+        with subtests.test(nanoseconds=nanoseconds, text=text):
+            assert duration(nanoseconds) == text

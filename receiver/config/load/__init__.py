@@ -1,1 +1,1 @@
-"""From texts to settings: YAML, references, merging, defaults, environment variables, validation, cross checks."""
+"""Turns texts into settings: YAML, references, merging, defaults, environment variables, validation, cross checks."""

@@ -1,111 +1,116 @@
-"""A configuration's addresses against one another: doors that collide, exporters that lead back in, open doors."""
+"""Checks addresses against one another: ports used twice, exporters that send to this receiver, open endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from receiver.config.model.exporters import OTLPGRPCExporter, OTLPHTTPExporter
 from receiver.config.model.graph import SIGNALS
 from receiver.config.model.problem import Path, Problem
 from receiver.config.model.settings import Settings
+from receiver.net.address import is_loopback, is_wildcard, join_host_port, split_host_port, split_url
 
-_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
-_EVERY = {"", "0.0.0.0", "[::]"}  # noqa: S104 - compared with, not bound
+_LOCALHOST = {"localhost", "127.0.0.1", "::1"}  # the name and what it resolves to
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """An address that is listened on; `guarded` by TLS or credentials."""
+class Listener:
+    """An address to listen on. `guarded`: by TLS or credentials. `private`: what it receives or shows is not public."""
 
     path: Path
     endpoint: str
     guarded: bool = False
-    private: bool = True  # what it takes or gives is not for everybody
+    private: bool = True
 
     @property
     def host(self) -> str:
-        """Its host, empty for every address."""
-        return self.endpoint.rpartition(":")[0].lower()
+        """The host, without brackets; empty for all addresses."""
+        return split_host_port(self.endpoint)[0].lower()
 
     @property
-    def port(self) -> str:
-        """Its port."""
-        return self.endpoint.rpartition(":")[2]
+    def port(self) -> int:
+        """The port; 0 for any free one."""
+        return split_host_port(self.endpoint)[1]
 
 
-def receiving(settings: Settings) -> Iterator[Door]:
-    """The doors of the receivers in use."""
+def receivers(settings: Settings) -> Iterator[Listener]:
+    """The endpoints of the receivers in use."""
     for name in settings.graph.receivers:
         protocols = settings.receivers[name].protocols
         for protocol, server in (("grpc", protocols.grpc), ("http", protocols.http)):
             if server is not None:
                 guarded = server.tls is not None or server.auth is not None
-                yield Door(("receivers", name, "protocols", protocol, "endpoint"), server.endpoint, guarded)
+                yield Listener(("receivers", name, "protocols", protocol, "endpoint"), server.endpoint, guarded)
 
 
-def _all(settings: Settings) -> Iterator[Door]:
-    yield from receiving(settings)
+def _all(settings: Settings) -> Iterator[Listener]:
+    yield from receivers(settings)
     for name in dict.fromkeys(settings.service.extensions):
         extension = settings.extensions[name]
         if extension is settings.health_check:
-            yield Door(("extensions", name, "endpoint"), extension.endpoint, private=False)
+            yield Listener(("extensions", name, "endpoint"), extension.endpoint, private=False)
         if extension is settings.admin:
-            yield Door(("extensions", name, "endpoint"), extension.endpoint)
+            yield Listener(("extensions", name, "endpoint"), extension.endpoint)
     metrics = settings.service.telemetry.metrics
     if metrics.level != "none":
-        yield Door(("service", "telemetry", "metrics", "address"), metrics.address, private=False)
+        yield Listener(("service", "telemetry", "metrics", "address"), metrics.address, private=False)
 
 
 def collisions(settings: Settings) -> Iterator[Problem]:
-    """Doors that could not both be opened."""
-    seen: list[Door] = []
-    for door in _all(settings):
-        other = next((one for one in seen if _same(one, door)), None)
+    """Endpoints that cannot both be opened."""
+    seen: list[Listener] = []
+    for listener in _all(settings):
+        other = next((one for one in seen if _same(one, listener)), None)
         if other is not None:
-            yield Problem(door.path, f"{door.endpoint} is taken by {'::'.join(other.path)}; choose another port")
-        seen.append(door)
+            text = f"{listener.endpoint} is taken by {'::'.join(other.path)}; choose another port"
+            yield Problem(listener.path, text)
+        seen.append(listener)
 
 
 def loops(settings: Settings) -> Iterator[Problem]:
-    """Exporters in use whose endpoint is one of this program's own doors: what they send would come in again."""
-    doors = list(receiving(settings))
+    """Exporters in use that send to this program's own receiver: their spans would come in again."""
+    own = list(receivers(settings))
     for name in settings.graph.exporters:
         for key, host, port in _destinations(settings, name):
             path = ("exporters", name, key)
-            if any(_reaches(host, port, door) for door in doors):
-                yield Problem(path, f"{host}:{port} is this program's own receiver; set the backend's address")
+            if any(_reaches(host, port, listener) for listener in own):
+                yield Problem(
+                    path, f"{join_host_port(host, port)} is this program's own receiver; set the backend's address"
+                )
 
 
 def notices(settings: Settings) -> Iterator[str]:
-    """Doors that are open to the network without TLS or credentials. Allowed, and told once."""
-    for door in _all(settings):
-        if door.private and not door.guarded and door.host not in _LOOPBACK and not door.host.startswith("127."):
-            remedy = (
-                "keep it on localhost" if door.path[0] == "extensions" else "set tls or auth, or keep it on localhost"
-            )
-            yield f"{'::'.join(door.path)}: {door.endpoint} is open to the network without TLS or credentials; {remedy}"
+    """Warnings about endpoints that are open to the network without TLS or credentials, which is allowed."""
+    for one in _all(settings):
+        if one.private and not one.guarded and not is_loopback(one.host):
+            of_extension = one.path[0] == "extensions"
+            remedy = "keep it on localhost" if of_extension else "set tls or auth, or keep it on localhost"
+            yield f"{'::'.join(one.path)}: {one.endpoint} is open to the network without TLS or credentials; {remedy}"
 
 
 def pushed_to_itself(settings: Settings) -> Iterator[str]:
-    """Readers of the program's own metrics that push them to its own door. Harmless, and hardly meant."""
-    doors = list(receiving(settings))
+    """Warnings about metric readers that push the program's metrics to its own receiver, which is harmless."""
+    own = list(receivers(settings))
     metrics = settings.service.telemetry.metrics
     for number, reader in enumerate(metrics.readers if metrics.level != "none" else ()):
         if reader.periodic is None:
             continue
         otlp = reader.periodic.exporter.otlp
         host, port = _host_and_port(otlp.target if otlp.protocol != "grpc" else f"//{otlp.target}")
-        if any(_reaches(host, port, door) for door in doors):
+        if any(_reaches(host, port, listener) for listener in own):
             path = f"service::telemetry::metrics::readers::{number}::periodic::exporter::otlp::endpoint"
-            yield f"{path}: {host}:{port} is this program's own receiver, to which its own metrics are unknown records"
+            address = join_host_port(host, port)
+            yield f"{path}: {address} is this program's own receiver, where its own metrics are unknown records"
 
 
-def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, str]]:
+def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, int]]:
     exporter = settings.exporters[name]
     if isinstance(exporter, OTLPGRPCExporter):
-        host, _, port = exporter.target.rpartition(":")
+        try:
+            host, port = split_host_port(exporter.target)
+        except ValueError:  # a name that gRPC resolves itself, such as dns:///host:4317
+            return
         yield "endpoint", host.lower(), port
     if isinstance(exporter, OTLPHTTPExporter):
         for signal in SIGNALS:
@@ -115,22 +120,24 @@ def _destinations(settings: Settings, name: str) -> Iterator[tuple[str, str, str
                 yield key, *_host_and_port(url)
 
 
-def _host_and_port(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    return f"[{host}]" if ":" in host else host, str(parts.port or {"http": 80}.get(parts.scheme, 443))
+def _host_and_port(url: str) -> tuple[str, int]:
+    parts = split_url(url)
+    return (parts.hostname or "").lower(), parts.port or {"http": 80}.get(parts.scheme, 443)
 
 
-def _same(one: Door, other: Door) -> bool:
-    return one.port == other.port != "0" and _meet(one.host, other.host)
+def _same(one: Listener, other: Listener) -> bool:
+    return one.port == other.port != 0 and _hosts_overlap(one.host, other.host)
 
 
-def _reaches(host: str, port: str, door: Door) -> bool:
-    local = host in _LOOPBACK or host in _EVERY
-    return port == door.port and (host == door.host or (local and door.host in _LOOPBACK | _EVERY))
+def _reaches(host: str, port: int, listener: Listener) -> bool:
+    return port == listener.port and (host == listener.host or (_is_local(host) and _is_local(listener.host)))
 
 
-def _meet(host: str, other: str) -> bool:
-    if host == other or host in _EVERY or other in _EVERY:
+def _is_local(host: str) -> bool:
+    return host in _LOCALHOST or is_wildcard(host)
+
+
+def _hosts_overlap(host: str, other: str) -> bool:
+    if host == other or is_wildcard(host) or is_wildcard(other):
         return True
-    return "localhost" in (host, other) and {host, other} <= _LOOPBACK
+    return "localhost" in (host, other) and {host, other} <= _LOCALHOST

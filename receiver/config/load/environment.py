@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from receiver.config.load.merging import Tree
 from receiver.config.model.components import canonical
 from receiver.config.model.problem import Problem
+from receiver.net.address import split_url
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
 _PROTOCOLS = ("grpc", "http/protobuf", "http/json")
@@ -95,7 +96,7 @@ def _protocol(variables: _Variables) -> str:
         return stated
     endpoint = variables.get("ENDPOINT")
     try:
-        port_4317 = urlsplit(endpoint).netloc.endswith(":4317")
+        port_4317 = split_url(endpoint).port == 4317
     except ValueError:
         return "http/protobuf"  # the exporter's own check says what is wrong with the URL
     # An endpoint without a scheme cannot be a URL, so it is not for HTTP.

@@ -5,7 +5,7 @@ The caller reads the files and passes the process's environment in. All problems
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from receiver.config.load import addresses, cross_checks, yaml_text
@@ -14,7 +14,6 @@ from receiver.config.load.environment import PREFIX, DefaultExporter, default_ex
 from receiver.config.load.expansion import Expander, ReadFile
 from receiver.config.load.merging import Tree, assignments, mapping, merge, nested, replaces, value_at
 from receiver.config.load.validating import settings
-from receiver.config.model.components import canonical, type_of
 from receiver.config.model.problem import Path, Problem, raise_if_any
 from receiver.config.model.settings import Settings
 
@@ -77,60 +76,43 @@ def _build(given: _Given, problems: list[Problem]) -> Settings | None:
     exporters_of_sets = mapping(given.sets.get("exporters")) or {}
     default = default_exporter(given.environment, exporters_of_sets)
     uses_default = uses_default_exporter(given.files, given.sets, default)
-    from_variables = uses_default and bool(default.sources)
-    if from_variables:
-        problems.extend(default.problems)
-    attributed = _attribution(given, default if from_variables else None)
     found: list[Problem] = []
     loaded = settings(with_defaults(given.files, given.sets, default, given.environment), found)
-    problems.extend(map(attributed, found))
+    if loaded is not None:
+        loops = list(addresses.loops(loaded))
+        if loops and uses_default and default.sources and default.id not in exporters_of_sets:
+            return _without_variables(given, default, problems)
+        found = [*cross_checks.problems(loaded), *loops, *addresses.collisions(loaded)]
+    unused = [] if uses_default else _unused_variables(given)
+    if uses_default:
+        problems.extend(default.problems)
+        found = [_named_by_variable(problem, default, given.sets) for problem in found]
+    elif any(problem.path[0] == "exporters" for problem in found):
+        found += unused
+    problems.extend(found)
     if loaded is None:
         return None
-    loops = list(addresses.loops(loaded))
-    if loops and from_variables and default.id not in exporters_of_sets:
-        return _without_variables(given, default, problems)
-    found = [*cross_checks.misfits(loaded), *loops, *addresses.collisions(loaded)]
-    problems.extend(map(attributed, found))
     notices = (*cross_checks.notices(loaded), *addresses.notices(loaded), *addresses.pushed_to_itself(loaded))
-    if not uses_default:
-        notices = (*_unused_variables(given, loaded), *notices)
-    return replace(loaded, notices=(*loaded.notices, *notices))
+    return replace(loaded, notices=(*loaded.notices, *map(str, unused), *notices))
 
 
-def _attribution(given: _Given, from_variables: DefaultExporter | None) -> Callable[[Problem], Problem]:
-    """Names the variable in a problem that it causes, or that an exporter without an endpoint expects it to solve."""
-    endpoint = next((name for name in set_variables(given.environment) if name.endswith("ENDPOINT")), "")
-    tree = merge(given.files, given.sets)
-
-    def attributed(problem: Problem) -> Problem:
-        section, name, key = (*problem.path, "", "", "")[:3]
-        if section != "exporters" or (value_at(tree, problem.path[:3]) is not None and key):
-            return problem
-        if from_variables and name == from_variables.id:
-            source = from_variables.sources.get(key)
-            return replace(problem, path=(source,)) if source else problem
-        if endpoint and key in ("", "endpoint") and _lacks_endpoint(tree, name):
-            hint = f"{endpoint} configures only the default exporter; write ${{env:{endpoint}}} here"
-            return replace(problem, text=f"{problem.text} ({hint})")
+def _named_by_variable(problem: Problem, default: DefaultExporter, sets: Tree) -> Problem:
+    """Names the variable that a wrong value comes from, unless `--set` overrides it."""
+    section, name, key = (*problem.path, "", "", "")[:3]
+    overridden = value_at(sets, problem.path[:3]) is not None
+    if section != "exporters" or name != default.id or overridden or key not in default.sources:
         return problem
-
-    return attributed
-
-
-def _lacks_endpoint(tree: Tree, exporter: str) -> bool:
-    body = mapping(value_at(tree, ("exporters", exporter)))
-    sends = type_of(canonical("exporters", exporter)) in ("otlp_grpc", "otlp_http")
-    return sends and body is not None and all(body[key] is None for key in body if key.endswith("endpoint"))
+    return replace(problem, path=(default.sources[key],))
 
 
-def _unused_variables(given: _Given, loaded: Settings) -> Iterator[str]:
+def _unused_variables(given: _Given) -> list[Problem]:
     """One warning for all variables that do not count since the configuration names its exporters."""
     unused = [name for name in set_variables(given.environment) if name not in given.references]
-    if unused:
-        yield (
-            f"{', '.join(unused)}: not used, since the configuration names its exporters "
-            f"({', '.join(loaded.exporters)}); write ${{env:{unused[0]}}} where one of them is to have the value"
-        )
+    if not unused:
+        return []
+    exporters = ", ".join(map(str, mapping(merge(given.files, given.sets).get("exporters")) or {}))
+    text = f"not used, since the configuration names its exporters ({exporters})"
+    return [Problem((", ".join(unused),), f"{text}; write ${{env:{unused[0]}}} where one of them is to have the value")]
 
 
 def _without_variables(given: _Given, default: DefaultExporter, problems: list[Problem]) -> Settings | None:

@@ -1,6 +1,6 @@
-"""From a merged tree to Settings: every component against its model, every reference against what is defined.
+"""Turns a merged tree into Settings: validates each component by its model, and each reference by the definitions.
 
-Also the one place where pydantic's findings become our lines. They repeat a value only where it cannot be a secret.
+Turns pydantic's errors into lines for people. A line repeats a value only where it cannot be a secret.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from receiver.config.model.problem import Path, Problem, suggestion
 from receiver.config.model.section import Section, section_in
 from receiver.config.model.service import Service
 from receiver.config.model.settings import Settings
-from receiver.config.schema.unsupported_keys import instead, processor, reason
+from receiver.config.schema.unsupported_keys import component_remedy, processor_remedy, unsupported_key
 
 _S = TypeVar("_S", bound=Section)
 
-_BEYOND = {
-    "receivers": "a Collector in front takes the others, and sends OTLP here",
-    "exporters": "a Collector behind sends to the others",
-    "connectors": "a Collector in front or behind has the others",
+_REMEDIES = {
+    "receivers": "put a Collector in front for the others, which sends OTLP here",
+    "exporters": "put a Collector behind for the others",
+    "connectors": "put a Collector in front or behind for the others",
     "extensions": "take it out",
 }
-_KINDS = {
+_MESSAGES = {
     "string_type": "must be text; quote it",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -44,7 +44,7 @@ _KINDS = {
 
 
 def settings(tree: Tree, problems: list[Problem]) -> Settings | None:
-    """The tree's settings; None where something is wrong, all of which is in `problems`."""
+    """The tree's settings; None if anything is wrong. All errors go to `problems`."""
     before = len(problems)
     for key in tree:
         if key not in SECTIONS:
@@ -53,7 +53,7 @@ def settings(tree: Tree, problems: list[Problem]) -> Settings | None:
     service = _validated(Service, tree.get("service"), ("service",), problems)
     if service is None:
         return None
-    # Against what is named, not what is valid, so that one mistake is not told twice.
+    # References are checked against the defined names, valid or not, so that a mistake is reported once.
     named = {section: tuple(str(key) for key in mapping(tree.get(section)) or {}) for section in COMPONENTS}
     if any(mapping(tree.get(section)) is None for section in COMPONENTS):
         return None
@@ -95,7 +95,7 @@ def _components(section: str, value: object, problems: list[Problem]) -> Iterato
 def _validated(kind: type[_S], body: object, path: Path, problems: list[Problem]) -> _S | None:
     given = mapping(body)
     if given is None:
-        problems.append(Problem(path, _KINDS["model_type"]))
+        problems.append(Problem(path, _MESSAGES["model_type"]))
         return None
     try:
         return kind.model_validate(given)
@@ -108,27 +108,30 @@ def _validated(kind: type[_S], body: object, path: Path, problems: list[Problem]
 
 
 def _text(kind: type[Section], found: Mapping[str, Any]) -> str:
-    """What a finding of pydantic's means, and what to do."""
+    """The message and remedy for one of pydantic's errors."""
     name, context, value = found["type"], found.get("ctx", {}), found["input"]
     if name == "extra_forbidden":
         key = str(found["loc"][-1])
         block = _block(kind, found["loc"][:-1])
-        return _absent(reason(block, key)) or f"unknown key; {suggestion(key, block.model_fields if block else ())}"
+        return (
+            _unsupported(unsupported_key(block, key))
+            or f"unknown key; {suggestion(key, block.model_fields if block else ())}"
+        )
     if name == "value_error":
         return str(context["error"])
     if name == "missing" and found["loc"] == ("directory",):
-        return "where the store lies is not known, since HOME is not set; set this key"
+        return "the store has no directory, since HOME is not set; set this key"
     if name == "literal_error":
         return f"{_shown(value)} {_choices(context['expected'])}"
     if name in ("greater_than", "greater_than_equal", "less_than_equal"):
         bound = {"greater_than": ("gt", "above"), "greater_than_equal": ("ge", "at least")}.get(name, ("le", "at most"))
         return f"{value} is out of range; must be {bound[1]} {context[bound[0]]:g}"
-    told = _KINDS.get(name, found["msg"])
-    return f"{told}, not {_shown(value)}" if name in ("bool_type", "int_type", "float_type") else told
+    text = _MESSAGES.get(name, found["msg"])
+    return f"{text}, not {_shown(value)}" if name in ("bool_type", "int_type", "float_type") else text
 
 
 def _block(kind: type[Section], at: tuple[Any, ...]) -> type[Section] | None:
-    """The block at a place within a component."""
+    """The class of the block at a path in a component."""
     here: type[Section] | None = kind
     for part in at:
         field = here.model_fields.get(str(part)) if here is not None else None
@@ -137,13 +140,13 @@ def _block(kind: type[Section], at: tuple[Any, ...]) -> type[Section] | None:
 
 
 def _unknown_type(section: str, name: str) -> str:
-    hint = instead(section, name) or suggestion(name, COMPONENTS[section])
-    beyond = f"; {_BEYOND[section]}" if hint.startswith("known here") else ""
-    return f"unknown type {name!r} in {section}; {hint}{beyond}"
+    hint = component_remedy(section, name) or suggestion(name, COMPONENTS[section])
+    remedy = f"; {_REMEDIES[section]}" if hint.startswith("known here") else ""
+    return f"unknown type {name!r} in {section}; {hint}{remedy}"
 
 
-def _absent(why: str) -> str:
-    return f"is not taken here: {why}" if why else ""
+def _unsupported(why: str) -> str:
+    return f"is not supported here: {why}" if why else ""
 
 
 def _unknown_section(section: str, body: object) -> Iterator[Problem]:
@@ -151,20 +154,20 @@ def _unknown_section(section: str, body: object) -> Iterator[Problem]:
         yield Problem((section,), f"unknown section; {suggestion(section, SECTIONS)}")
         return
     for name in mapping(body) or ():
-        yield Problem((section, str(name)), f"there are no processors here: {processor(type_of(str(name)))}")
+        yield Problem((section, str(name)), f"there are no processors here: {processor_remedy(type_of(str(name)))}")
     if not mapping(body):
         yield Problem((section,), "there are no processors here; take the key out")
 
 
 def _choices(expected: str) -> str:
     choices = expected.replace("'", "")
-    return f"is not one of {choices}" if " or " in choices else f"is not taken here; only {choices} is"
+    return f"is not one of {choices}" if " or " in choices else f"is not supported here; only {choices} is"
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value) if isinstance(value, str | int | float) else "what is there"
+    return repr(value) if isinstance(value, str | int | float) else "this value"
 
 
 def _check_extensions(defined: tuple[str, ...], service: Service, problems: list[Problem]) -> None:
@@ -176,4 +179,4 @@ def _check_extensions(defined: tuple[str, ...], service: Service, problems: list
     for name in defined:
         first = seen.setdefault(type_of(name), name)
         if first != name:
-            problems.append(Problem(("extensions", name), f"there is one of this type already, {first}; keep one"))
+            problems.append(Problem(("extensions", name), f"there is another one of this type, {first}; keep one"))

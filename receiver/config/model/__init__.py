@@ -1,1 +1,1 @@
-"""The settings as frozen classes, a file for each kind of component."""
+"""The settings as frozen classes; each kind of component has its file."""

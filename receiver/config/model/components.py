@@ -1,4 +1,4 @@
-"""Which components there are, and how one is called: `type` or `type/name`. The table of all kinds of components."""
+"""The table of components, and their ids: `type` or `type/name`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPONENTS: Mapping[str, Mapping[str, type[Section]]] = {
     },
     "extensions": {"file_storage": FileStorage, "health_check": HealthCheck, "admin": Admin},
 }
-# The Collector renamed both in 0.144 and takes the old names.
+# The Collector renamed both in 0.144 and still accepts the old names.
 ALIASES: Mapping[str, Mapping[str, str]] = {"exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http"}}
 SECTIONS = (*COMPONENTS, "service")
 
@@ -35,13 +35,13 @@ def type_of(component: str) -> str:
 
 
 def canonical(section: str, component: str) -> str:
-    """The id, its type by the name of today."""
+    """The id with the current name of its type."""
     kind, slash, name = component.partition("/")
     return ALIASES.get(section, {}).get(kind, kind) + slash + name
 
 
 def kind_of(section: str, component: str) -> type[Section] | None:
-    """The settings of a component of a section; None for an unknown type. Raises ValueError for what is no id."""
+    """The settings class of a component; None for an unknown type. Raises ValueError for an invalid id."""
     if not _ID.fullmatch(component):
-        raise ValueError("is not a component's id; write type or type/name")
+        raise ValueError("is not a component id; write type or type/name")
     return COMPONENTS[section].get(type_of(canonical(section, component)))

@@ -1,4 +1,4 @@
-"""The `agenttrace` connector's settings: how events become traces. The core's own terms for them are not known here."""
+"""The `agenttrace` connector's settings: how events become traces."""
 
 from __future__ import annotations
 
@@ -13,48 +13,47 @@ Convention = Literal["gen_ai", "openinference"]
 
 
 class AgentTrace(Section):
-    """Logs, metrics and spans in, rebuilt traces out."""
+    """Builds traces from logs, metrics and spans."""
 
-    idle_timeout: PositiveDuration = duration_field(
-        "60s", "a session that said it is idle closes after this much quiet"
-    )
+    idle_timeout: PositiveDuration = duration_field("60s", "close an idle session after this long without records")
     inactivity_timeout: PositiveDuration = duration_field(
-        "10m", "a session that never says so closes after this much quiet"
+        "10m", "close a session that never reported idle after this long without records"
     )
-    settle: Duration = duration_field("2s", "a finished call waits this long for stragglers before its span leaves")
+    settle: Duration = duration_field(
+        "2s", "wait this long for late records before the span of a finished call is sent"
+    )
     trace_mode: Literal["session", "turn"] = Field(
-        default="session", description="what is one trace: a whole session, or each turn of it"
+        default="session", description="one trace for each session, or one for each of its turns"
     )
     child_sessions: Literal["nested", "linked"] = Field(
         default="nested",
-        description="child sessions in their parent's trace, or in a trace each, joined by span links",
+        description="put child sessions into their parent's trace, or into traces of their own, joined by span links",
     )
     remote_parent: Literal["child", "link"] = Field(
-        default="child", description="a session with a traceparent becomes that span's child, or only links to it"
+        default="child", description="make a session with a traceparent a child of that span, or only link to it"
     )
-    max_spans_per_trace: Count = Field(
-        default=10_000, description="a longer trace goes on in a linked continuation trace"
-    )
-    max_trace_age: PositiveDuration = duration_field("24h", "an older trace goes on in a linked continuation trace")
-    mcp_servers: tuple[Text, ...] = Field(
-        default=(), description="MCP servers' names known in advance; others are learned or guessed"
-    )
+    max_spans_per_trace: Count = Field(default=10_000, description="continue a longer trace in a linked trace")
+    max_trace_age: PositiveDuration = duration_field("24h", "continue an older trace in a linked trace")
+    mcp_servers: tuple[Text, ...] = Field(default=(), description="names of MCP servers; others are learned or guessed")
     builtin_tools: tuple[Text, ...] = Field(
-        default=(), description="further tools with an underscore in their name that are no MCP tools"
+        default=(), description="more tools with an underscore in their name that are not MCP tools"
     )
     capture_content: tuple[Content, ...] = Field(
-        default=("errors",), description="content that may appear in what is built, kept or shown"
+        default=("errors",), description="content that may be built, stored or shown"
     )
-    infer: Flag = Field(default=True, description="reconstruct what the events leave out; false: only what is stated")
+    infer: Flag = Field(default=True, description="reconstruct what records leave out; false: only what they state")
     conventions: tuple[Convention, ...] = Field(
         default=("gen_ai",),
         min_length=1,
-        description="attribute names to write: gen_ai always, openinference (for Phoenix and others) beside it",
+        description="attribute names to write: gen_ai always; openinference (for Phoenix and others) in addition",
     )
     adopt_spans: Flag = Field(
         default=True,
-        description="known spans are evidence and leave once, in the session's trace; others pass through",
+        description="build the session's trace from the spans of known plugins, which are not sent themselves; other "
+        "spans pass through",
     )
     live_markers: Flag = Field(
-        default=False, description='zero-duration "started" children for those who watch; never a second copy of a span'
+        default=False,
+        description='send a zero-duration child span "started" when a session or task call starts; never a second copy '
+        "of a span",
     )

@@ -1,4 +1,4 @@
-"""Durations as Go writes them ("60s", "1h30m", "250ms", "0"), read to whole nanoseconds and written back. Pure."""
+"""Durations in Go's syntax ("60s", "1h30m", "250ms", "0"), parsed to whole nanoseconds and rendered back. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _UNITS = {
     "us": 1_000,
     "ns": 1,
 }
-_SPELLINGS = {**_UNITS, "µs": 1_000, "μs": 1_000}  # micro sign and Greek mu, both as in Go's time package
+_SPELLINGS = {**_UNITS, "µs": 1_000, "μs": 1_000}  # micro sign and Greek mu, as in Go's time package
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(h|ms|m|s|us|µs|μs|ns)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
-_LONGEST = 2**63 - 1  # Go's time.Duration is an int64 of nanoseconds
+_MAX_NANOSECONDS = 2**63 - 1  # Go's time.Duration is an int64 of nanoseconds
 _REMEDY = "write a number with a unit, such as 250ms, 60s, 10m or 1h30m"
 
 
 def parse(value: object) -> int:
-    """Nanoseconds of a duration's text; 0 needs no unit. Raises ValueError, whose message holds the remedy."""
+    """The nanoseconds of a duration's text; 0 needs no unit. Raises ValueError with the remedy."""
     if value == 0 and not isinstance(value, bool):
         return 0
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -40,13 +40,13 @@ def _parse_text(text: str) -> int:
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration; {_REMEDY}")
     total = sum(Fraction(number) * _SPELLINGS[unit] for number, unit in _PART.findall(text))
-    if total > _LONGEST:
+    if total > _MAX_NANOSECONDS:
         raise ValueError(f"{text!r} is longer than 292 years; {_REMEDY}")
     return int(total)
 
 
 def render(nanoseconds: int) -> str:
-    """The shortest exact text: `1h30m`, `250ms`, `0s`. What `parse` reads back to the same number."""
+    """The shortest exact text: `1h30m`, `250ms`, `0s`. `parse` reads it back to the same number."""
     if nanoseconds == 0:
         return "0s"
     parts = []

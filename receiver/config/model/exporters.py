@@ -1,13 +1,13 @@
 """The exporters' settings: the Collector's otlp_grpc, otlp_http, debug and file, with exporterhelper's retry and queue.
 
-Differences from the Collector follow from the queue being on disk: it is always there, and retries never give up.
+They differ from the Collector's because the queue is on disk: it is always on, and retries never end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Literal, Self, TypeAlias
-from urllib.parse import urlsplit
 
 from annotated_types import Gt, Le
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
@@ -29,43 +29,42 @@ from receiver.config.model.section import (
     in_any_case,
 )
 from receiver.config.model.tls import TLSClient
+from receiver.net.address import join_host_port, split_authority, split_url
 
 _PORTS = {"http": 80, "https": 443}
-_NAMED = ("dns:", "unix:")  # what gRPC resolves itself (its doc/naming.md)
+_GRPC_SCHEMES = ("dns:", "unix:")  # that gRPC resolves itself (its doc/naming.md)
 
 
 def _no_credentials(value: str) -> None:
-    # The value itself stays out of the message: it may hold a password.
+    # The message leaves the value out, since it may contain a password.
     if "@" in value.partition("//")[2].partition("/")[0] or ("//" not in value and "@" in value):
-        raise ValueError("credentials do not belong in an endpoint; send them in headers")
+        raise ValueError("has credentials in the endpoint; set them in headers instead")
 
 
 def grpc_target(value: str) -> str:
-    """What gRPC can dial. Raises ValueError."""
+    """The value, if gRPC can connect to it. Raises ValueError."""
     _no_credentials(value)
-    if value.startswith(_NAMED):
+    if value.startswith(_GRPC_SCHEMES):
         if not value.partition(":")[2].strip("/"):
-            raise ValueError(f"{value!r} names nothing; write for example dns:///host:4317 or unix:///run/backend.sock")
+            raise ValueError(f"{value!r} names no host; write for example dns:///host:4317 or unix:///run/backend.sock")
         return value
     scheme, separator, rest = value.rpartition("://")
-    host, colon, port = rest.rstrip("/").rpartition(":")
     if separator and scheme not in _PORTS:
         raise ValueError(f"{value!r} has an unknown scheme; write host:port, http://host:port or https://host:port")
     if "/" in rest.rstrip("/"):
-        raise ValueError(f"{value!r} has a path, which gRPC has not; for OTLP over HTTP use the otlp_http exporter")
-    if colon and host and port.isdecimal() and int(port) < 65536:
-        return value
-    if separator and rest.rstrip("/") and not colon:
-        return value
+        raise ValueError(f"{value!r} has a path, which gRPC does not use; for OTLP over HTTP use otlp_http")
+    with suppress(ValueError):  # the error below has an example for an exporter
+        host, port = split_authority(rest.rstrip("/"))
+        if host and (separator or port is not None):
+            return value
     raise ValueError(f"{value!r} is not host:port; write for example localhost:4317 or https://host:4317")
 
 
 def http_url(value: str) -> str:
-    """A URL that can be posted to. Raises ValueError."""
+    """The value, if it is an HTTP URL. Raises ValueError."""
     _no_credentials(value)
     try:
-        parts = urlsplit(value)
-        _ = parts.port
+        parts = split_url(value)
     except ValueError as error:
         raise ValueError(f"{value!r} is not a URL: {error}") from None
     if parts.scheme not in _PORTS or not parts.hostname:
@@ -73,10 +72,10 @@ def http_url(value: str) -> str:
     return value
 
 
-def _fit_to_send(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+def _valid_headers(headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
     for name, value in headers.items():
         if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise ValueError(f"{name!r} is not a header's name; use letters, digits, hyphens, dots and underscores")
+            raise ValueError(f"{name!r} is not a header name; use letters, digits, hyphens, dots and underscores")
         text = value.get_secret_value()
         if not (text.isascii() and text.isprintable()):
             raise ValueError(f"the value of {name} must be printable ASCII, without line breaks")
@@ -105,7 +104,7 @@ _HEADERS_SCHEMA = {
 
 
 def _pairs(value: object) -> object:
-    """A list of names and values, which the Collector takes too and prints, as a map."""
+    """A list of names and values, which the Collector accepts too and prints, as a map."""
     if not isinstance(value, list | tuple):
         return value
     found: dict[object, object] = {}
@@ -120,7 +119,7 @@ def _pairs(value: object) -> object:
 Headers: TypeAlias = Annotated[
     Mapping[str, Secret],
     BeforeValidator(_pairs),
-    AfterValidator(_fit_to_send),
+    AfterValidator(_valid_headers),
     WithJsonSchema(_HEADERS_SCHEMA),
     TypeName("map of secret text"),
 ]
@@ -128,7 +127,7 @@ Headers: TypeAlias = Annotated[
 
 def _queued(value: bool) -> bool:
     if not value:
-        raise ValueError("the queue is part of the store and cannot be switched off; take the key out")
+        raise ValueError("the queue is part of the store and cannot be disabled; take the key out")
     return value
 
 
@@ -136,35 +135,37 @@ Queued: TypeAlias = Annotated[bool, Strict(), AfterValidator(_queued), ALWAYS, T
 
 
 class Retry(Section):
-    """What happens when a backend does not take a batch now. What it refuses for good is set aside, not retried."""
+    """Retries of batches that a backend does not take now. A batch that it refuses for good is set aside instead."""
 
-    enabled: Flag = Field(default=True, description="try again; false: set a batch aside after its first failure")
+    enabled: Flag = Field(default=True, description="retry; false: set a batch aside after its first failure")
     initial_interval: PositiveDuration = duration_field("5s", "wait after the first failure")
-    max_interval: PositiveDuration = duration_field("30s", "longest wait between two tries")
-    multiplier: Factor = Field(default=1.5, description="each wait is this much longer than the one before")
-    randomization_factor: Share = Field(default=0.5, description="jitter, as a share of the wait")
+    max_interval: PositiveDuration = duration_field("30s", "longest wait between two attempts")
+    multiplier: Factor = Field(default=1.5, description="factor of each wait to the one before")
+    randomization_factor: Share = Field(default=0.5, description="random part of a wait, as a share of it")
     max_elapsed_time: Duration = duration_field(
-        "0s", "set a batch aside after this long; 0: never, since it is on disk"
+        "0s", "set a batch aside after this long; 0: never, since it is stored on disk"
     )
 
     @model_validator(mode="after")
     def _longer_than_a_wait(self) -> Self:
         if self.enabled and 0 < self.max_elapsed_time < max(self.initial_interval, self.max_interval):
-            raise ValueError("max_elapsed_time must not be less than initial_interval and max_interval; or 0 for never")
+            raise ValueError(
+                "max_elapsed_time is less than a wait (initial_interval, max_interval); raise it, or set 0"
+            )
         return self
 
 
 class Batch(Section):
-    """How what waits in the queue is joined into one request."""
+    """Limits of a request that joins queued items."""
 
-    sizer: Literal["items"] = Field(default="items", description="what max_size counts")
+    sizer: Literal["items"] = Field(default="items", description="unit of max_size")
     max_size: Count = Field(default=8192, description="most spans, log records or data points in a request")
     max_bytes: Count = Field(default=4_000_000, description="most bytes in a request, before compression")
 
 
 def _waits(value: bool) -> bool:
     if not value:
-        raise ValueError("what does not fit waits on disk, and is never dropped; take the key out")
+        raise ValueError("items that do not fit wait on disk and are never dropped; take the key out")
     return value
 
 
@@ -175,89 +176,88 @@ Consumers: TypeAlias = Annotated[int, Strict(), Gt(0), Le(1000), TypeName("integ
 
 
 class SendingQueue(Section):
-    """The persistent queue in front of an exporter. It lies in the store (`file_storage`)."""
+    """The persistent queue of an exporter. It is part of the store (`file_storage`)."""
 
-    enabled: Queued = Field(default=True, description="always true: what is built is kept until it is taken")
-    storage: Text | None = Field(default=None, description="id of the file_storage extension, where it lies anyway")
-    sizer: Literal["items"] = Field(default="items", description="what queue_size counts")
+    enabled: Queued = Field(default=True, description="always true: items are stored until the backend has taken them")
+    storage: Text | None = Field(default=None, description="id of the file_storage extension, used in any case")
+    sizer: Literal["items"] = Field(default="items", description="unit of queue_size")
     queue_size: Count = Field(
         default=100_000,
-        description="most spans, log records or data points that may wait, items and not requests; then building waits",
+        description="most spans, log records or data points that may wait (items, not requests); then building waits",
     )
-    block_on_overflow: Waiting = Field(default=True, description="always true: building waits, and nothing is dropped")
-    num_consumers: Consumers = Field(default=1, description="requests under way at once; 1 keeps the order")
-    batch: Batch = Field(default=Batch(), description="limits of a request")
+    block_on_overflow: Waiting = Field(default=True, description="always true: building waits and nothing is dropped")
+    num_consumers: Consumers = Field(default=1, description="concurrent requests; 1 keeps the order")
+    batch: Batch = Field(default=Batch(), description="limits of one request")
 
 
 class Sending(Section):
-    """What both OTLP exporters share."""
+    """The settings that both OTLP exporters share."""
 
     headers: Headers = Field(
-        default={}, description="sent with every request, as a map or a list of `{name, value}`; values are never shown"
+        default={},
+        description="headers of requests, as a map or a list of `{name, value}`; values are never shown",
     )
-    compression: Literal["gzip", "none"] = Field(default="gzip", description="how requests are compressed")
-    tls: TLSClient = Field(default=TLSClient(), description="TLS on the way out")
-    retry_on_failure: Retry = Field(default=Retry(), description="retrying")
+    compression: Literal["gzip", "none"] = Field(default="gzip", description="compression of requests")
+    tls: TLSClient = Field(default=TLSClient(), description="TLS to the backend")
+    retry_on_failure: Retry = Field(default=Retry(), description="retries")
     sending_queue: SendingQueue = Field(default=SendingQueue(), description="the queue on disk")
 
 
 class KeepaliveClient(Section):
-    """Pings of a client."""
+    """The client's gRPC keepalive."""
 
-    time: PositiveDuration = duration_field("10s", "ping a server that was silent for this long")
-    timeout: PositiveDuration = duration_field("10s", "close the connection when the ping is not answered in this time")
-    permit_without_stream: Flag = Field(default=False, description="ping without a request under way too")
+    time: PositiveDuration = duration_field("10s", "ping a server after this long without traffic")
+    timeout: PositiveDuration = duration_field("10s", "close the connection if a ping is not answered within this time")
+    permit_without_stream: Flag = Field(default=False, description="ping even without an active request")
 
 
 class OTLPGRPCExporter(Sending):
-    """Sends over OTLP/gRPC. Old name: `otlp`."""
+    """Exports over OTLP/gRPC. Old name: `otlp`."""
 
     endpoint: Target = Field(
         description="the backend: host:port (TLS unless tls::insecure), http://host:port (no TLS), https://host:port, "
         "dns:///host:port or unix:///path"
     )
-    timeout: PositiveDuration = duration_field("5s", "give a request up after this long")
-    keepalive: KeepaliveClient | None = Field(default=None, description="ping the server, so that a connection stays")
+    timeout: PositiveDuration = duration_field("5s", "abandon a request after this long")
+    keepalive: KeepaliveClient | None = Field(default=None, description="ping the server to keep a connection open")
     wait_for_ready: Flag = Field(
-        default=False, description="wait for a connection until the timeout, instead of failing at once"
+        default=False, description="wait for a connection until the timeout instead of failing at once"
     )
     balancer_name: Literal["pick_first", "round_robin"] = Field(
-        default="pick_first", description="which of the addresses of the endpoint's name are used: one, or all in turn"
+        default="pick_first", description="use one address of the endpoint's name, or all in turn"
     )
-    authority: Text | None = Field(default=None, description="host to ask for, instead of the endpoint's")
-    user_agent: Text | None = Field(default=None, description="what it calls itself, instead of its name and version")
+    authority: Text | None = Field(default=None, description="authority, instead of the endpoint's host")
+    user_agent: Text | None = Field(default=None, description="user agent, instead of the program's name and version")
 
     @property
     def target(self) -> str:
-        """What gRPC dials: the endpoint without scheme, with a port."""
-        if self.endpoint.startswith(_NAMED):
+        """The address that gRPC connects to: the endpoint without scheme, with a port."""
+        if self.endpoint.startswith(_GRPC_SCHEMES):
             return self.endpoint
-        scheme, separator, rest = self.endpoint.rpartition("://")
-        rest = rest.rstrip("/")
-        if not separator or rest.rpartition(":")[2].isdecimal():
-            return rest
-        return f"{rest}:{_PORTS[scheme]}"
+        scheme, _, rest = self.endpoint.rpartition("://")
+        host, port = split_authority(rest.rstrip("/"))
+        return join_host_port(host, port if port is not None else _PORTS[scheme])
 
     @property
     def plaintext(self) -> bool:
-        """Whether to connect without TLS: the scheme decides, and without one `tls::insecure`."""
-        if "://" in self.endpoint and not self.endpoint.startswith(_NAMED):
+        """Whether to connect without TLS: by the scheme, or by `tls::insecure` where there is none."""
+        if "://" in self.endpoint and not self.endpoint.startswith(_GRPC_SCHEMES):
             return self.endpoint.startswith("http://")
         return self.tls.insecure
 
 
 class OTLPHTTPExporter(Sending):
-    """Sends over OTLP/HTTP. Old name: `otlphttp`."""
+    """Exports over OTLP/HTTP. Old name: `otlphttp`."""
 
     endpoint: URL | None = Field(
-        default=None, description="base URL of the backend, to which /v1/traces and the like are added"
+        default=None, description="base URL of the backend; /v1/traces, /v1/logs or /v1/metrics is added"
     )
     traces_endpoint: URL | None = Field(default=None, description="URL for spans, used as it is")
     logs_endpoint: URL | None = Field(default=None, description="URL for log records, used as it is")
     metrics_endpoint: URL | None = Field(default=None, description="URL for metrics, used as it is")
-    encoding: Literal["proto", "json"] = Field(default="proto", description="encoding of the requests")
-    timeout: PositiveDuration = duration_field("30s", "give a request up after this long")
-    proxy_url: URL | None = Field(default=None, description="proxy to reach the backend through")
+    encoding: Literal["proto", "json"] = Field(default="proto", description="encoding of requests")
+    timeout: PositiveDuration = duration_field("30s", "abandon a request after this long")
+    proxy_url: URL | None = Field(default=None, description="proxy between this program and the backend")
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -266,7 +266,7 @@ class OTLPHTTPExporter(Sending):
         return self
 
     def url(self, signal: str) -> str | None:
-        """Where `logs`, `metrics` or `traces` go; None where no endpoint was given for the signal."""
+        """The URL for `logs`, `metrics` or `traces`; None where no endpoint is set for the signal."""
         own: str | None = getattr(self, f"{signal}_endpoint")
         if own or not self.endpoint:
             return own
@@ -277,18 +277,18 @@ Verbosity: TypeAlias = Annotated[Literal["basic", "normal", "detailed"], *in_any
 
 
 class DebugExporter(Section):
-    """Shows what was built on the terminal."""
+    """Prints built traces to the terminal."""
 
     verbosity: Verbosity = Field(
         default="basic",
-        description="basic: a line for each batch; normal: the trees (so the default exporter); detailed: with all "
+        description="basic: a line for each batch; normal: trees (the default exporter's value); detailed: with all "
         "attributes",
     )
 
 
 def _appended(value: bool) -> bool:
     if not value:
-        raise ValueError("what the file holds is never thrown away; take the key out")
+        raise ValueError("the file's content is never deleted; take the key out")
     return value
 
 
@@ -299,7 +299,7 @@ class FileExporter(Section):
     """Appends to a file: a line of OTLP/JSON for each batch, or length-prefixed protobuf."""
 
     path: Text = Field(description="file to append to")
-    append: Appending = Field(default=True, description="always true: what a file holds is kept")
+    append: Appending = Field(default=True, description="always true: a file's content is kept")
     format: Literal["json", "proto"] = Field(
         default="json", description="encoding, as in the Collector's file exporter"
     )

@@ -1,4 +1,4 @@
-"""The extensions' settings: the store, and the two side doors for operators."""
+"""The extensions' settings: the store, and the two endpoints for operators."""
 
 from __future__ import annotations
 
@@ -16,39 +16,40 @@ def _absolute(value: str) -> str:
 
 
 class FileStorage(Section):
-    """The store: sessions that are open and batches that wait. It always runs, listed or not."""
+    """The store of open sessions and queued batches. It always runs, listed or not."""
 
     directory: Text = Field(
-        description="where the store lies; `~/` is the home directory",
-        json_schema_extra={"default": "$XDG_STATE_HOME/opencode-trace-receiver, or under ~/.local/state"},
+        description="directory of the store; `~/` is the home directory",
+        json_schema_extra={"default": "$XDG_STATE_HOME/opencode-trace-receiver, or the same in ~/.local/state"},
     )
-    create_directory: Flag = Field(default=True, description="make the directory where it is missing")
+    create_directory: Flag = Field(default=True, description="create the directory if it is missing")
     fsync: Flag = Field(
-        default=True, description="acknowledge only what is on disk; false survives a crash, not a power cut"
+        default=True,
+        description="acknowledge a request once it is on disk; false survives a crash, but not a power failure",
     )
     retention: PositiveDuration = duration_field(
-        "168h", "remember which spans have left for this long after a session closed"
+        "168h", "remember the sent spans of a session for this long after it closed"
     )
     max_size_mib: Size = Field(
         default=0,
-        description="refuse requests (retryable) while the store's data takes more than this many MiB; 0: no limit",
+        description="refuse requests (retryable) while the store's data exceeds this many MiB; 0: no limit",
     )
 
 
 class HealthCheck(Section):
-    """Health over HTTP, as the Collector's health_check."""
+    """Health over HTTP, like the Collector's health_check."""
 
     endpoint: Listen = Field(default="localhost:13133", description="address to listen on")
     path: Annotated[str, AfterValidator(_absolute), TypeName("path")] = Field(
-        default="/", description="path that is answered"
+        default="/", description="path of the health answer"
     )
 
 
 class Admin(Section):
-    """The admin gRPC service, which `sessions`, `tree` and `flush` ask."""
+    """The admin gRPC service for the commands `sessions`, `tree` and `flush`."""
 
     endpoint: Listen = Field(
-        default="localhost:13134", description="address to listen on; it has no authentication, so keep it local"
+        default="localhost:13134", description="address to listen on; there is no authentication, so keep it local"
     )
 
 

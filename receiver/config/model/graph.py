@@ -1,7 +1,7 @@
-"""The pipelines, resolved: what each signal meets, in the one shape that this program can run. Pure.
+"""Resolves the pipelines into a graph: what happens to each signal. Pure.
 
-The Collector's graph is general; here there is one connector, and all receivers of a signal feed the same pipelines,
-because requests are stored before they are routed. What does not fit is an error in the Collector's words.
+The Collector's graph is general. Here there is one connector, and all receivers of a signal feed the same pipelines,
+because requests are stored before they are routed. Anything else is an error in the Collector's words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIGNALS: tuple[Signal, ...] = ("logs", "metrics", "traces")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What becomes of a signal that comes in: whether the connector takes it, and which exporters get it untouched."""
+    """What happens to a received signal: whether the connector reads it, and which exporters get it unchanged."""
 
     connector: bool = False
     exporters: tuple[str, ...] = ()
@@ -28,8 +28,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """`receivers`: the signals that each receiver in use takes. `inputs`: all three signals, each with its fate.
-    `built`: the exporters that get the built traces. `connector`: the id of the one in use, if any is."""
+    """The pipelines as the program runs them.
+
+    `receivers`: the signals that each receiver in use takes. `inputs`: what happens to each of the three signals.
+    `built`: the exporters of the built traces. `connector`: the id of the one in use, if there is one.
+    """
 
     receivers: Mapping[str, frozenset[Signal]]
     inputs: Mapping[Signal, Input]
@@ -38,14 +41,14 @@ class Graph:
 
     @property
     def exporters(self) -> tuple[str, ...]:
-        """Every exporter in use, once."""
+        """All exporters in use, without duplicates."""
         untouched = [exporter for signal in SIGNALS for exporter in self.inputs[signal].exporters]
         return tuple(dict.fromkeys((*self.built, *untouched)))
 
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """What is defined."""
+    """The ids of the defined components."""
 
     receivers: tuple[str, ...]
     connectors: tuple[str, ...]
@@ -61,7 +64,7 @@ class _Flow:
 
 
 def resolve(ids: Ids, pipelines: Mapping[str, Pipeline], problems: list[Problem]) -> Graph:
-    """The graph of the pipelines. What is wrong goes to `problems`; the graph is then not to be used."""
+    """The graph of the pipelines. Errors go to `problems`; the graph is not valid then."""
     if not pipelines:
         problems.append(Problem(("service", "pipelines"), "there must be at least one pipeline"))
     flows = list(_flows(pipelines, problems))
@@ -92,17 +95,17 @@ def _check_references(flow: _Flow, ids: Ids) -> Iterator[Problem]:
         ("exporters", "exporter", flow.exporters, ids.exporters),
     )
     for key, word, named, defined in sides:
-        known = (*defined, *ids.connectors)
+        ids_of_side = (*defined, *ids.connectors)
         for component in named:
-            if component not in known:
-                text = f'references {word} "{component}" which is not configured; {suggestion(component, known)}'
+            if component not in ids_of_side:
+                text = f'references {word} "{component}" which is not configured; {suggestion(component, ids_of_side)}'
                 yield Problem((*flow.path, key), text)
 
 
 def _check_connectors(flow: _Flow, ids: Ids) -> Iterator[Problem]:
     for connector in ids.connectors:
         if connector in flow.receivers and flow.signal != "traces":
-            text = f'connector "{connector}" gives traces, not {flow.signal}; name it in a traces pipeline'
+            text = f'connector "{connector}" emits traces, not {flow.signal}; use it as receiver of a traces pipeline'
             yield Problem((*flow.path, "receivers"), text)
         if connector in flow.receivers and connector in flow.exporters:
             text = f'cycle: connector "{connector}" feeds itself; use two pipelines, such as traces/in and traces'
@@ -110,7 +113,7 @@ def _check_connectors(flow: _Flow, ids: Ids) -> Iterator[Problem]:
 
 
 def _check_sides(flows: list[_Flow], ids: Ids) -> Iterator[Problem]:
-    """A connector joins two pipelines: used on one side only, it would swallow what it gets, or never get anything."""
+    """A connector joins two pipelines. Used on one side only, it would drop its input, or never get any."""
     used = []
     for connector in ids.connectors:
         takes = [flow.path[-1] for flow in flows if connector in flow.exporters]
@@ -130,7 +133,7 @@ def _check_sides(flows: list[_Flow], ids: Ids) -> Iterator[Problem]:
             )
             yield Problem(("service", "pipelines"), text)
     if len(used) > 1:
-        text = f"only one connector can be in use, not {' and '.join(used)}; one builds the traces of all receivers"
+        text = f"only one connector can be in use, not {' and '.join(used)}; it builds the traces of all receivers"
         yield Problem(("service", "pipelines"), text)
 
 
@@ -145,7 +148,7 @@ def _graph(flows: list[_Flow], ids: Ids, problems: list[Problem]) -> Graph:
                 takes.setdefault(receiver, set()).add(signal)
                 found[receiver] = _input(met, ids)
         if len(set(found.values())) > 1:
-            text = f"{' and '.join(found)} differ in the pipelines of their {signal}; name them all in the same ones"
+            text = f"{' and '.join(found)} are in different {signal} pipelines; put them into the same ones"
             problems.append(Problem(("service", "pipelines"), text))
         inputs[signal] = next(iter(found.values()), Input())
     fed = [flow for flow in flows if any(connector in flow.receivers for connector in ids.connectors)]

@@ -1,4 +1,4 @@
-"""The `otlp` receiver's settings: what is implemented of the Collector's otlpreceiver, configgrpc and confighttp."""
+"""The `otlp` receiver's settings: the implemented part of the Collector's otlpreceiver, configgrpc and confighttp."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ Transport = Literal["tcp"]
 Algorithm = Literal["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"]
 
 
-def _rooted(value: str) -> str:
-    """As the Collector does, with a slash in front where that is missing."""
+def _with_slash(value: str) -> str:
+    """The path with a leading slash, which the Collector adds too."""
     return value if value.startswith("/") else f"/{value}"
 
 
-URLPath = Annotated[str, Field(min_length=1), AfterValidator(_rooted), TypeName("path")]
+URLPath = Annotated[str, Field(min_length=1), AfterValidator(_with_slash), TypeName("path")]
 
 
 class Basic(Section):
-    """A user's name and password."""
+    """A user name and password."""
 
-    username: Text = Field(description="name that the client must give")
-    password: Secret = Field(description="password that the client must give")
+    username: Text = Field(description="user name that clients must send")
+    password: Secret = Field(description="password that clients must send")
 
 
 class ServerAuth(Section):
-    """Who may send: exactly one way of showing it, in the `authorization` header."""
+    """Credentials that clients must send in the `authorization` header: exactly one kind."""
 
     bearer_token: Secret | None = Field(default=None, description="token that clients send as `Bearer <token>`")
     basic: Basic | None = Field(default=None, description="HTTP basic authentication")
@@ -56,24 +56,20 @@ class ServerAuth(Section):
 
 
 class KeepaliveServerParameters(Section):
-    """When the server closes connections, and when it asks whether the other side is there."""
+    """When the server closes connections and sends pings."""
 
-    max_connection_idle: Duration = duration_field(
-        "0s", "close a connection without requests after this long; 0: never"
-    )
+    max_connection_idle: Duration = duration_field("0s", "close an idle connection after this long; 0: never")
     max_connection_age: Duration = duration_field("0s", "close any connection after this long; 0: never")
-    max_connection_age_grace: Duration = duration_field(
-        "0s", "let requests finish this long after that; 0: without limit"
-    )
-    time: Duration = duration_field("2h", "ping a client that was silent for this long")
-    timeout: Duration = duration_field("20s", "close the connection when the ping is not answered in this time")
+    max_connection_age_grace: Duration = duration_field("0s", "then let requests finish for this long; 0: no limit")
+    time: Duration = duration_field("2h", "ping a client after this long without traffic")
+    timeout: Duration = duration_field("20s", "close the connection if a ping is not answered within this time")
 
 
 class KeepaliveEnforcementPolicy(Section):
-    """What clients may ask of the server."""
+    """Limits on clients' pings."""
 
-    min_time: Duration = duration_field("5m", "a client that pings more often than this is disconnected")
-    permit_without_stream: Flag = Field(default=False, description="let clients ping without a request under way")
+    min_time: Duration = duration_field("5m", "disconnect a client that pings more often than this")
+    permit_without_stream: Flag = Field(default=False, description="let clients ping without an active request")
 
 
 class KeepaliveServer(Section):
@@ -90,48 +86,48 @@ class KeepaliveServer(Section):
 class GRPCServer(Section):
     """OTLP over gRPC."""
 
-    endpoint: Listen = Field(default="localhost:4317", description="address to listen on; port 0 draws a free one")
+    endpoint: Listen = Field(default="localhost:4317", description="address to listen on; port 0 picks a free one")
     transport: Transport = Field(default="tcp", description="always tcp")
     max_recv_msg_size_mib: MiB = Field(default=64, description="largest request in MiB, counted after decompression")
-    max_concurrent_streams: Streams = Field(
-        default=0, description="requests under way on one connection; 0: without limit"
-    )
+    max_concurrent_streams: Streams = Field(default=0, description="concurrent requests on one connection; 0: no limit")
     keepalive: KeepaliveServer = Field(default=KeepaliveServer(), description="gRPC keepalive")
     tls: TLSServer | None = Field(default=None, description="serve TLS")
-    auth: ServerAuth | None = Field(default=None, description="ask clients for credentials")
+    auth: ServerAuth | None = Field(default=None, description="require credentials from clients")
 
 
 class CORS(Section):
-    """Which web pages may send from a browser."""
+    """Web pages that may send from a browser."""
 
     allowed_origins: tuple[Text, ...] = Field(
         default=(), description="origins such as https://example.com; `*` matches anything"
     )
     allowed_headers: tuple[Text, ...] = Field(
-        default=(), description="headers beyond the usual ones that pages may send"
+        default=(), description="headers, beyond the usual ones, that pages may send"
     )
-    exposed_headers: tuple[Text, ...] = Field(default=(), description="headers of an answer that pages may read")
-    max_age: Size = Field(default=0, description="seconds that a browser may remember the answer; 0: its default")
+    exposed_headers: tuple[Text, ...] = Field(default=(), description="response headers that pages may read")
+    max_age: Size = Field(
+        default=0, description="seconds for which a browser may cache the answer; 0: the browser's default"
+    )
 
 
 class HTTPServer(Section):
     """OTLP over HTTP, protobuf and JSON."""
 
-    endpoint: Listen = Field(default="localhost:4318", description="address to listen on; port 0 draws a free one")
+    endpoint: Listen = Field(default="localhost:4318", description="address to listen on; port 0 picks a free one")
     transport: Transport = Field(default="tcp", description="always tcp")
-    traces_url_path: URLPath = Field(default="/v1/traces", description="path that takes spans")
-    metrics_url_path: URLPath = Field(default="/v1/metrics", description="path that takes metrics")
-    logs_url_path: URLPath = Field(default="/v1/logs", description="path that takes log records")
+    traces_url_path: URLPath = Field(default="/v1/traces", description="path for spans")
+    metrics_url_path: URLPath = Field(default="/v1/metrics", description="path for metrics")
+    logs_url_path: URLPath = Field(default="/v1/logs", description="path for log records")
     max_request_body_size: Count = Field(
         default=20_971_520, description="largest request in bytes, counted after decompression"
     )
     compression_algorithms: tuple[Algorithm, ...] = Field(
         default=("", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"),
-        description="content encodings that are taken; the empty one is none",
+        description="accepted content encodings; the empty one means none",
     )
-    cors: CORS | None = Field(default=None, description="let web pages send")
+    cors: CORS | None = Field(default=None, description="let web pages send from a browser")
     tls: TLSServer | None = Field(default=None, description="serve TLS")
-    auth: ServerAuth | None = Field(default=None, description="ask clients for credentials")
+    auth: ServerAuth | None = Field(default=None, description="require credentials from clients")
 
     @model_validator(mode="after")
     def _paths_differ(self) -> Self:
@@ -141,7 +137,7 @@ class HTTPServer(Section):
 
 
 class Protocols(Section):
-    """The doors. As in the Collector, the ones that are named are open."""
+    """The protocols. As in the Collector, the named ones are enabled."""
 
     grpc: GRPCServer | None = Field(default=None, description="OTLP over gRPC")
     http: HTTPServer | None = Field(default=None, description="OTLP over HTTP")
@@ -149,14 +145,14 @@ class Protocols(Section):
     @model_validator(mode="after")
     def _some(self) -> Self:
         if self.grpc is None and self.http is None:
-            raise ValueError("no protocol; name grpc, http or both")
+            raise ValueError("has no protocol; name grpc, http or both")
         return self
 
 
 class OTLPReceiver(Section):
-    """Takes logs, metrics and spans over OTLP."""
+    """Receives logs, metrics and spans over OTLP."""
 
     protocols: Protocols = Field(
         default=Protocols(grpc=GRPCServer(), http=HTTPServer()),
-        description="the doors; without this key both are open, with it those that it names",
+        description="protocols to listen for; without this key both are enabled, with it the named ones",
     )

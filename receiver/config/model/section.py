@@ -1,4 +1,4 @@
-"""What every block of settings is made of: the frozen base class and the types of its values. No setting lives here."""
+"""The frozen base class of every block of settings, and the types of their values."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from pydantic import (
 )
 
 from receiver.config.model import duration
+from receiver.net.address import split_host_port
 
 
 @dataclass(frozen=True, slots=True)
 class TypeName:
-    """How the documentation calls a type."""
+    """The name of a type in the documentation."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A value that came whole out of a reference: as YAML sees it, and as text, for where text is wanted."""
+    """The value of a whole reference such as `${env:NAME}`: as YAML reads it, and as text for text settings."""
 
     value: object
     text: str
@@ -43,14 +44,14 @@ class Expanded:
 
 
 class Section(BaseModel):
-    """A block of settings: frozen, and a key that it does not know is an error."""
+    """A block of settings: frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _as_yaml_means_it(cls, data: object) -> object:
-        """A key without a value has its default (a block: is there, with its defaults); variables get their type."""
+    def _with_yaml_defaults(cls, data: object) -> object:
+        """A key without a value has its default; a block without a value exists with its defaults. Types references."""
         if not isinstance(data, Mapping):
             return data
         given = {key: _typed(cls, key, value) for key, value in data.items()}
@@ -60,7 +61,7 @@ class Section(BaseModel):
 def _typed(section: type[Section], key: object, value: object) -> object:
     field = section.model_fields.get(str(key))
     if field is None:
-        return value if value is not None else ""  # so that an unknown key without a value is still unknown
+        return value if value is not None else ""  # not None, so that pydantic still sees the unknown key
     if section_in(field.annotation) is not None:
         plain = value.value if isinstance(value, Expanded) else value
         return {} if plain is None and get_origin(field.annotation) is not tuple else plain
@@ -68,7 +69,7 @@ def _typed(section: type[Section], key: object, value: object) -> object:
 
 
 def _unwrap(value: object, annotation: Any) -> object:
-    """Where text is wanted, a variable's own text: a password may look like a number, or like a map."""
+    """The value of a reference; its text if the setting is text, since a password may look like a number or a map."""
     annotation = _bare(annotation)
     if _is_text(annotation):
         return value.text if isinstance(value, Expanded) else value
@@ -98,7 +99,7 @@ def _is_text(annotation: Any) -> bool:
 
 
 def section_in(annotation: Any) -> type[Section] | None:
-    """The block that a field of this type holds, directly, optionally or as the values of a map."""
+    """The block class of a field's type: the type itself, an optional one, or the values of a map."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     found = (section_in(argument) for argument in get_args(annotation))
@@ -115,9 +116,9 @@ _CENTURY = 100 * 365 * 24 * 3600 * 10**9
 
 
 def _within_a_century(value: int) -> int:
-    """A moment plus a few of them has to fit into 64 bits of nanoseconds."""
+    """A time plus several durations must fit into 64 bits of nanoseconds."""
     if value > _CENTURY:
-        raise ValueError("is longer than 100 years; write 876000h for as good as never")
+        raise ValueError("is longer than 100 years; write 876000h for practically never")
     return value
 
 
@@ -128,11 +129,7 @@ def _filled(value: SecretStr) -> SecretStr:
 
 
 def _listening(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535 or "/" in host:
-        raise ValueError(f"{value!r} is not host:port; write for example localhost:4317 or 0.0.0.0:4317")
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError(f"{value!r} holds an IPv6 address without brackets; write [{host}]:{port}")
+    split_host_port(value)
     return value
 
 
@@ -171,7 +168,7 @@ PositiveDuration: TypeAlias = Annotated[
 
 
 def in_any_case(*words: str) -> tuple[BeforeValidator, WithJsonSchema]:
-    """For a choice of words that the Collector takes in upper case too, and prints with a capital."""
+    """Annotations for a choice of words that the Collector accepts in upper case too, and prints capitalized."""
     return (
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
         WithJsonSchema({"enum": [form(word) for word in words for form in (str, str.upper, str.capitalize)]}),
@@ -179,5 +176,5 @@ def in_any_case(*words: str) -> tuple[BeforeValidator, WithJsonSchema]:
 
 
 def duration_field(default: str, description: str) -> Any:
-    """A field that holds a Duration or a Span, its default in Go's syntax."""
+    """A field of type Duration or PositiveDuration, with its default in Go's syntax."""
     return Field(default=duration.parse(default), description=description, json_schema_extra={"default": default})

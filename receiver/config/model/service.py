@@ -1,4 +1,4 @@
-"""The `service` section: which components run, how signals flow between them, and the program's own telemetry."""
+"""The `service` section: extensions that run, pipelines, and the program's own telemetry."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MetricsLevel = Annotated[Literal["none", "basic", "normal", "detailed"], *in_any
 
 
 class Pipeline(Section):
-    """Where a signal comes from and where it goes."""
+    """The sources and destinations of a signal."""
 
-    receivers: tuple[Text, ...] = Field(default=(), description="receivers, or connectors that give the signal")
-    exporters: tuple[Text, ...] = Field(default=(), description="exporters, or connectors that take the signal")
+    receivers: tuple[Text, ...] = Field(default=(), description="receivers, or connectors that emit the signal")
+    exporters: tuple[Text, ...] = Field(default=(), description="exporters, or connectors that consume the signal")
 
 
 _SIGNAL: dict[str, JsonValue] = {"pattern": "^(logs|metrics|traces)(/.+)?$"}
@@ -32,19 +32,20 @@ _SIGNAL: dict[str, JsonValue] = {"pattern": "^(logs|metrics|traces)(/.+)?$"}
 class LogsTelemetry(Section):
     """The program's own log, on stderr."""
 
-    level: Level = Field(default="info", description="least level that is written")
-    encoding: Literal["console", "json"] = Field(default="console", description="form of a line")
+    level: Level = Field(default="info", description="lowest level to write")
+    encoding: Literal["console", "json"] = Field(default="console", description="format of a line")
 
 
 class MetricsTelemetry(Section):
-    """The program's own metrics, for Prometheus to scrape at /metrics, and pushed over OTLP."""
+    """The program's own metrics: Prometheus scrapes them at /metrics, and OTLP can push them."""
 
     level: MetricsLevel = Field(
-        default="normal", description="none: do not count and do not listen; the other levels count the same"
+        default="normal", description="none: no metrics and no endpoint; the other levels are the same"
     )
     address: Listen = Field(default="localhost:8888", description="address to listen on")
     readers: tuple[MetricReader, ...] = Field(
-        default=(), description="push them too, or the address in the Collector's words; one is served in any case"
+        default=(),
+        description="push the metrics, or set the address as a Collector does; one address is always served",
     )
 
     @model_validator(mode="after")
@@ -59,26 +60,26 @@ class MetricsTelemetry(Section):
 
 
 class Telemetry(Section):
-    """What the program tells about itself."""
+    """The program's own telemetry."""
 
-    logs: LogsTelemetry = Field(default=LogsTelemetry(), description="its log")
-    metrics: MetricsTelemetry = Field(default=MetricsTelemetry(), description="its metrics")
+    logs: LogsTelemetry = Field(default=LogsTelemetry(), description="the log")
+    metrics: MetricsTelemetry = Field(default=MetricsTelemetry(), description="the metrics")
 
 
 class Service(Section):
-    """What runs."""
+    """The extensions that run, the pipelines and the program's own telemetry."""
 
     extensions: tuple[Text, ...] = Field(
         default=(),
-        description="extensions that run, besides the store",
-        json_schema_extra={"default": "all that are defined"},
+        description="extensions to run; the store always runs",
+        json_schema_extra={"default": "all that are configured"},
     )
     pipelines: Mapping[str, Pipeline] = Field(
         default={},
-        description="by `logs`, `metrics` or `traces`, with a `/name` where there are several",
+        description="by id: `logs`, `metrics` or `traces`, with a `/name` where there are several",
         json_schema_extra={
             "propertyNames": _SIGNAL,
-            "default": "every receiver into the connector, and what it builds to every exporter",
+            "default": "every receiver to the connector, and the built traces to every exporter",
         },
     )
     telemetry: Telemetry = Field(default=Telemetry(), description="the program's own log and metrics")

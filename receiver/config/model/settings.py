@@ -1,4 +1,4 @@
-"""The whole configuration as the program sees it: validated, with every default filled in. Only data."""
+"""The whole configuration: validated, with every default filled in. Only data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from receiver.config.model.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Components by id, in the order of the file. What is defined need not be in use: see `graph`.
+    """Components by id, in the order of the file. Some may not be in use: see `graph`.
 
-    `notices` are lines to log once at the start; they are no part of what is configured.
+    `notices` are warnings to log once at the start; they do not take part in comparisons.
     """
 
     receivers: Mapping[str, OTLPReceiver]
@@ -35,17 +35,17 @@ class Settings:
 
     @property
     def storage(self) -> FileStorage:
-        """The store."""
+        """The store's settings."""
         return next(one for one in self.extensions.values() if isinstance(one, FileStorage))
 
     @property
     def health_check(self) -> HealthCheck | None:
-        """The health door, if it runs."""
+        """The health endpoint, if it runs."""
         return next((one for one in self._running() if isinstance(one, HealthCheck)), None)
 
     @property
     def admin(self) -> Admin | None:
-        """The admin door, if it runs."""
+        """The admin endpoint, if it runs."""
         return next((one for one in self._running() if isinstance(one, Admin)), None)
 
     def _running(self) -> list[Extension]:

@@ -1,4 +1,4 @@
-"""TLS in the Collector's keys (configtls): a block for a server, a block for a client. No file is read here."""
+"""TLS settings with the Collector's keys (configtls), for servers and for clients. No file is read here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receiver.config.model.section import Flag, Section, Text, TypeName
 
 
 def _unquoted(value: object) -> object:
-    """YAML reads `min_version: 1.2` as a number; what is meant is plain."""
+    """YAML reads `min_version: 1.2` as a number; it is accepted as text."""
     return str(value) if isinstance(value, float) else value
 
 
@@ -19,32 +19,30 @@ MinVersion = Annotated[Literal["1.2", "1.3"], BeforeValidator(_unquoted), _VERSI
 
 
 class TLSServer(Section):
-    """Serve TLS; with `client_ca_file`, only to clients that show a certificate (mutual TLS)."""
+    """Serves TLS; with `client_ca_file`, only to clients with a certificate (mutual TLS)."""
 
     cert_file: Text = Field(description="PEM file with the server's certificate chain")
     key_file: Text = Field(description="PEM file with its private key, without a passphrase")
     client_ca_file: Text | None = Field(
-        default=None, description="PEM file with the authorities that clients' certificates must come from"
+        default=None, description="PEM file with the authorities that may sign clients' certificates"
     )
-    min_version: MinVersion = Field(default="1.2", description="lowest TLS version; gRPC takes 1.2 only")
+    min_version: MinVersion = Field(default="1.2", description="lowest TLS version; gRPC supports 1.2 only")
 
 
 class TLSClient(Section):
-    """How to reach a server over TLS."""
+    """Connects to a server over TLS."""
 
-    insecure: Flag = Field(
-        default=False, description="no TLS; an endpoint that begins with http:// has the same effect"
-    )
+    insecure: Flag = Field(default=False, description="no TLS, as with an endpoint that begins with http://")
     insecure_skip_verify: Flag = Field(default=False, description="accept any certificate from the server")
     ca_file: Text | None = Field(
-        default=None, description="PEM file with the authorities to trust, instead of the system's"
+        default=None, description="PEM file with the authorities to trust instead of the system's"
     )
     cert_file: Text | None = Field(default=None, description="PEM file with the client's certificate (mutual TLS)")
     key_file: Text | None = Field(default=None, description="PEM file with the client's private key")
     server_name_override: Text | None = Field(
-        default=None, description="name to expect in the server's certificate, instead of the endpoint's host"
+        default=None, description="name to expect in the server's certificate instead of the endpoint's host"
     )
-    min_version: MinVersion = Field(default="1.2", description="lowest TLS version; gRPC takes 1.2 only")
+    min_version: MinVersion = Field(default="1.2", description="lowest TLS version; gRPC supports 1.2 only")
 
     @model_validator(mode="after")
     def _pair(self) -> Self:

@@ -1,1 +1,1 @@
-"""What the configuration can hold, as documents: JSON Schema, reference page, redacted print, unsupported keys."""
+"""The configuration as documents: JSON Schema, reference page, redacted print, unsupported keys."""

@@ -14,13 +14,11 @@ from receiver.config.model.service import Service
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of a whole file. What is below a key that is a path (`a::b`), and what only fits together, is
-    beyond it.
-    """
-    kinds = {kind for known in COMPONENTS.values() for kind in known.values()} | {Service}
+    """JSON Schema 2020-12 of a whole file. It checks neither values below a path key (`a::b`) nor cross checks."""
+    kinds = {kind for by_type in COMPONENTS.values() for kind in by_type.values()} | {Service}
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, definitions = models_json_schema([(kind, "validation") for kind in ordered])
-    properties = {section: _section(section, known) for section, known in COMPONENTS.items()}
+    properties = {section: _section(section, by_type) for section, by_type in COMPONENTS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "opencode-trace-receiver configuration",
@@ -33,10 +31,10 @@ def schema() -> dict[str, Any]:
     }
 
 
-# What yaml-language-server shows of a key is found among the forms of its value. A description here would hide the
-# key's where a value fits no form, and without `properties` all forms look the same to it: it would show each.
+# yaml-language-server takes a key's description from the forms of its value. A description here would hide the key's
+# own where a value fits no form; without `properties` all forms look the same to it, and it would show each.
 _REFERENCE = {
-    "$comment": "what ${env:NAME} or the like stands for",
+    "$comment": "a reference such as ${env:NAME}",
     "type": "string",
     "pattern": r"\$\{[^}]*\}",
     "properties": {},
@@ -49,11 +47,14 @@ _ABOUT = ("title", "description", "default")
 
 
 def _written(block: dict[str, Any]) -> dict[str, Any]:
-    """A block as people write it: any value may be a reference, a key without a value has its default, and of a block
-    in it each key may stand here, as a path."""
-    known = block["properties"]
-    required = [key for key in block.get("required", ()) if not {"default", "$ref"} & set(known[key])]
-    properties = {key: _value(value, required=key in required) for key, value in known.items()}
+    """A block as people write it.
+
+    Any value may be a reference, a key without a value has its default, and the keys of an inner block may be written
+    here as paths.
+    """
+    stated = block["properties"]
+    required = [key for key in block.get("required", ()) if not {"default", "$ref"} & set(stated[key])]
+    properties = {key: _value(value, required=key in required) for key, value in stated.items()}
     rest = {key: value for key, value in block.items() if key != "required"}
     needed = {"required": required} if required else {}
     return {**rest, "properties": properties, "patternProperties": _PATHS, **needed}
@@ -69,7 +70,7 @@ def _value(value: dict[str, Any], *, required: bool) -> dict[str, Any]:
 
 
 def _inside(form: dict[str, Any]) -> dict[str, Any]:
-    """A list or map whose values may be references, and a map's keys paths."""
+    """The form of a list or map whose values may be references, and a map's keys paths."""
     inner: dict[str, Any] = {
         key: {"anyOf": [form[key], _REFER]} for key in ("items", "additionalProperties") if form.get(key)
     }
@@ -79,9 +80,9 @@ def _inside(form: dict[str, Any]) -> dict[str, Any]:
     return {**form, **inner}
 
 
-def _section(section: str, known: Mapping[str, type[Section]]) -> dict[str, Any]:
-    names = {**{name: name for name in known}, **ALIASES.get(section, {})}
-    patterns = {f"^{name}(/((?!::).)+)?$": _block(known[kind]) for name, kind in names.items()}
+def _section(section: str, by_type: Mapping[str, type[Section]]) -> dict[str, Any]:
+    names = {**{name: name for name in by_type}, **ALIASES.get(section, {})}
+    patterns = {f"^{name}(/((?!::).)+)?$": _block(by_type[kind]) for name, kind in names.items()}
     whole = {"type": ["object", "null"], "additionalProperties": False, "patternProperties": patterns | _PATHS}
     return {"anyOf": [whole, _REFER]}
 
@@ -93,5 +94,5 @@ def _block(kind: type[Section]) -> dict[str, Any]:
 
 
 def text() -> str:
-    """The schema as a file holds it."""
+    """The schema as the text of a file."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"

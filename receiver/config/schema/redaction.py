@@ -1,4 +1,4 @@
-"""The effective configuration as text that may be shown: every default filled in, every secret replaced. Pure."""
+"""The effective configuration as text for people: every default filled in, every secret replaced. Pure."""
 
 from __future__ import annotations
 
@@ -15,25 +15,22 @@ REDACTED = "[REDACTED]"
 
 
 class _Dumper(yaml.SafeDumper):
-    """No anchors, and lists of scalars in one line."""
+    """Writes no anchors, and lists of scalars in one line."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
     def represent_list(self, data: Iterable[Any]) -> yaml.SequenceNode:
-        held = list(data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", held, flow_style=not _holds_maps(held))
-
-
-def _holds_maps(held: list[Any]) -> bool:
-    return any(isinstance(one, Mapping) for one in held)
+        items = list(data)
+        of_maps = any(isinstance(item, Mapping) for item in items)
+        return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=not of_maps)
 
 
 _Dumper.add_representer(list, _Dumper.represent_list)
 
 
 def effective(settings: Settings) -> str:
-    """YAML that loads to the same settings again, but for the secrets."""
+    """YAML that loads to the same settings, except for the secrets."""
     tree = {
         "receivers": settings.receivers,
         "connectors": settings.connectors,
@@ -57,7 +54,7 @@ def _plain(value: object) -> object:
 
 
 def _shown(text: str) -> str:
-    """What reads back as the text; of a URL all but its query, in which some backends take their key."""
+    """The text, escaped; a URL without its query, which holds the key of some backends."""
     url, question, _ = text.partition("?")
     if question and url.startswith(("http://", "https://")):
         text = f"{url}?{REDACTED}"

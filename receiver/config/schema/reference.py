@@ -1,7 +1,7 @@
-"""The table of all settings in docs/configuration.md, written from the models so that it cannot be out of date.
+"""Writes the table of all settings in docs/configuration.md from the models.
 
-`python -m receiver.config.schema.reference docs/configuration.md` rewrites the part of the page between its markers; a
-name that ends in .json gets the JSON Schema.
+`python -m receiver.config.schema.reference docs/configuration.md` rewrites the page between its markers. A name that
+ends in .json gets the JSON Schema. `make docs` does both.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _HEAD = "| key | type | default | |\n|---|---|---|---|"
 def reference() -> str:
     """Markdown: a heading and a table for each component, and one for `service`."""
     parts = []
-    for section, known in COMPONENTS.items():
-        for name, kind in known.items():
+    for section, by_type in COMPONENTS.items():
+        for name, kind in by_type.items():
             parts.append(_component(f"{section}::{name}", kind))
     return "\n\n".join([*parts, _component("service", Service), _refused()])
 
 
 def _refused() -> str:
-    """A table of what the Collector's components have and these have not."""
+    """The table of the Collector's keys that are not supported here."""
     places: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for path, kind in _blocks():
         for why, keys in _by_reason(kind).items():
@@ -50,8 +50,8 @@ def _quoted(names: Iterable[str]) -> str:
 
 
 def _blocks() -> Iterator[tuple[str, type[Section]]]:
-    for section, known in COMPONENTS.items():
-        for name, kind in known.items():
+    for section, by_type in COMPONENTS.items():
+        for name, kind in by_type.items():
             yield from _within_block(f"{section}::{name}", kind)
     yield from _within_block("service", Service)
 
@@ -73,7 +73,7 @@ def _by_reason(kind: type[Section]) -> dict[str, list[str]]:
 
 
 def page(text: str) -> str:
-    """The page with its reference written anew. Raises ValueError where the markers are missing."""
+    """The page with its reference updated. Raises ValueError where the markers are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -89,7 +89,7 @@ def _component(path: str, kind: type[Section]) -> str:
 
 def _rows(prefix: str, kind: type[Section]) -> Iterator[str]:
     own = sorted(kind.model_fields.items(), key=lambda item: item[0] not in kind.__annotations__)
-    for name, field in own:  # then what it shares with others
+    for name, field in own:  # its own fields first, then those of its base classes
         key = f"{prefix}{name}"
         yield f"| `{key}` | {_type(field)} | {_default(field)} | {field.description} |"
         block = section_in(field.annotation)
@@ -98,22 +98,22 @@ def _rows(prefix: str, kind: type[Section]) -> Iterator[str]:
 
 
 def _within(field: FieldInfo, block: type[Section]) -> str:
-    """What stands between a key and the keys of its block, where it holds several."""
+    """The path element between a key and the keys of its blocks, where it holds several."""
     if get_origin(field.annotation) is tuple:
         return "<number>::"
     return "<id>::" if block is Pipeline else ""
 
 
 def _type(field: FieldInfo) -> str:
-    shown = next((one for one in field.metadata if isinstance(one, TypeName)), None)
-    return shown.name if shown else _name(field.annotation)
+    named = next((one for one in field.metadata if isinstance(one, TypeName)), None)
+    return named.name if named else _name(field.annotation)
 
 
 def _name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        shown = next((one for one in arguments[1:] if isinstance(one, TypeName)), None)
-        return shown.name if shown else _name(arguments[0])
+        named = next((one for one in arguments[1:] if isinstance(one, TypeName)), None)
+        return named.name if named else _name(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{_yaml(one)}`" for one in arguments)
     if origin is tuple:

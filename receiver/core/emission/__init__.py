@@ -1,1 +1,1 @@
-"""What leaves, when, and how it looks: item spans, session spans, parents, rendering."""
+"""Emission: what becomes a span and when (planned, then applied), its parent, and how it looks (rendering)."""

@@ -1,8 +1,9 @@
-"""MCP names: OpenCode calls an MCP tool `{server}_{tool}`, both sanitized, and both may hold underscores (contract 6.4)
+"""MCP names: OpenCode names an MCP tool `{server}_{tool}`, both sanitized, and both may have underscores
+(docs/contract.md 6.4).
 
-Best first: the event states the server; the longest known server that is a prefix (configured, or named by this
-producer); otherwise the first underscore, which is a guess. A tool that ships with OpenCode is never an MCP tool, nor
-is one of which the event says so: other agents' own tools have underscores too (`exec_command`). A server that is
+Best first: the server that the event states; the longest known server that is a prefix (configured, or named by this
+producer); otherwise all before the first underscore, which is a guess. A tool of OpenCode's own is never an MCP tool,
+nor is one of which the event says so: other agents' own tools have underscores too (`exec_command`). A server that is
 stated by the SHA-256 digest of its name (Copilot CLI) is found again among the known ones.
 """
 
@@ -45,7 +46,7 @@ def resolve(
     mcp: bool | None = None,
     infer: bool = True,
 ) -> McpName | None:
-    """What server and tool a tool's name means; None if it is not an MCP tool (or cannot be known, without `infer`)."""
+    """Which server and tool a tool's name means; None if it is no MCP tool (or, without `infer`, cannot be known)."""
     if stated_server and _DIGEST.fullmatch(stated_server):
         stated_server = next((s for s in sorted(servers) if _digest(s) == stated_server), stated_server)
     if stated_server:

@@ -1,5 +1,5 @@
 """OpenInference: the same facts by the names that Phoenix and others read, beside the semantic conventions' (setting
-`conventions`). A pure mapping of the attributes that a span has already; nothing is known here that they do not say.
+`conventions`). A pure mapping of the attributes that a span has already.
 
 Names and values are those of Arize-ai/openinference, spec/semantic_conventions.md (September 2026). Model, tokens and
 cost stand on model requests only: consumers add up a trace's spans, and a session's totals would count them twice.
@@ -15,7 +15,7 @@ import msgspec
 from receiver import semconv as sc
 from receiver.model import AttributeValue
 
-_Held: TypeAlias = Mapping[str, AttributeValue]
+_Attributes: TypeAlias = Mapping[str, AttributeValue]
 _Pairs: TypeAlias = Iterator[tuple[str, AttributeValue | None]]
 
 KIND = "openinference.span.kind"
@@ -32,7 +32,7 @@ _PROVIDERS = {
     "moonshot_ai": "moonshot",
     "x_ai": "xai",
 }
-# gen_ai.provider.name -> llm.system, only where who hosts the model also says whose it is
+# gen_ai.provider.name -> llm.system, only where the host of the model also determines its maker
 _SYSTEMS = {
     "anthropic": "anthropic",
     "azure.ai.openai": "openai",
@@ -52,26 +52,26 @@ _TOKENS = (
 )
 
 
-def openinference(held: _Held) -> dict[str, AttributeValue]:
+def openinference(attributes: _Attributes) -> dict[str, AttributeValue]:
     """What OpenInference calls the attributes of a span. `session.id` has the same name in both."""
-    kind = _KINDS.get(str(held.get(sc.OPERATION_NAME)), "CHAIN")
+    kind = _KINDS.get(str(attributes.get(sc.OPERATION_NAME)), "CHAIN")
     named: dict[str, AttributeValue] = {KIND: kind}
     of_kind = {"AGENT": _agent, "TOOL": _tool, "LLM": _request}.get(kind)
     if of_kind is not None:
-        named.update((name, value) for name, value in of_kind(held) if value is not None)
+        named.update((name, value) for name, value in of_kind(attributes) if value is not None)
     return named
 
 
-def _agent(held: _Held) -> _Pairs:
-    yield "agent.name", held.get(sc.AGENT_NAME)
+def _agent(attributes: _Attributes) -> _Pairs:
+    yield "agent.name", attributes.get(sc.AGENT_NAME)
 
 
-def _tool(held: _Held) -> _Pairs:
-    yield "tool.name", held.get(sc.TOOL_NAME)
-    yield "tool.id", held.get(sc.TOOL_CALL_ID)
-    yield "tool.description", held.get(sc.TOOL_DESCRIPTION)
+def _tool(attributes: _Attributes) -> _Pairs:
+    yield "tool.name", attributes.get(sc.TOOL_NAME)
+    yield "tool.id", attributes.get(sc.TOOL_CALL_ID)
+    yield "tool.description", attributes.get(sc.TOOL_DESCRIPTION)
     for name, content in (("input", sc.TOOL_CALL_ARGUMENTS), ("output", sc.TOOL_CALL_RESULT)):
-        if (value := held.get(content)) is not None:
+        if (value := attributes.get(content)) is not None:
             yield f"{name}.value", value
             yield f"{name}.mime_type", _mime_type(str(value))
 
@@ -87,9 +87,9 @@ def _mime_type(text: str) -> str:
     return "application/json"
 
 
-def _request(held: _Held) -> _Pairs:
-    asked, answered = held.get(sc.REQUEST_MODEL), held.get(sc.RESPONSE_MODEL)
-    provider = held.get(sc.PROVIDER_NAME)
+def _request(attributes: _Attributes) -> _Pairs:
+    asked, answered = attributes.get(sc.REQUEST_MODEL), attributes.get(sc.RESPONSE_MODEL)
+    provider = attributes.get(sc.PROVIDER_NAME)
     yield "llm.model_name", answered if answered is not None else asked
     if None not in (asked, answered) and asked != answered:
         yield "llm.request.model_name", asked
@@ -97,11 +97,11 @@ def _request(held: _Held) -> _Pairs:
     if provider is not None:
         yield "llm.provider", _PROVIDERS.get(str(provider), provider)
         yield "llm.system", _SYSTEMS.get(str(provider))
-    reasons = held.get(sc.FINISH_REASONS)
+    reasons = attributes.get(sc.FINISH_REASONS)
     yield "llm.finish_reason", reasons[0] if isinstance(reasons, tuple) and reasons else None
     for name, convention in _TOKENS:
-        yield name, held.get(convention)
-    prompt, completion = held.get(sc.INPUT_TOKENS), held.get(sc.OUTPUT_TOKENS)
+        yield name, attributes.get(convention)
+    prompt, completion = attributes.get(sc.INPUT_TOKENS), attributes.get(sc.OUTPUT_TOKENS)
     if isinstance(prompt, int) and isinstance(completion, int):
         yield "llm.token_count.total", prompt + completion
-    yield "llm.cost.total", held.get(sc.COST)
+    yield "llm.cost.total", attributes.get(sc.COST)

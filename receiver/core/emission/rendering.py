@@ -1,5 +1,5 @@
-"""Render: facts become spans (contract 5.3). Pure functions of what is known and where it belongs; when a span leaves
-and where it hangs was decided before.
+"""Rendering: facts become spans (docs/contract.md 5.3). Pure functions of what is known and where it belongs. When a
+span is emitted and what its parent is was decided before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from receiver import semconv as sc
 from receiver.core.emission.mcp_names import McpName
 from receiver.core.emission.openinference import openinference
-from receiver.core.linking.report_matching import is_unnamed
+from receiver.core.linking.report_matching import has_no_stated_id
 from receiver.core.linking.task_links import TASK
 from receiver.core.state.ids import item_span_id
 from receiver.core.state.items import Item
@@ -31,7 +31,7 @@ SKILL = "skill"
 
 @dataclass(slots=True)
 class Place:
-    """Where a span hangs and what is said of it for that reason."""
+    """Where a span belongs, and what follows from that for its attributes."""
 
     trace: bytes
     parent: bytes
@@ -45,7 +45,7 @@ class Place:
 
 
 class Attributes:
-    """Collects a span's attributes in the order of writing; None is not told. Cut and counted at the limits."""
+    """Collects a span's attributes in the order of writing, cut and counted at the limits. None is unknown."""
 
     def __init__(self, settings: BuilderSettings) -> None:
         self._settings = settings
@@ -97,7 +97,7 @@ def _marks(attributes: Attributes, place: Place) -> None:
 
 
 def call_kind(item: Item, mcp: McpName | None) -> str:
-    """Which row of contract 5.3 a call is: task, skill, mcp or tool."""
+    """Which row of docs/contract.md 5.3 a call is: task, skill, mcp or tool."""
     tool = item.get("tool")
     if tool in (TASK, SKILL):
         return str(tool)
@@ -105,9 +105,16 @@ def call_kind(item: Item, mcp: McpName | None) -> str:
 
 
 def call_span(
-    settings: BuilderSettings, place: Place, item: Item, end: int, mcp: McpName | None, links: Iterable[Link]
+    settings: BuilderSettings,
+    place: Place,
+    item: Item,
+    end: int,
+    mcp: McpName | None,
+    links: Iterable[Link],
+    child: str = "",
 ) -> Span:
-    """The span of a tool call. `end` (ns) is given where the call's own is not known."""
+    """The span of a tool call. `end` (ns) is given where the call's own is not known, `child` is the session that it
+    started, or ''."""
     kind, tool = call_kind(item, mcp), str(item.get("tool") or "unknown")
     put = Attributes(settings)
     put.put(sc.OPERATION_NAME, sc.EXECUTE_TOOL)
@@ -124,14 +131,14 @@ def call_span(
         detail = item.get("agent") if kind == TASK else item.get("skill") if kind == SKILL else None
         name = f"{sc.EXECUTE_TOOL} {text(tool)}" + (f" {text(detail)}" if detail else "")
         put.put(sc.TOOL_NAME, tool)
-    if not is_unnamed(item.id):
+    if not has_no_stated_id(item.id):
         put.put(sc.TOOL_CALL_ID, item.id)
     if kind == "tool":
         put.put(sc.TOOL_TYPE, "function")
     if kind == TASK:
         put.put(sc.TRANSFER_TARGET, item.get("agent"))
         put.put(sc.TRANSFER_MODE, "return_to_caller")
-        put.put(sc.CHILD_SESSION_ID, item.get("child"))
+        put.put(sc.CHILD_SESSION_ID, child)
         put.put(sc.TASK_TOOL_COUNT, item.get("tool_count"))
         put.put(sc.TASK_BACKGROUND, item.get("background"))
     if kind == SKILL:
@@ -195,8 +202,8 @@ def permission_span(settings: BuilderSettings, place: Place, item: Item, end: in
 
 
 def marker_span(settings: BuilderSettings, place: Place, key: str, title: str, time: int, call: str | None) -> Span:
-    """A sign that a session or a task call has begun, for those who watch: it lasts no time. It says only what is known
-    at once and changes no more."""
+    """A live marker: a session or a task call has begun. It has no duration, and only attributes that do not change
+    any more."""
     put = Attributes(settings)
     put.put(sc.MARKER, sc.STARTED)
     put.put(sc.TOOL_CALL_ID, call)
@@ -259,7 +266,7 @@ def _span(
 
 @dataclass(slots=True)
 class SessionPart:
-    """One segment of a session, ready to be written."""
+    """One segment of a session, ready to be rendered."""
 
     span_id: bytes
     number: int

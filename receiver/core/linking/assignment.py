@@ -1,7 +1,7 @@
-"""Matching one to one at the least total cost, and saying where another matching is about as good.
+"""Assignment: match two sides one to one at the least total cost, and say where another matching is about as good.
 
-Exact for groups of usual size (the Hungarian method, shortest augmenting paths with potentials). Larger groups are
-matched greedily in order of cost, and only pairs without a rival are kept, so that the work stays bounded.
+Groups of usual size are solved exactly (the Hungarian method: shortest augmenting paths with potentials). Larger groups
+are matched greedily in order of cost, and only pairs without a rival are kept, so that the work stays bounded.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
-_EXACT = 24  # of either side: some 24 solutions of 24 rows by 48 columns, a fraction of a second
-_ALONE = 1 << 70  # ns: no sum of costs comes near, so that as many pairs as possible are found
+MAX_EXACT = 24  # of either side: some 24 solutions of 24 rows by 48 columns, a fraction of a second
+NEVER_ALONE = 1 << 70  # cost of being alone: no sum of costs comes near
 
 
-def match(costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE) -> dict[A, B]:
-    """Pairs of the best one-to-one matching over the pairs that `costs` (any unit) allows, where leaving a left side
-    alone costs `alone`. A pair is left out if some matching not dearer by more than `margin` pairs its left side
-    otherwise; below zero, `margin` asks for any of the best."""
+def match(costs: Mapping[tuple[A, B], int], margin: int, alone: int = NEVER_ALONE) -> dict[A, B]:
+    """The pairs of the best one-to-one matching over the pairs that `costs` (any unit) allows, where leaving a left
+    side alone costs `alone`. A pair is left out if a matching that costs at most `margin` more pairs its left side
+    otherwise. A negative `margin` asks for any of the best matchings."""
     found: dict[A, B] = {}
     for a, (first, *others) in alternatives(costs, margin, alone).items():
         if first is not None and not others:
@@ -27,10 +27,13 @@ def match(costs: Mapping[tuple[A, B], int], margin: int, alone: int = _ALONE) ->
 
 
 def alternatives(
-    costs: Mapping[tuple[A, B], int], margin: int | Mapping[A, int], alone: int = _ALONE, doubt: int = 0
+    costs: Mapping[tuple[A, B], int],
+    margin: int | Mapping[A, int],
+    alone: int = NEVER_ALONE,
+    doubt: int = 0,
 ) -> dict[A, set[B | None]]:
-    """For each left side what the matchings pair it with that are not dearer than the best by more than `margin` (or
-    its own margin) and `doubt` percent of what its own pair costs there; None stands for nothing."""
+    """For each left side, its partners in all matchings that cost at most `margin` (or its own margin) more than the
+    best, and `doubt` percent of what its own pair costs there. None stands for being alone."""
     found: dict[A, set[B | None]] = {}
     for part in components(costs):
         lefts = sorted({a for a, _ in part}, key=repr)
@@ -40,7 +43,7 @@ def alternatives(
 
 
 def components(costs: Mapping[tuple[A, B], int]) -> Iterator[dict[tuple[A, B], int]]:
-    """The pairs in groups that share neither side: what is far away has no say in what is matched here."""
+    """The pairs in groups that share neither side, so that each can be matched by itself."""
     by_left: dict[A, list[B]] = {}
     by_right: dict[B, list[A]] = {}
     for a, b in costs:
@@ -62,7 +65,7 @@ def _alternatives(
     costs: Mapping[tuple[A, B], int], lefts: Sequence[A], margins: Mapping[A, int], alone: int, doubt: int
 ) -> dict[A, set[B | None]]:
     rights = sorted({b for _, b in costs}, key=repr)
-    if len(lefts) > _EXACT or len(rights) > _EXACT:
+    if len(lefts) > MAX_EXACT or len(rights) > MAX_EXACT:
         return _greedy(costs, lefts, max(margins.values()), alone)
     least, best = _solve(lefts, rights, costs, alone)
     found: dict[A, set[B | None]] = {a: {best.get(a)} for a in lefts}
@@ -85,8 +88,8 @@ def _solve(
     alone: int,
     without: tuple[A, Collection[B | None]] | None = None,
 ) -> tuple[int, dict[A, B]]:
-    """The least total and a matching that has it. `without` forbids one left side some partners, of which None is
-    being alone. Every left side has a column of its own for that; rows and columns are counted from 1."""
+    """The least total cost and a matching that has it. `without` forbids one left side some partners; None is being
+    alone, for which every left side has a column of its own. Rows and columns are counted from 1."""
     never = (alone + 1) * (len(lefts) + 1) * 4 + sum(costs.values())
     width = len(rights) + len(lefts)
     price = [[never] * (width + 1) for _ in range(len(lefts) + 1)]
@@ -104,7 +107,7 @@ def _solve(
 
 
 def _augment(price: Sequence[Sequence[int]], height: int, width: int) -> list[int]:
-    """The Hungarian method: which row each column is given to, 0 for none."""
+    """The Hungarian method: the row that each column is given to, 0 for none."""
     of_row, of_column = [0] * (height + 1), [0] * (width + 1)  # the potentials
     row_of = [0] * (width + 1)
     for row in range(1, height + 1):
@@ -157,7 +160,7 @@ def _greedy(costs: Mapping[tuple[A, B], int], lefts: Sequence[A], margin: int, a
 
 
 def _cheapest(sides: list[tuple[A, int]], own: A, gone: Container[A]) -> int | None:
-    """The least price of what is still to be had besides one's own; what is gone is taken off the list on the way."""
+    """The least price among partners that are still free, except one's own. Removes those that are gone."""
     at = 0
     while at < len(sides):
         side, price = sides[at]

@@ -1,62 +1,53 @@
-"""Metered: sessions that only metrics tell of (contract 6.2). They were alive when something was first counted, which
-gives them a beginning and an end; both are marked, since no record states them.
+"""Metrics-only sessions: sessions that nothing but metrics reports (docs/contract.md 6.2). They were alive when
+something was counted. That gives them a beginning and an end; both are marked as inferred, since no record states them.
 
-Whose child such a session is, metrics never say. It is taken to be a child only if its producer says that it is
-somebody's, and hung below a task call only if the two belong together in time (core/linking/task_links.py), among all
-sessions of the producer. Everything else stays a root: rather a tree in two parts than a wrong one.
+Metrics never say whose child such a session is. It is taken for a child only if its producer says that it is one, and
+placed below a task call only if the two fit in time, among all sessions of the producer (core/linking/task_links.py).
+Everything else stays a root: rather a tree in two parts than a wrong one.
 """
 
 from __future__ import annotations
 
-from receiver.core.counting.series import sightings
-from receiver.core.linking.report_matching import is_placed
-from receiver.core.linking.task_links import RIVAL
+from receiver.core.counting.series import times_alive
+from receiver.core.linking.report_matching import lacks_times
+from receiver.core.linking.task_links import MAX_RIVAL_COST
 from receiver.core.state.ids import creation_time
-from receiver.core.state.items import Inferred, Item, learn
-from receiver.core.state.session import Activity, Session, merge_activity
-from receiver.core.state.settings import BuilderSettings
-from receiver.events import COUNTED, GUESSED, INFERRED
+from receiver.core.state.items import Item, Registers
+from receiver.core.state.session import Session
+from receiver.events import COUNTED, INFERRED
 
 
-def is_metered(session: Session) -> bool:
-    """Whether nothing but metrics told of a session: their points alone are no activity (core/apply_events.py)."""
+def is_metrics_only(session: Session) -> bool:
+    """Whether nothing but metrics reports a session. Points are no activity (core/apply_events.py)."""
     return bool(session.get("metered")) or not (session.activities or session.closed or session.reports)
 
 
-def may_be_child(session: Session) -> bool:
-    """Whether nothing but metrics told of a session, and these say that it is somebody's child."""
-    return bool((session.series or session.counted) and session.get("subagent") and is_metered(session))
+def is_metrics_only_child(session: Session) -> bool:
+    """Whether nothing but metrics reports a session, and they say that it is a child."""
+    return bool(session.series and session.get("subagent") and is_metrics_only(session))
 
 
-def settle(session: Session, settings: BuilderSettings) -> bool:
-    """Let a session that only metrics tell of have been alive when they say; True if it is one."""
-    times = sightings(session) if settings.infer and is_metered(session) else []
-    if not times:
-        return False
-    learn(session.facts, "metered", COUNTED, True)
-    if (created := creation_time(session.id, times[0])) is not None:
-        learn(session.facts, "created", GUESSED, created)
-    for time in times:
-        if not any(c.start <= time <= c.end for c in session.closed):
-            merge_activity(session.activities, Activity(start=time, end=time, work=True), settings.joint)
-    return True
+def lifetime(session: Session) -> tuple[int, ...]:
+    """When (ns) a metrics-only session was alive; () for any other one."""
+    return tuple(times_alive(session)) if is_metrics_only(session) else ()
 
 
-def lived(session: Session) -> tuple[int, int] | None:
-    """When (ns) a session that may be a child began, and was last counted."""
-    times = sightings(session)
+def begin_and_end(session: Session) -> tuple[int, int] | None:
+    """When (ns) a metrics-only session began, and when it was last alive; None if no time is known."""
+    times = times_alive(session)
     if not times:
         return None
     created = creation_time(session.id, times[0])
-    start = created if created is not None and 0 <= times[0] - created <= RIVAL else times[0]
+    start = created if created is not None and 0 <= times[0] - created <= MAX_RIVAL_COST else times[0]
     return start, times[-1]
 
 
-def name_child(call: Item, child: Session) -> None:
-    """A call that was only counted has started a child. If it had no place in its interval, it has its child's."""
-    times = lived(child)
-    if is_placed(call) and times is not None:
+def facts_of_started_child(call: Item, child: Session) -> Registers:
+    """What is known of a call that only a metric counted, once it has started a child. A call whose times are unknown
+    begins with its child."""
+    facts: Registers = {"child": (INFERRED, child.id)}
+    times = begin_and_end(child)
+    if lacks_times(call) and times is not None:
         duration = call.end - call.start
-        call.facts["start"], call.facts["end"] = (COUNTED, times[0]), (COUNTED, times[0] + duration)
-    call.facts["child"] = (INFERRED, child.id)
-    call.infer(Inferred.PARENT)
+        facts |= {"start": (COUNTED, times[0]), "end": (COUNTED, times[0] + duration)}
+    return facts

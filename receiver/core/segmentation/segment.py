@@ -1,13 +1,17 @@
-"""Parts: what a session's activity is divided into, and the numbers that they have.
+"""Segments: the parts that a session's activity is divided into, and their numbers.
 
-What has left cannot be moved. A part from which a span has left is pinned to its number and its trace; where stragglers
-would make parts that no number is left for, none is made, and they are late (core/segmentation/tree_segments.py,
-Seat.late).
+What was emitted cannot be moved. A segment from which a span was emitted is pinned to its number and its trace. Late
+records may ask for a segment before it; if no number is left for that, none is made and the records are late
+(Placement.late in core/segmentation/tree_segments.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
+from itertools import pairwise
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -15,8 +19,9 @@ from receiver.core.state.session import Activity, Closed, Session, merge_activit
 
 
 @dataclass(slots=True)
-class Run:
-    """Activity of one session, as far as segments care. `limit` (ns) is how long after it more may come."""
+class ActivityRun:
+    """Activity of one session (ns, inclusive). `limit` is how long after it more may come; `work` is false for mere
+    housekeeping (Activity.work in core/state/session.py)."""
 
     start: int
     end: int
@@ -25,29 +30,69 @@ class Run:
     work: bool
 
 
+class Reason(Enum):
+    """Why a segment begins or ends at a boundary."""
+
+    PAUSE = 0  # activity begins after a pause, or ends before one
+    ROLLOVER = 1  # the trace was full, or old
+    TURN = 2  # the session's next turn begins
+    PIN = 3  # spans were emitted on either side: they stay apart
+
+
+class Boundary(NamedTuple):
+    """A moment (ns) that divides a session's activity: what begins then or later is in the next segment."""
+
+    time: int
+    reason: Reason
+
+
 @dataclass(slots=True)
 class Segment:
-    """One open segment (ns, inclusive). `until` is how long activity would still belong to it; `rolled` says that it
-    was cut off there, `turned` that the session's next turn did so."""
+    """One open segment (ns, inclusive). Activity up to `until` still belongs to it. `ended_by` is why it ends there.
+    `start_guessed`: its begin is inferred. `named_only`: nothing but the calls that started the session shows it."""
 
     number: int
     start: int
     end: int
     until: int
     start_guessed: bool = False
-    rolled: bool = False
-    turned: bool = False
+    ended_by: Reason = Reason.PAUSE
     named_only: bool = False
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ActivityRun] = field(default_factory=list)
+
+    @property
+    def rolled(self) -> bool:
+        """Whether it was cut off, so that activity goes on after it."""
+        return self.ended_by is not Reason.PAUSE
+
+    @property
+    def turned(self) -> bool:
+        """Whether the session's next turn cut it off."""
+        return self.ended_by is Reason.TURN
 
     @property
     def own_end(self) -> int:
-        """The end of what the session itself does in it (ns): a turn may be outlived by what it began below."""
+        """The end of the session's own activity in it (ns). What a turn started below may last longer."""
         return min(self.end, self.until) if self.rolled else self.end
 
 
-def numbered_parts(session: Session, parts: list[Segment]) -> list[Segment]:
-    """Give numbers in order of time. Pinned ones have theirs; a part that would need one between them is no segment."""
+def boundaries(session: Session, segment: Segment, cuts: Iterable[int], turns: Iterable[int]) -> list[Boundary]:
+    """The boundaries within a segment, its beginning and its end among them, in order of time. `cuts` and `turns` (ns)
+    are where a rollover or a turn divides the session. Pinned segments stay apart, also if the pause between them turns
+    out to be none."""
+    reasons = dict.fromkeys(cuts, Reason.ROLLOVER) | dict.fromkeys(turns, Reason.TURN)
+    inside = {time: reason for time, reason in reasons.items() if segment.start < time <= segment.end}
+    edges = dict.fromkeys((segment.start, segment.end + 1), Reason.PAUSE)
+    pinned = sorted(pin.start for pin in session.pins.values())
+    for start, until in pairwise(sorted({*edges, *inside})):
+        for time in [p for p in pinned if start <= p < until][1:]:
+            inside.setdefault(time, Reason.PIN)
+    return sorted((Boundary(*at) for at in (edges | inside).items()), key=lambda boundary: boundary.time)
+
+
+def number_segments(session: Session, parts: list[Segment]) -> list[Segment]:
+    """Number the segments in order of time. Pinned ones keep their number; a part that would need a number between two
+    of them becomes no segment."""
     pins = sorted((pin.start, number) for number, pin in session.pins.items())
     taken: list[int | None] = [
         next((number for start, number in pins if part.start <= start <= part.own_end), None) for part in parts
@@ -71,21 +116,21 @@ def numbered_parts(session: Session, parts: list[Segment]) -> list[Segment]:
 
 
 def is_pinned_to(session: Session, segment: Segment, time: int) -> bool:
-    """Whether a span has left, from the segment that began here, that begins no sooner than a moment (ns)."""
+    """Whether a span that begins at a moment (ns) or later was emitted from this segment."""
     return any(pin.start <= segment.end and time <= pin.last for pin in session.pins.values())
 
 
 def closed_at(session: Session, time: int, joint: int) -> Closed | None:
-    """The segment that has left which a moment (ns) should have been in."""
+    """The closed segment that a moment (ns) belongs to."""
     for closed in session.closed:
         if closed.start - joint <= time <= closed.end + closed.limit:
             return closed
     return None
 
 
-def with_items(session: Session, joint: int) -> list[Activity]:
-    """The stretches of a session with the calls, requests and permissions that are held: each is activity all along,
-    also if its beginning and its end were told apart."""
+def activities_with_items(session: Session, joint: int) -> list[Activity]:
+    """The activity of a session with its pending calls, requests and permissions. Each of these is activity from begin
+    to end, also if separate records report the two."""
     long = [
         item
         for items in (session.calls, session.requests, session.permissions)

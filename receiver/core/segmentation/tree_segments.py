@@ -1,16 +1,16 @@
-"""Segments: where a session pauses for so long that what follows is another part of it (contract 5.4).
+"""Tree segments: the segments of every session of a tree, and the trace that each belongs to (docs/contract.md 5.4).
 
-Decided by event time alone, so that arrival cannot change them. A session goes on as long as anything in it or below
-it does: each session in it for its own limit after its last activity, which is `idle_timeout` if it had said that it
-is idle and `inactivity_timeout` otherwise. A root's cuts also come from roll-over (age, number of spans), and cut all
-below it. A child's segment lies within one segment of its root, which decides the trace: if the root pauses, so does
-the child, by the same rule over fewer sessions.
+A segment ends where a session pauses for long. That is decided by event time alone, so that arrival cannot change it.
+A segment goes on as long as the session or anything below it does: each session for its own limit after its last
+activity, `idle_timeout` if it had said that it is idle and `inactivity_timeout` otherwise. Rollover (age, number of
+spans) ends a root's segment too, and divides everything below it. A child's segment lies within one segment of its
+root, which decides the trace: if the root pauses, so does the child, by the same rule over fewer sessions.
 
 With `child_sessions: linked` every session is at the top of traces of its own: its segments have their own numbers,
-cuts and traces. Who goes on for how long is the same.
+rollovers and traces. How long they go on is the same.
 
 With `trace_mode: turn` a session's turns are its segments (core/segmentation/turns.py). A child's segment lies in the
-turn of its parent in which it began, and this one covers it however long it goes on, so that turns may overlap.
+turn of its parent in which it began, and that turn covers it however long it lasts, so that turns may overlap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from receiver.core.segmentation import rollover, turns
-from receiver.core.segmentation.segment import Run, Segment, closed_at, is_pinned_to, numbered_parts, with_items
+from receiver.core.segmentation.segment import (
+    ActivityRun,
+    Boundary,
+    Segment,
+    activities_with_items,
+    boundaries,
+    closed_at,
+    is_pinned_to,
+    number_segments,
+)
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import trace_id
@@ -32,9 +41,9 @@ from receiver.events import GUESSED
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The place of a moment of a session: its segment, and the trace that this is part of. `at` (ns) is when the
-    segment began, `start` when its span can begin. `late` if the span above has left, or began later than this.
-    `above` is the place of the session above whose span this one hangs below.
+    """Where a moment of a session belongs: its segment and the segment's trace. `at` (ns) is when the segment began,
+    `start` when its span can begin. `late`: the span above is emitted, or began later than this. `above` is the
+    placement of the session whose span is the parent.
     """
 
     session: Session
@@ -53,14 +62,14 @@ class Placement:
 
 
 class TreeView:
-    """The segments of every session below one root, computed once for one look at the tree."""
+    """The segments of every session of one tree, computed once for one look at the tree."""
 
     def __init__(self, forest: Forest, root: Session, settings: BuilderSettings) -> None:
         self.root = root
         self.members = list(forest.below(root.id))
         self._forest = forest
         self._settings = settings
-        self._runs: dict[str, list[Run]] = {}
+        self._runs: dict[str, list[ActivityRun]] = {}
         self._guessed: set[str] = set()
         self._segments: dict[str, list[Segment]] = {}
         self._remotes: dict[int, Remote | None] = {}
@@ -91,7 +100,7 @@ class TreeView:
         return self._segments[session.id]
 
     def at(self, session: Session, time: int) -> Segment | Closed | None:
-        """The segment that a moment (ns) belongs to; closed ones take what should have been in them."""
+        """The segment that a moment (ns) belongs to. What should have been in a closed segment belongs to that."""
         if (closed := closed_at(session, time, self._settings.joint)) is not None:
             return closed
         segments = self.segments(session)
@@ -107,18 +116,18 @@ class TreeView:
         return self._trace_of(self.root, segment, time)
 
     def remote(self, segment: Segment) -> Remote | None:
-        """The span of another program that was told of in an open segment of the root."""
+        """The remote parent that was stated in an open segment of the root."""
         if segment.number not in self._remotes:
-            told = {
+            stated = {
                 name: fact
                 for name, fact in self.root.remotes.items()
                 if isinstance(here := self.at(self.root, fact[1]), Segment) and here.number == segment.number
             }
-            self._remotes[segment.number] = believed(told)
+            self._remotes[segment.number] = believed(stated)
         return self._remotes[segment.number]
 
     def remote_parent(self, segment: Segment) -> Remote | None:
-        """The one of them that the root's span hangs below: what has left below another one cannot be moved."""
+        """The remote parent of the root's span in a segment. It stays what it was once something is emitted."""
         if (pin := self.root.pins.get(segment.number)) is not None:
             return Remote(pin.trace, pin.remote) if pin.remote else None
         return self.remote(segment) if self._settings.remote_parent == "child" else None
@@ -128,25 +137,25 @@ class TreeView:
         return self.placement_in(session, self.at(session, time), time)
 
     def placement_of(self, session: Session, time: int, number: int) -> Placement:
-        """The same for what has left in a segment, or must leave in it (0: none yet): nothing moves it."""
+        """The same for what was emitted in the segment `number`, or must be (0: none yet): nothing moves it."""
         placed: list[Segment | Closed] = [*session.closed, *self.segments(session)] if number else []
         return self.placement_in(session, next((s for s in placed if s.number == number), self.at(session, time)), time)
 
     def placement_of_call(self, session: Session, call: str, start: int) -> Placement:
-        """Where the span of a call is, or will be."""
-        if (held := session.calls.get(call)) is not None:
-            return self.placement_of(session, held.start, held.segment)
+        """Where the span of a call is, or will be, if it began at `start` (ns) as far as is known."""
+        if (pending := session.calls.get(call)) is not None:
+            return self.placement_of(session, pending.start, pending.segment)
         emitted = self._forest.emitted_of(session.id).calls.get(call)
         return self.placement_of(session, start, emitted.segment if emitted is not None else 0)
 
     def line(self, placement: Placement | None) -> Iterator[Placement]:
-        """A place, and those of the sessions above it that its span hangs below."""
+        """A placement, and those above it, up to the trace's top."""
         while placement is not None:
             yield placement
             placement = placement.above
 
     def placement_in(self, session: Session, segment: Segment | Closed | None, time: int) -> Placement:
-        """The place of a moment (ns) in a segment that is known. Climbed in a loop: sessions may lie at any depth."""
+        """The placement of a moment (ns) in a known segment. A loop, not recursion: sessions may nest to any depth."""
         trace, root_segment = self._trace_of(session, segment, time)
         begun = time if segment is None else segment.start
         line = [(session, segment, trace, root_segment, begun, time)]
@@ -164,7 +173,7 @@ class TreeView:
         return placement
 
     def placement_above(self, session: Session, trace: bytes, time: int) -> Placement | None:
-        """The place of the nearest session above that has a segment in a trace; None for the root's own."""
+        """The placement of the nearest session above that has a segment in a trace; None at the trace's top."""
         above = self._above(session, trace, time)
         return self.placement_in(*above) if above is not None else None
 
@@ -205,12 +214,12 @@ class TreeView:
 
     # activity
 
-    def _own_runs(self, session: Session) -> list[Run]:
-        activities = with_items(session, self._settings.joint)
+    def _own_runs(self, session: Session) -> list[ActivityRun]:
+        activities = activities_with_items(session, self._settings.joint)
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
-            Run(s.start, s.end, session.id, idle if session.is_resting(s) else inactive, s.work)
+            ActivityRun(s.start, s.end, session.id, idle if session.is_resting(s) else inactive, s.work)
             for s in activities
             if s.end >= created or any(s.start <= pin.start <= s.end for pin in session.pins.values())
         ]
@@ -233,19 +242,20 @@ class TreeView:
                 self._guessed.add(session.id)  # nothing but its live marker was then
         return runs
 
-    def _left_runs(self, session: Session) -> Iterable[Run]:
-        """The segments of a session that have left from this tree: the sessions above it still cover them."""
+    def _left_runs(self, session: Session) -> Iterable[ActivityRun]:
+        """The closed segments of a session in this tree: the sessions above it still cover them."""
         for closed in session.closed:
             if self._is_in_tree(session, closed):
-                yield Run(closed.start, closed.end + min(closed.limit, 0), session.id, max(closed.limit, 0), True)
+                end, limit = closed.end + min(closed.limit, 0), max(closed.limit, 0)
+                yield ActivityRun(closed.start, end, session.id, limit, True)
 
     def _is_in_tree(self, session: Session, closed: Closed) -> bool:
         ours = closed.trace in self._traces or closed.trace == trace_id(self.root.id, closed.root_segment)
         return ours or session is self.top(session)
 
     def _begun_before(self, session: Session, start: int, created: int) -> Iterable[int]:
-        """When what is no copy began before a session's creation: what straddles it, since its clock is a little off,
-        and what had left, here or below, before the creation was told."""
+        """When things began before a session's creation that are no copies of another session's: items that go on after
+        it, since clocks differ a little, and what was emitted, here or below, before the creation was known."""
         for items in (session.calls, session.requests, session.permissions):
             yield from (i.start for i in items.values() if start <= i.start < created <= i.end)
         emitted = self._forest.emitted_of(session.id).spans()
@@ -272,11 +282,11 @@ class TreeView:
             found[0].start_guessed = found[0].start == session.get("created")
         return found
 
-    def _not_closed(self, session: Session) -> Iterable[Run]:
-        """The activity after what has left: a straggler that reaches beyond a closed segment goes on in the next."""
+    def _not_closed(self, session: Session) -> Iterable[ActivityRun]:
+        """The activity after closed segments. Late activity that reaches beyond one goes on in the next segment."""
         if not session.closed:
             return self._runs[session.id]
-        after: list[Run] = []
+        after: list[ActivityRun] = []
         for run in self._runs[session.id]:
             start = run.start
             while (closed := closed_at(session, start, self._settings.joint)) is not None and start <= run.end:
@@ -286,7 +296,7 @@ class TreeView:
         return sorted(after, key=lambda r: (r.start, r.end, r.session))
 
     def _named_only(self, session: Session) -> list[Segment]:
-        """A session that calls started and nothing else tells of: the first of these calls stand in for it."""
+        """The segment of a session that only the calls that started it show: it lasts as long as the first of them."""
         parent = self._forest.get(session.parent) if session.parent else None
         if parent is None or not self._settings.infer:
             return []
@@ -298,41 +308,41 @@ class TreeView:
                 found.end = max(found.end, end)
         return [found] if found is not None else []
 
-    # cuts
+    # rollovers and turns
 
     def _cuts_of(self, top: Session) -> list[int]:
         if top.id not in self._cuts:
             self._cuts[top.id] = sorted(set(top.cuts) | self._cuts_by_age(top))
         return self._cuts[top.id]
 
-    def is_cut(self, session: Session, since: int, time: int) -> bool:
-        """Whether what begins at a moment (ns) goes on, by a roll-over and no turn, from what began at another one."""
-        return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.begins(session, time)
+    def rolled_over(self, session: Session, since: int, time: int) -> bool:
+        """Whether a rollover, and no turn, divides what begins at `time` from what began at `since` (ns)."""
+        return any(since < t <= time for t in self._cuts_of(self.top(session))) and not turns.starts_turn(session, time)
 
-    def keep_cuts(self, top: Session, start: int) -> None:
-        """Something has left of a session at the top that was divided at a moment (ns), or before."""
+    def keep_rollovers(self, top: Session, start: int) -> None:
+        """Keep the rollovers of a top session up to a moment (ns): something after it is emitted."""
         rollover.keep(top, self._cuts_of(top), start)
         self._forest.dirty.add(top.id)
 
     def _cuts_by_age(self, top: Session) -> set[int]:
-        """Roll-over by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
+        """Rollovers by age: a trace older than `max_trace_age` goes on in the next one, with the next activity."""
         found: set[int] = set()
         for segment in self._gaps(top) if self._settings.max_trace_age > 0 else ():
             if segment.end - segment.start < self._settings.max_trace_age:
                 continue
-            bounds = _bounds(top, segment, {*top.cuts, *self._turns(top, segment)})
+            bounds = [b.time for b in boundaries(top, segment, top.cuts, self._turns(top, segment))]
             members = [(m, self._forest.emitted_of(m.id)) for m in self.members if self.top(m) is top]
-            begun = rollover.beginnings(segment.runs, members)
+            begun = rollover.all_starts(segment.runs, members)
             found.update(rollover.by_age(top, segment.runs, begun, bounds, self._settings.max_trace_age))
         return found
 
     def _turns(self, session: Session, segment: Segment) -> list[int]:
         if self._settings.trace_mode != "turn":
             return []
-        return turns.beginnings(session, self._forest.emitted_of(session.id), segment.start, segment.end)
+        return turns.turn_starts(session, self._forest.emitted_of(session.id), segment.start, segment.end)
 
     def _cover(self, session: Session) -> None:
-        """A turn lasts as long as anything that began in it, in a session below too."""
+        """Let each turn last as long as everything that began in it, in sessions below too."""
         for child in self._forest.children(session.id):
             if child is self.root:
                 continue
@@ -347,50 +357,39 @@ class TreeView:
             if segment.named_only:
                 parts.append(segment)
                 continue
-            begun = self._turns(session, segment)
-            bounds = _bounds(session, segment, {*self._cuts_of(self.top(session)), *begun})
-            for start, until in pairwise(bounds):
-                if (part := self._part(session, segment, start, until)) is not None:
-                    part.turned = until in begun
+            cuts, begun = self._cuts_of(self.top(session)), self._turns(session, segment)
+            for start, until in pairwise(boundaries(session, segment, cuts, begun)):
+                if (part := self._part(session, segment, start.time, until)) is not None:
                     parts.append(part)
-        return numbered_parts(session, parts)
+        return number_segments(session, parts)
 
-    def _part(self, session: Session, segment: Segment, start: int, until: int) -> Segment | None:
-        """What of a segment lies from one moment on and before another one (ns)."""
+    def _part(self, session: Session, segment: Segment, start: int, boundary: Boundary) -> Segment | None:
+        """The part of a segment from `start` (ns) up to a boundary."""
+        until = boundary.time
         runs = [r for r in segment.runs if start <= r.end and r.start < until]
         if not runs:
             return None
-        rolled = until <= segment.end
         part = Segment(0, max(start, min(r.start for r in runs)), min(until - 1, max(r.end for r in runs)), 0)
-        part.until = until - 1 if rolled else segment.until
+        part.ended_by = boundary.reason
+        part.until = until - 1 if part.rolled else segment.until
         part.start_guessed = segment.start_guessed and start == segment.start
-        part.rolled = rolled
         if self._settings.trace_mode == "turn":  # what goes on below is covered by the turn that it began in
             own = [r.end for r in runs if r.session == session.id]
             part.end = min(until - 1, max([part.start, *own]))
-            if rolled:
-                part.end = turns.last_thing(session, self._forest.emitted_of(session.id), part.start, until)
+            if part.rolled:
+                part.end = turns.last_end(session, self._forest.emitted_of(session.id), part.start, until)
         return part
 
 
-def _bounds(session: Session, segment: Segment, divided: set[int]) -> list[int]:
-    """The moments (ns) that divide a segment, its beginning and its end among them. Where pauses between pinned ones
-    turn out to be none, these stay apart."""
-    bounds = [segment.start, *sorted(t for t in divided if segment.start < t <= segment.end), segment.end + 1]
-    pinned = sorted(p.start for p in session.pins.values())
-    inner = {t for start, until in pairwise(bounds) for t in [p for p in pinned if start <= p < until][1:]}
-    return sorted({*bounds, *inner})
-
-
 def _naming(forest: Forest, parent: Session, child: str) -> list[tuple[int, int]]:
-    """The times (ns) of the calls of a session that name another one, in order."""
+    """The times (ns) of the calls of a session that name a child, in order."""
     calls = [c for c in parent.calls.values() if c.get("child") == child and c.start]
-    held = [(c.start, c.end or c.start) for c in calls if not is_history(parent, c.end or c.start)]
+    pending = [(c.start, c.end or c.start) for c in calls if not is_history(parent, c.end or c.start)]
     emitted = [(r.start, r.end) for r in forest.emitted_of(parent.id).task_calls.values() if r.child == child]
-    return sorted(held + emitted)
+    return sorted(pending + emitted)
 
 
 def ended_at(session: Session) -> tuple[int, str] | None:
-    """When (ns) and why a session ended for good, if it said so: `deleted` or `archived`."""
-    held = session.facts.get("ended")
-    return (-held[0], str(held[1])) if held is not None else None
+    """When (ns) and why a session ended for good, if that was reported: `deleted` or `archived`."""
+    ended = session.facts.get("ended")
+    return (-ended[0], str(ended[1])) if ended is not None else None

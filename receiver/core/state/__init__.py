@@ -1,1 +1,1 @@
-"""What is known of sessions, merged, and who is below whom. Nothing is decided here."""
+"""State: what is known of sessions, and which is below which. Nothing is decided here."""

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from receiver.core.state.items import CallSource, EmittedRecord, ItemKey, ItemKind, call_source
+from receiver.core.state.items import UNNAMED_PREFIXES, CallSource, EmittedRecord, ItemKey, ItemKind, call_source
 from receiver.events import TASK
 
 
@@ -75,7 +75,17 @@ EMITTED_KINDS = (ItemKind.CALL, ItemKind.REQUEST, ItemKind.PERMISSION, ItemKind.
 class EmittedItems:
     """The records of what was emitted of one session."""
 
-    __slots__ = ("_indexes", "_of_kind", "calls", "markers", "permissions", "requests", "series", "task_calls")
+    __slots__ = (
+        "_indexes",
+        "_of_kind",
+        "calls",
+        "has_unnamed",
+        "markers",
+        "permissions",
+        "requests",
+        "series",
+        "task_calls",
+    )
 
     def __init__(self) -> None:
         self.calls: dict[str, EmittedRecord] = {}
@@ -84,6 +94,7 @@ class EmittedItems:
         self.markers: dict[str, EmittedRecord] = {}
         self.series: dict[str, EmittedRecord] = {}
         self.task_calls: dict[str, EmittedRecord] = {}  # calls of the tool `task`, or that name a child
+        self.has_unnamed = False  # whether any call's id is made of facts
         self._indexes: dict[CallSource, CallIndex] = {}
         records = (self.calls, self.requests, self.permissions, self.markers, self.series)
         self._of_kind = dict(zip(EMITTED_KINDS, records, strict=True))
@@ -110,13 +121,19 @@ class EmittedItems:
     def add(self, kind: ItemKind, id_: str, record: EmittedRecord) -> None:
         """Add the record of one item, or replace it."""
         if kind is ItemKind.CALL:
-            if id_ in self.calls:
-                self._indexes.clear()
-            elif (index := self._indexes.get(call_source(id_))) is not None:
-                index.add(record.label, _times(id_, record))
+            if id_[:1] in UNNAMED_PREFIXES:
+                self.has_unnamed = True
+            if self._indexes:
+                self._add_to_index(id_, record)
             if record.label == TASK or record.child:
                 self.task_calls[id_] = record
         self._of_kind[kind][id_] = record
+
+    def _add_to_index(self, id_: str, record: EmittedRecord) -> None:
+        if id_ in self.calls:
+            self._indexes.clear()
+        elif (index := self._indexes.get(call_source(id_))) is not None:
+            index.add(record.label, _times(id_, record))
 
     def remove(self, key: ItemKey) -> None:
         """Forget that an item was emitted."""
@@ -131,6 +148,7 @@ class EmittedItems:
         for kind, records in self._of_kind.items():
             copy._of_kind[kind].update(records)
         copy.task_calls.update(self.task_calls)
+        copy.has_unnamed = self.has_unnamed
         return copy
 
     def spans(self) -> Iterator[tuple[ItemKey, EmittedRecord]]:

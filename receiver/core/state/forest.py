@@ -1,7 +1,7 @@
-"""The sessions at hand, and who hangs below whom. A plain container: no decision is taken here, and nothing is loaded.
+"""The sessions in memory, and which is below which. A plain container: nothing is decided and nothing is loaded here.
 
 The pipeline fills it from the store before the core works on it, and reads off it what has changed (`dirty`,
-`new_left`). Offline, it simply holds everything.
+`new_emitted`). Offline, it holds everything.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from receiver.events import EXACT
 
 
 class Forest:
-    """Open sessions by id, with what has left of them, the MCP servers that each producer named, and the spans that
-    state who started whom."""
+    """Sessions by id, with what was emitted of them, the MCP servers that each producer named, and the spans that show
+    which session started which."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
@@ -29,36 +29,36 @@ class Forest:
         self._children: dict[str, set[str]] = {}
 
     def get(self, session: str) -> Session | None:
-        """The session, if it is at hand."""
+        """The session, if it is in memory."""
         return self.sessions.get(session)
 
     def open(self, session: str) -> Session:
-        """The session, new if it was never told of."""
+        """The session, new if nothing is known of it."""
         found = self.sessions.get(session)
         if found is None:
             found = self.sessions[session] = Session(id=session)
         return found
 
     def put(self, session: Session, emitted: EmittedItems) -> None:
-        """Place a session that was loaded."""
+        """Add a session that was loaded."""
         self.sessions[session.id] = session
         self.emitted[session.id] = emitted
         if session.parent:
             self._children.setdefault(session.parent, set()).add(session.id)
 
     def drop(self, session: str) -> None:
-        """Forget a session that is kept elsewhere."""
-        gone = self.sessions.pop(session, None)
+        """Drop a session that the store keeps."""
+        dropped = self.sessions.pop(session, None)
         self.emitted.pop(session, None)
         self.dirty.discard(session)
-        if gone is not None and gone.parent and (siblings := self._children.get(gone.parent)):
+        if dropped is not None and dropped.parent and (siblings := self._children.get(dropped.parent)):
             siblings.discard(session)
             if not siblings:
-                del self._children[gone.parent]
+                del self._children[dropped.parent]
 
     def adopt(self, child: str, parent: str, rank: int = EXACT) -> None:
-        """Learn whose child a session is; a better witness replaces a worse one. A session is never its own parent, and
-        stays where it hangs as long as spans of it have left there and its own has not."""
+        """Learn whose child a session is; a more reliable record (a lower rank) replaces a less reliable one. A session
+        is never its own parent, and keeps its parent while spans below its own, open one were emitted."""
         if child == parent or not parent:
             return
         session = self.open(child)
@@ -94,8 +94,8 @@ class Forest:
         return emitted is not None and emitted.has(kind, id_)
 
     def root_of(self, session: str) -> Session:
-        """The topmost session that is known above (itself, if none is). Of a ring of parents, the one with the least
-        id, so that all in it agree."""
+        """The topmost known session above (itself, if there is none). Of a cycle of parents, the one with the least id,
+        so that all in it agree."""
         seen, at = {session: None}, self.open(session)
         while up := at.parent:
             if up in seen:

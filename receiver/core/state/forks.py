@@ -1,6 +1,7 @@
-"""History: what a fork tells again of the session that it was copied from (FACTS 4). It ended before the fork began.
+"""Forks: a session that is a copy of another one repeats that one's history (docs/producers.md). What is history ended
+before the fork was created.
 
-Decided when a span would leave, since only then it is sure that the session's creation was told, in any order.
+This is decided when a span would be emitted: only then it is certain that the creation's record has arrived.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from receiver.core.state.ids import creation_time
 from receiver.core.state.items import Item
 from receiver.core.state.session import Session
 
-KEPT = 32  # copied calls remembered to find the session that they were copied from
+MAX_COPIED_CALLS = 32  # remembered to find the session that they were copied from
 
 
 def is_history(session: Session, time: int) -> bool:
@@ -21,7 +22,7 @@ def is_history(session: Session, time: int) -> bool:
 
 
 def holds_copies(session: Session) -> bool:
-    """Whether a session tells again what another one did: its metrics count that too, and do not say what of it."""
+    """Whether a session repeats what another one did: its metrics count that too, and do not say which part."""
     if session.get("copies"):
         return True
     items = (*session.calls.values(), *session.requests.values())
@@ -29,13 +30,13 @@ def holds_copies(session: Session) -> bool:
 
 
 def remember(session: Session, call: Item) -> None:
-    """Keep a copied call's id: of many the least, so that it does not matter which were told first."""
+    """Keep a copied call's id. Of too many the least are kept, so that the order of arrival does not matter."""
     session.history[call.id] = call.end or call.start
-    if len(session.history) > KEPT:
+    if len(session.history) > MAX_COPIED_CALLS:
         del session.history[max(session.history)]
 
 
 def is_older(child: str, session: str, time: int) -> bool:
-    """Whether a session was created before another one that claims, in a copied call, to have started it."""
+    """Whether a session is older than another one that claims, by a copied call, to have started it."""
     born, claimed = creation_time(child, time), creation_time(session, time)
     return born is not None and claimed is not None and born < claimed

@@ -1,7 +1,7 @@
-"""Identifiers: derived from what is unique, never drawn, so that any machine gives the same ones after any crash.
+"""Trace and span ids: derived from unique ids, never random, so that any machine gives the same ones after any crash.
 
-Contract 5.2: SHA-256 over a version prefix and unique ids with separators, cut to 16 and 8 bytes, never all zero.
-Also here: OpenCode's own ids, whose first twelve hexadecimal digits carry the time of creation.
+docs/contract.md 5.2: SHA-256 over a version prefix and unique ids with separators, cut to 16 and 8 bytes, never all
+zero. Also here: OpenCode's own ids, whose first twelve hexadecimal digits hold the time of creation.
 """
 
 from __future__ import annotations

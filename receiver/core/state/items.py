@@ -72,6 +72,7 @@ class CallSource(Enum):
 
 _SOURCES = {"~": CallSource.REPORTED, "#": CallSource.COUNTED}
 _PREFIXES = {source: prefix for prefix, source in _SOURCES.items()}
+UNNAMED_PREFIXES = frozenset(_SOURCES)  # of the ids that are made of facts
 
 
 def call_source(call: str) -> CallSource:
@@ -103,6 +104,7 @@ class Inferred(StrEnum):
     DURATION = "duration"
     PARENT = "parent"
     MCP_SERVER = "mcp.server"
+    END_REASON = "end_reason"
 
 
 _INFERRED = tuple(Inferred)
@@ -110,10 +112,10 @@ _INFERRED = tuple(Inferred)
 
 class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
     """A call, request, permission or report whose span is not emitted yet. `arrival` and `wait` are in ns of the
-    receiver's clock: when it was last told of, and how much longer than `settle` its producer's other signals may take.
-    `inferred` is what of it was reconstructed. `awaited`: a child's span was emitted that names this one's as its
-    parent, in `segment` (its number). For live markers: the earliest beginning that was told (ns), and when it was
-    first told of (`news`, receiver's clock; 0: never, or its marker was emitted)."""
+    receiver's clock: when its last record came, and how much longer than `settle` its producer's other signals may
+    take. `inferred` is what of it was reconstructed. `awaited`: a child's span was emitted that names this one's as its
+    parent, in `segment` (its number). For live markers: the earliest stated beginning (ns), and when the first
+    record of it came (`news`, receiver's clock; 0: never, or its marker was emitted)."""
 
     id: str = ""
     facts: Registers = {}
@@ -135,12 +137,16 @@ class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
     @property
     def start(self) -> int:
         """When it began (ns), or ended where no start is known."""
-        return int(self.get("start") or self.get("asked") or self.get("end") or self.get("replied") or 0)
+        fact = self.facts.get("start")
+        if fact is not None and fact[1]:
+            return int(fact[1])
+        return int(self.get("asked") or self.get("end") or self.get("replied") or 0)
 
     @property
     def end(self) -> int:
         """When it ended (ns), 0 if that is not known."""
-        return int(self.get("end") or self.get("replied") or 0)
+        fact = self.facts.get("end") or self.facts.get("replied")
+        return int(fact[1] or 0) if fact is not None else 0
 
     @property
     def tool(self) -> str:
@@ -160,8 +166,8 @@ class Item(msgspec.Struct, gc=False, rename={"id": "key"}):  # the store's name
 class EmittedRecord(msgspec.Struct, gc=False, array_like=True):
     """What must be remembered of an item whose span was emitted: enough to know it again, to match reports of it, and
     for the totals of its session. `label` is a call's tool, or the type of a request's error; `guessed` says that
-    `child` was reconstructed; `task` is what links ask of a task call besides its times (task_links.TOLD); `segment` is
-    the number of the one that an item's span is in, 0 where it is none or was not kept."""
+    `child` was reconstructed; `task` is what links ask of a task call besides its times (task_links.KEPT_FACTS);
+    `segment` is the number of the one that an item's span is in, 0 where it is none or was not kept."""
 
     start: int
     end: int

@@ -1,8 +1,8 @@
-"""Remote parents: the span of another program that stands above a root session (contract 6.6).
+"""Remote parents: the span of another program that is the parent of a root session (docs/contract.md 6.6).
 
-Each applies to the segment in which it was first told, so that a process whose environment names one for good does not
-put everything that it ever does into one trace: later segments are traces of their own, linked to the one before. Of
-several told in one segment the best witness is believed, then the earliest.
+Each applies to the segment in which it was first stated. So a process whose environment always names one does not put
+everything that it ever does into one trace: later segments are traces of their own, linked to the one before. Of
+several in one segment the most reliable is believed, then the earliest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from receiver.core.state.session import Remotes
 
-MOST = 256  # kept of a session: those told first, so that the order of telling does not matter
+MAX_REMOTES = 256  # kept of a session: the earliest ones, so that the order of arrival does not matter
 
 
 class Remote(NamedTuple):
@@ -23,15 +23,15 @@ class Remote(NamedTuple):
 
 
 def learn_remote(remotes: Remotes, remote: str, rank: int, time: int) -> None:
-    """Merge one statement. `time` is when it was made (ns)."""
-    held_rank, held_time = remotes.get(remote, (rank, time))
-    remotes[remote] = (min(held_rank, rank), min(held_time, time))
-    if len(remotes) > MOST:
+    """Merge one statement, made at `time` (ns)."""
+    best, first = remotes.get(remote, (rank, time))
+    remotes[remote] = (min(best, rank), min(first, time))
+    if len(remotes) > MAX_REMOTES:
         del remotes[max(remotes, key=lambda name: (remotes[name][1], name))]
 
 
 def believed(remotes: Mapping[str, tuple[int, int]]) -> Remote | None:
-    """The one of several that is believed."""
+    """Which of several is believed; None of none."""
     best = min(remotes, key=lambda name: (*remotes[name], name), default=None)
     if best is None:
         return None

@@ -1,9 +1,8 @@
-"""State is what is known, merged. Merging is commutative, associative and idempotent, so that neither the order nor
-the repetition of records can matter. Nothing is decided and nothing is rendered here.
+"""The state of a session: what is known of it, merged (core/state/items.py says how). Nothing is decided and nothing is
+rendered here.
 
-A *register* holds one fact as (rank, value): the lower rank wins, and among equals the larger value (the smaller for
-times at which something began). A *stretch* is a run of activity without a pause longer than `joint`; it holds the
-facts that may change over a session's life as registers whose rank is the time, later times winning.
+An *activity* is a run without a pause longer than `BuilderSettings.joint`. It holds the facts that may change over a
+session's life as registers whose rank is the negative time, so that the later one wins.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from receiver.core.state.items import Item, ItemKind, Registers, learn
 from receiver.events import Plain
 
 Remotes: TypeAlias = dict[str, tuple[int, int]]
-MARKED = -1
+MARKED = -1  # Session.news: the live marker was emitted
 
 
 class CallHint(msgspec.Struct, gc=False, array_like=True):
-    """What was said of a call without naming it: see events.CallHintEvent."""
+    """A statement about a call that does not name it: see events.CallHintEvent."""
 
     tool: str
     start: int
@@ -28,23 +27,6 @@ class CallHint(msgspec.Struct, gc=False, array_like=True):
     agent: str = ""
     skill: str = ""
     tool_count: int | None = None
-
-
-class CountedPoint(msgspec.Struct, gc=False):
-    """One metric point: see events.CallCountEvent."""
-
-    source: str
-    tool: str
-    count: int
-    time: int
-    start: int
-    durations: tuple[int, ...] = ()
-    rest: int | None = None
-    agent: str | None = None
-    skill: str | None = None
-    resource: str = ""
-    series: str = ""
-    status: str | None = None
 
 
 class SeriesValue(msgspec.Struct, gc=False, array_like=True):
@@ -70,13 +52,14 @@ class Series(msgspec.Struct, gc=False):
     tool: str = ""
     status: str | None = None
     agent: str | None = None
+    skill: str | None = None
     resource: str = ""
     readings: dict[str, SeriesValue] = {}
 
 
 class Note(msgspec.Struct, gc=False):
-    """A remark for the session's span. `arrival` is when it was first told (ns of the receiver's clock); `needs_idle`
-    as in events.NoteEvent."""
+    """A span event for the session's span. `arrival` is when its first record came (ns of the receiver's clock);
+    `needs_idle` as in events.NoteEvent."""
 
     time: int
     name: str
@@ -88,7 +71,7 @@ class Note(msgspec.Struct, gc=False):
 class Activity(msgspec.Struct, gc=False):
     """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never;
     `answered` is when an answer last ended of an agent that never says idle, `called` when a call last ended. `work`
-    tells a turn from mere housekeeping (a new title, being archived)."""
+    distinguishes a turn from housekeeping (a new title, being archived)."""
 
     start: int
     end: int
@@ -101,12 +84,12 @@ class Activity(msgspec.Struct, gc=False):
 
     @property
     def says_idle(self) -> bool:
-        """Whether the session said that it is idle, and nothing of a new turn since."""
+        """Whether the session said that it is idle, and no new turn began since."""
         return self.idle > 0 and self.idle >= self.busy
 
 
 class Closed(msgspec.Struct, gc=False):
-    """A segment whose session span has left. `limit` (ns) is the quiet that ended it: what follows sooner is late."""
+    """A segment whose session span was emitted. `limit` (ns) is the quiet that ended it: what came sooner is late."""
 
     number: int
     start: int
@@ -118,10 +101,10 @@ class Closed(msgspec.Struct, gc=False):
 
 
 class Pin(msgspec.Struct, gc=False, array_like=True):
-    """An open segment from which a span has left, of the session or of one below it: its number and its trace can
-    change no more, whatever is told later. `start` (ns) is when it began, as far as was known then; `last` the latest
-    beginning of what has left; `remote` the span of another program that it hangs below, if any; `spans` how many have
-    left, counted where each turn is a trace."""
+    """An open segment of which a span was emitted, of the session or of one below it: its number and its trace do not
+    change any more, whatever arrives later. `start` (ns) is when it began, as far as was known then; `last` the latest
+    beginning of an emitted span; `remote` the span of another program that is its parent, if any; `spans` how many were
+    emitted, counted where each turn is a trace."""
 
     start: int
     last: int
@@ -132,15 +115,16 @@ class Pin(msgspec.Struct, gc=False, array_like=True):
 
 
 class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "reports": "unnamed"}):  # the store's names
-    """Everything known of a session that has not left. Of a root, `cuts` (ns) are where its trace rolled over, `spans`
-    how many spans have left since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said that it is
-    idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of each, the
-    first few; `remotes` the spans of other programs that it was said to hang below, each with the rank of its best
-    witness and when it was first said. `news` is when its open segment was first told of (ns of the receiver's clock),
-    0 for not yet, MARKED once its live marker has left. Where each turn is a trace: `rests` (ns) are when it said that
-    it is idle in what has not left, `changes` the facts that may change over its life, each with what was told of it
-    when (ns). `attempts` are when requests that no answer was joined to were accepted, with when they were sent;
-    `answered` is the end of the last answer that was joined (ns)."""
+    """Everything known of a session that was not emitted. Of a root, `cuts` (ns) are where its trace rolled over,
+    `spans` how many spans were emitted since, and `reach` (ns) the latest end of them. `idles` (ns) are when it said
+    that it is idle, the last few; `contexts` the traces that its records were written in, by the earliest time (ns) of
+    each, the first few; `remotes` the spans of other programs that were stated as its parent, each with its best rank
+    and when it was first stated. `history` are calls copied from another session, with their ends (ns). `gone`: it
+    closed without any span. `news` is when the first record of its open segment came (ns of the receiver's clock), 0
+    for not yet, MARKED once its live marker was emitted. Where each turn is a trace: `rests` (ns) are when it said that
+    it is idle in what was not emitted, `changes` the facts that may change over its life, with their values by time
+    (ns). `attempts` are when requests that no answer was joined to were accepted, with when they were sent; `answered`
+    is the end of the last answer that was joined (ns)."""
 
     id: str
     producer: str = ""
@@ -151,7 +135,6 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     permissions: dict[str, Item] = {}
     reports: dict[str, Item] = {}
     hints: dict[str, CallHint] = {}
-    counted: dict[str, CountedPoint] = {}
     series: dict[str, Series] = {}
     lines: dict[str, tuple[int, int, int]] = {}
     notes: dict[str, Note] = {}
@@ -188,7 +171,7 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
         return {}
 
     def pending(self, kind: ItemKind, id_: str) -> Item:
-        """A pending item, new if nothing told of it before."""
+        """A pending item, new if it had no record before."""
         items = self.items(kind)
         found = items.get(id_)
         if found is None:
@@ -206,14 +189,14 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
 
     def get(self, field: str) -> Any:
         """The believed value of a fact about the session's identity, or None."""
-        held = self.facts.get(field)
-        return None if held is None else held[1]
+        fact = self.facts.get(field)
+        return None if fact is None else fact[1]
 
     @property
     def parent(self) -> str | None:
         """The parent session's id, as far as it is known."""
-        held = self.facts.get("parent")
-        return None if held is None else str(held[1])
+        fact = self.facts.get("parent")
+        return None if fact is None else str(fact[1])
 
     @property
     def is_stated_root(self) -> bool:
@@ -221,8 +204,15 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
         return bool(self.get("root")) and not (self.get("parent") or self.get("subagent"))
 
 
+def has_open_content(session: Session) -> bool:
+    """Whether anything of a session is still to be emitted."""
+    if session.activities or session.calls or session.requests or session.permissions or session.reports:
+        return True
+    return bool(session.series or session.notes or session.pins) or not (session.closed or session.gone)
+
+
 def merge_activity(activities: list[Activity], new: Activity, joint: int) -> None:
-    """Add activity, joining every stretch that it touches within `joint` (ns). The list stays sorted."""
+    """Add activity, joining every run that it touches within `joint` (ns). The list stays sorted."""
     touched = [s for s in activities if s.start - joint <= new.end and new.start - joint <= s.end]
     if not touched:
         at = next((i for i, s in enumerate(activities) if s.start > new.start), len(activities))
@@ -239,5 +229,5 @@ def merge_activity(activities: list[Activity], new: Activity, joint: int) -> Non
         first.work = first.work or other.work
         for field, (rank, value) in other.facts.items():
             learn(first.facts, field, rank, value)
-    for gone in touched[1:]:
-        activities.remove(gone)
+    for joined in touched[1:]:
+        activities.remove(joined)

@@ -1,4 +1,4 @@
-"""What the core may be told by configuration. Durations in nanoseconds; the defaults are the contract's."""
+"""The core's settings. Durations are in nanoseconds; the defaults are those of docs/contract.md 4."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ class BuilderSettings:
 
     @property
     def joint(self) -> int:
-        """Two things this close (ns) are never in different segments, whatever was said between them."""
+        """Two things this close (ns) are never in different segments, whatever the session said between them."""
         return max(0, min(self.idle_timeout, self.inactivity_timeout))

@@ -1,10 +1,10 @@
-"""Which session a task call started, read off an agent's own spans (contract 6.3: stated, not inferred): between a
-session's call and what its child did lie spans that name neither, each known only by the one above it.
+"""Which session a task call started, by an agent's own spans (docs/contract.md 6.3: stated, not inferred). Between a
+session's call and the spans of its child lie spans that name neither.
 
-Kept is, of each such span, its parent and whom it worked for: facts that merge in any order. A child's span or line
-below a call states the link, as soon as the chain between them is whole. A chain ends at the first task call above, so
-that a grandchild is its own caller's. Spans of one process are all in one trace (FACTS: OpenCode 1.18), so that the
-trace alone tells nothing, and a chain is looked up span by span.
+Of each such span its parent and its session are kept: facts that merge in any order. A child's span or record below a
+call states the link as soon as the chain between them is complete. A chain ends at the first task call above, so that a
+grandchild belongs to its own caller. All spans of one process are in one trace (docs/producers.md: OpenCode 1.18), so
+the trace alone shows nothing, and a chain is looked up span by span.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import msgspec
 
 from receiver.events import AnyEvent, ChildEvent, Discarded, LineageEvent
 
-MOST = 10_000  # spans below one call that are looked through: a child's turn has two for each of its calls
+MAX_SPANS_BELOW_CALL = 10_000  # that are searched: a child's turn has two for each of its calls
 
 _Source = TypeVar("_Source")
 
 
 class Kin(msgspec.Struct, frozen=True, gc=False):
-    """What is known of one span: the span above it, and either the task call that it was, with its session, or the
-    session that a record of it names. Spans go by their trace's id and their own."""
+    """What is known of one span: its parent, and either the task call that it is, with its session, or the session that
+    a record in it names. A span is identified by its trace's id and its own."""
 
     parent: bytes = b""
     session: str = ""
     call: str = ""
 
     def merged(self, other: Kin) -> Kin:
-        """What both say together; a call names its session better than a line that was written in it."""
+        """Both together; a call names its session more reliably than a record that was written in it."""
         call, session = max((self.call, self.session), (other.call, other.session))
         return Kin(max(self.parent, other.parent), session, call)
 
 
 class Lineage:
-    """Spans at hand. The pipeline fills it from the store and reads off it what is `new`; offline it holds all."""
+    """Spans in memory. The pipeline fills it from the store and reads off it what is `new`; offline it holds all."""
 
     def __init__(self) -> None:
         self.spans: dict[bytes, Kin] = {}
@@ -44,24 +44,24 @@ class Lineage:
         self._below: dict[bytes, set[bytes]] = {}
 
     def put(self, span: bytes, kin: Kin) -> bool:
-        """Place a span that was loaded, or merge what is told of one; True if it is news."""
-        held = self.spans.get(span)
-        merged = kin if held is None else held.merged(kin)
-        if merged == held:
+        """Add a span that was loaded, or merge what a record states about one; True if anything is new."""
+        known = self.spans.get(span)
+        merged = kin if known is None else known.merged(kin)
+        if merged == known:
             return False
         self.spans[span] = merged
-        if held is not None and held.parent != merged.parent:
-            self._below.get(held.parent, set()).discard(span)
+        if known is not None and known.parent != merged.parent:
+            self._below.get(known.parent, set()).discard(span)
         if merged.parent:
             self._below.setdefault(merged.parent, set()).add(span)
         return True
 
     def expand(
-        self, told: Iterable[tuple[_Source, AnyEvent]], load: Callable[[LineageEvent], None] | None = None
+        self, events: Iterable[tuple[_Source, AnyEvent]], load: Callable[[LineageEvent], None] | None = None
     ) -> Iterator[tuple[_Source, AnyEvent]]:
-        """What was told, with the links that spans state in place of the spans. `load` has at hand what lies above one
-        and, where a call does, below it."""
-        for source, event in told:
+        """The events, with the links that spans state in place of the spans. `load` loads what lies above a span and,
+        where that is a call, below it."""
+        for source, event in events:
             if not isinstance(event, LineageEvent):
                 yield source, event
                 continue
@@ -71,7 +71,7 @@ class Lineage:
                 yield source, link
 
     def take(self, event: LineageEvent) -> Iterator[ChildEvent | Discarded]:
-        """Merge what is told of a span; the links that it completes."""
+        """Merge what a record states about a span; the links that it completes."""
         if not self.put(event.span, Kin(event.parent, event.session, event.call)):
             return
         self.new.add(event.span)
@@ -83,7 +83,7 @@ class Lineage:
             yield from self._links(kin, self.below(event.span))
 
     def climb(self, span: bytes) -> tuple[Kin | None, bytes]:
-        """From a span upwards: the first task call, or else the span at which the chain breaks off (b'' for a ring)."""
+        """From a span upwards: the first task call, or else the span at which the chain breaks off (b'': a cycle)."""
         seen: set[bytes] = set()
         while span not in seen:
             kin = self.spans.get(span)
@@ -96,15 +96,15 @@ class Lineage:
         return None, b""
 
     def below(self, span: bytes) -> list[bytes]:
-        """The spans at hand that name this one as their parent."""
+        """The spans in memory that name this one as their parent."""
         return sorted(self._below.get(span, ()))
 
     def _links(self, call: Kin, spans: list[bytes]) -> Iterator[ChildEvent | Discarded]:
-        """The sessions that these spans and those below worked for, down to the next task calls."""
+        """The sessions of these spans and of those below, down to the next task calls."""
         seen: set[bytes] = set()
         children: set[str] = set()
         while spans:
-            if len(seen) == MOST:
+            if len(seen) == MAX_SPANS_BELOW_CALL:
                 yield Discarded(reason="too_many_spans")
                 break
             span = spans.pop()

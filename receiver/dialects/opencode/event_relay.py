@@ -320,9 +320,9 @@ def _after(record: LogRecord, body: Body, session: str, time: int, captured: Cap
 
 
 def _hook(record: LogRecord, body: Body) -> tuple[str | None, str | None]:
-    args = as_map(body.get("input"))
-    call = as_id(record.attributes.get("call.id")) or as_id(args.get("callID"))
-    return call, as_text(record.attributes.get("tool.name")) or as_text(args.get("tool"))
+    given = as_map(body.get("input"))
+    call = as_id(record.attributes.get("call.id")) or as_id(given.get("callID"))
+    return call, as_text(record.attributes.get("tool.name")) or as_text(given.get("tool"))
 
 
 def _asked(record: LogRecord, body: Body, session: str, time: int, captured: Captured) -> Iterator[AnyEvent]:

@@ -17,7 +17,6 @@ from typing import Literal
 
 from receiver.dialects.shared.commands import command_note
 from receiver.dialects.shared.fields import (
-    MS,
     Captured,
     as_count,
     as_duration,
@@ -29,18 +28,16 @@ from receiver.dialects.shared.fields import (
     not_after,
     record_time,
 )
-from receiver.dialects.shared.metric_points import begin, durations_of, form_of, problem, series_of, session_of
+from receiver.dialects.shared.metric_points import amount, begin, durations_of, form_of, problem, series_of, session_of
 from receiver.events import (
     COUNTED,
     COUNTED_NOTE,
     REPORTED,
     AnyEvent,
-    CallCountEvent,
     CallEvent,
     CallReportEvent,
     Discarded,
     LinesEvent,
-    PointEvent,
     ServerEvent,
     SessionEvent,
     StateEvent,
@@ -186,45 +183,9 @@ def _counted(
     if not tool or not 0 < count < 1_000_000:
         yield Discarded(reason="empty" if tool else "malformed")
         return
-    if form_of(point) == "cumulative":
-        yield _series(point, session, tool, count, agent)
-        return
-    durations, rest = durations_of(point) if point.kind == "histogram" else ((), None)
-    yield CallCountEvent(
-        session=session,
-        source=point.name,
-        key=_key(point),
-        tool=tool,
-        count=count,
-        time=point.time,
-        start=_begin(point),
-        durations=durations,
-        rest=rest,
-        series=series_of(point),
-        skill=skill,
-        agent=agent,
-    )
-
-
-def _series(point: MetricPoint, session: str, tool: str, count: int, agent: str | None) -> PointEvent:
-    """A cumulative point: the plugin sends deltas, but a Collector may have added them up (deltatocumulative)."""
-    timed = point.kind == "histogram"
-    total, low, high = (-1 if n is None or not timed else int(n * MS) for n in (point.sum, point.min, point.max))
-    return PointEvent(
-        session=session,
-        what="calls",
-        form="cumulative",
-        source=point.name,
-        series=series_of(point),
-        start=begin(point),
-        time=point.time,
-        amount=float(count),
-        total=total,
-        low=low,
-        high=high,
-        tool=tool,
-        agent=agent,
-    )
+    total, low, high = durations_of(point)
+    known = {"total": total, "low": low, "high": high, "tool": tool, "skill": skill, "agent": agent}
+    yield amount(point, session, "calls", point.name, **known)
 
 
 def _tool(point: MetricPoint) -> Iterator[AnyEvent]:

@@ -1,8 +1,8 @@
-"""Metric points, read alike by every dialect: whether one can be counted, what identifies it and its series, and the
+"""Metric points, read alike by every dialect: whether a point can be counted, which series it belongs to, and the
 counters that the plugins and Claude Code share (tokens, cost, lines, sessions).
 
-A point that cannot be counted is refused by name: a sum that may fall, numbers that are none, negative ones, a
-histogram whose count is not that of its buckets, or whose sum is outside what its least and greatest allow.
+A point that cannot be counted is discarded with a reason: a sum that may fall, NaN, a negative number, a histogram
+whose count is not that of its buckets, or whose sum is outside what its extremes allow.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from receiver.dialects.shared.fields import MAX_TIME, MS, as_id, as_id_unless_unknown, as_text, to_json
-from receiver.events import COUNTED, AnyEvent, CallCountEvent, Discarded, PointEvent, SessionEvent
+from receiver.events import COUNTED, AnyEvent, Discarded, PointEvent, SessionEvent
 from receiver.model import TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, MetricPoint
 
-MOST = 1 << 53
-_MOST_MS = 1e12
-_CLOSE = 0.001  # ms, and a part of the sum: floating point
+MAX_COUNT = 1 << 53  # beyond this a double is not exact
+MAX_DURATION = 1e12  # ms
+ROUNDING = 0.001  # ms, and a part of the sum: floating point
 _TOKENS = {
     "input": "fresh_tokens",
     "output": "output_tokens",
@@ -30,7 +30,7 @@ _LINES = {"added": "lines_added", "removed": "lines_removed"}
 
 
 def problem(point: MetricPoint) -> str | None:
-    """Why a point cannot be counted; one of semconv.DISCARDS."""
+    """Why a point cannot be counted, one of semconv.DISCARDS; None if it can."""
     if point.kind == "other":
         return "malformed"
     if not 0 < point.time < MAX_TIME:
@@ -49,29 +49,30 @@ def problem(point: MetricPoint) -> str | None:
 
 
 def _is_count(value: float | None) -> bool:
-    return value is not None and math.isfinite(value) and 0 <= value < MOST
+    return value is not None and math.isfinite(value) and 0 <= value < MAX_COUNT
 
 
 def _adds_up(point: MetricPoint) -> bool:
     count, total, low, high = point.count, point.sum, point.min, point.max
-    if count >= MOST or (point.bucketed is not None and point.bucketed != count):
+    if count >= MAX_COUNT or (point.bucketed is not None and point.bucketed != count):
         return False
     if not count:
         return True
-    if any(n is not None and not (math.isfinite(n) and 0 <= n < _MOST_MS) for n in (total, low, high)):
+    if any(n is not None and not (math.isfinite(n) and 0 <= n < MAX_DURATION) for n in (total, low, high)):
         return False
     if low is not None and high is not None and low > high:
         return False
     if total is None:
         return True
-    slack = _CLOSE * (1 + total)
+    slack = ROUNDING * (1 + total)
     if low is not None and low * count > total + slack:
         return False
     return high is None or total <= high * count + slack
 
 
 def begin(point: MetricPoint) -> int:
-    """When a point's series (or interval) began (ns), 0 if that is not known. Two clocks may tick in between."""
+    """When a point's series or interval began (ns), 0 if that is not known. The clocks of start and time may differ by
+    up to a second."""
     return min(point.start, point.time) if 0 < point.start <= point.time + 1_000 * MS else 0
 
 
@@ -93,8 +94,8 @@ def session_of(point: MetricPoint) -> str | None:
     return as_id_unless_unknown(as_id(point.attributes.get("session.id")) or point.attributes.get("sessionID"))
 
 
-def amount(point: MetricPoint, session: str, what: str, source: str, agent: str | None = None) -> PointEvent:
-    """A point that counts something of a session, as an event."""
+def amount(point: MetricPoint, session: str, what: str, source: str, **more: Any) -> PointEvent:
+    """A point that counts something of a session, as an event. `more` are further fields of the event."""
     value = point.count if point.kind == "histogram" else point.value or 0
     form = form_of(point)
     start = begin(point)
@@ -107,7 +108,7 @@ def amount(point: MetricPoint, session: str, what: str, source: str, agent: str 
         start=start or point.time if form == "delta" else start,
         time=point.time,
         amount=float(value),
-        agent=agent,
+        **more,
     )
 
 
@@ -117,63 +118,21 @@ def calls(
     """A point of a histogram that times finished calls."""
     if not point.count:
         return Discarded(reason="empty")
+    total, low, high = durations_of(point)
+    return amount(point, session, "calls", source, total=total, low=low, high=high, tool=tool, status=status)
+
+
+def durations_of(point: MetricPoint) -> tuple[int, int, int]:
+    """Sum, least and greatest (ns) of a histogram in ms; -1 for what it does not say."""
+    if point.kind != "histogram":
+        return -1, -1, -1
     total, low, high = (-1 if n is None else int(n * MS) for n in (point.sum, point.min, point.max))
-    if form_of(point) == "cumulative":
-        return PointEvent(
-            session=session,
-            what="calls",
-            form="cumulative",
-            source=source,
-            series=series_of(point),
-            start=begin(point),
-            time=point.time,
-            amount=float(point.count),
-            total=total,
-            low=low,
-            high=high,
-            tool=tool,
-            status=status,
-        )
-    durations, rest = durations_of(point)
-    series = series_of(point)
-    start = begin(point) or point.time
-    return CallCountEvent(
-        session=session,
-        source=source,
-        key=f"{series}:{start}-{point.time}",
-        series=series,
-        tool=tool,
-        count=point.count,
-        time=point.time,
-        start=start,
-        durations=durations,
-        rest=rest,
-        status=status,
-    )
-
-
-def durations_of(point: MetricPoint) -> tuple[tuple[int, ...], int | None]:
-    """The durations (ns) that a point of a histogram in ms tells exactly, and the mean of the others (contract 6.2)."""
-    count, total, low, high = point.count, point.sum, point.min, point.max
-    if total is None or not 0 <= total < _MOST_MS:
-        return (), None
-    if count == 1:
-        return (int(total * MS),), None
-    mean = (), int(total * MS / count)
-    if low is None or high is None or not 0 <= low <= high:
-        return mean
-    if count == 2:
-        return ((int(low * MS), int(high * MS)), None) if abs(total - low - high) < _CLOSE else mean
-    middle = (total - low - high) / (count - 2)
-    if not low - _CLOSE <= middle <= high + _CLOSE:
-        return mean  # the numbers do not add up: believe the sum
-    known = (int(low * MS), int(high * MS))
-    return (tuple(sorted((*known, int(middle * MS)))), None) if count == 3 else (known, int(middle * MS))
+    return total, low, high
 
 
 def usage(point: MetricPoint, name: str) -> Iterator[AnyEvent] | None:
-    """The counters that all these producers share, `name` without a prefix: `session.count`, `token.usage`,
-    `cost.usage`, `lines_of_code.count` and `.total`. None for any other."""
+    """The events of a counter that all these producers share, by its name without a prefix; None if it is none of
+    SHARED."""
     return _usage(point, name) if name in SHARED else None
 
 

@@ -1,4 +1,4 @@
-"""Addresses against one another."""
+"""Checks of addresses against one another."""
 
 from collections.abc import Callable
 
@@ -10,45 +10,44 @@ Read = Callable[..., Settings]
 Refused = Callable[..., list[str]]
 
 
-@pytest.mark.parametrize(
-    ("doors", "endpoint"),
-    [
+def test_a_grpc_exporter_to_the_own_receiver_is_an_error(refused: Refused, subtests: pytest.Subtests) -> None:
+    for listen, endpoint in [
         ("localhost:4317", "localhost:4317"),
         ("localhost:4317", "http://127.0.0.1:4317"),
         ("0.0.0.0:4317", "[::1]:4317"),
         (":4317", "localhost:4317"),
         ("10.0.0.1:4317", "10.0.0.1:4317"),
-    ],
-)
-def test_an_exporter_that_leads_back_in_is_an_error(refused: Refused, doors: str, endpoint: str) -> None:
-    (line,) = refused(f"""
-receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{doors}"}}}}}}}}
+    ]:
+        with subtests.test(listen=listen, endpoint=endpoint):
+            (line,) = refused(f"""
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{listen}"}}}}}}}}
 exporters: {{otlp: {{endpoint: "{endpoint}"}}}}
 """)
-    assert line.startswith("exporters::otlp::endpoint: ")
-    assert "this program's own receiver" in line
+            assert line.startswith("exporters::otlp::endpoint: ")
+            assert "this program's own receiver" in line
 
 
-def test_so_is_one_over_http(refused: Refused) -> None:
+def test_an_http_exporter_to_the_own_receiver_is_an_error(refused: Refused) -> None:
     (line,) = refused(
         "exporters: {otlp_http: {endpoint: 'http://b', traces_endpoint: 'http://localhost:4318/v1/traces'}}"
     )
     assert line.startswith("exporters::otlp_http::traces_endpoint: ")
 
 
-@pytest.mark.parametrize("endpoint", ["tempo:4317", "localhost:14317", "10.0.0.2:4317"])
-def test_a_backend_elsewhere_is_none(read: Read, endpoint: str) -> None:
-    assert read(f"exporters: {{otlp: {{endpoint: '{endpoint}'}}}}").graph.built == ("otlp",)
+def test_a_backend_at_another_address_is_no_error(read: Read, subtests: pytest.Subtests) -> None:
+    for endpoint in ["tempo:4317", "localhost:14317", "10.0.0.2:4317"]:
+        with subtests.test(endpoint=endpoint):
+            assert read(f"exporters: {{otlp: {{endpoint: '{endpoint}'}}}}").graph.built == ("otlp",)
 
 
-def test_an_exporter_that_is_not_in_use_may_lead_anywhere(read: Read) -> None:
+def test_an_unused_exporter_may_have_the_own_receivers_address(read: Read) -> None:
     read("""
 exporters: {otlp: {endpoint: "localhost:4317"}, debug: }
 service: {pipelines: {logs: {receivers: [otlp], exporters: [debug]}}}
 """)
 
 
-def test_two_doors_cannot_share_an_address(refused: Refused) -> None:
+def test_two_endpoints_cannot_share_an_address(refused: Refused) -> None:
     lines = refused(
         "", ("service::telemetry::metrics::address=0.0.0.0:13133", "extensions::admin::endpoint=127.0.0.1:4318")
     )
@@ -60,12 +59,12 @@ def test_two_doors_cannot_share_an_address(refused: Refused) -> None:
     ]
 
 
-def test_any_number_of_doors_may_draw_a_free_port_and_silent_metrics_take_none(read: Read) -> None:
+def test_port_0_may_repeat_and_disabled_metrics_use_no_port(read: Read) -> None:
     read("", ("extensions::admin::endpoint=localhost:0", "extensions::health_check::endpoint=localhost:0"))
     read("", ("service::telemetry::metrics={level: none, address: 'localhost:4317'}",))
 
 
-def test_open_doors_are_noticed(read: Read) -> None:
+def test_endpoints_open_to_the_network_get_a_warning(read: Read) -> None:
     notices = read("""
 receivers:
   otlp: {protocols: {grpc: {endpoint: "0.0.0.0:4317"}, http: {endpoint: "0.0.0.0:4318", auth: {bearer_token: x}}}}

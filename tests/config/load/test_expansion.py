@@ -1,4 +1,4 @@
-"""Environment variables in values."""
+"""References in values: variables, files and YAML."""
 
 from collections.abc import Callable
 
@@ -31,9 +31,8 @@ def expanded(value: object, **environment: str) -> object:
     return result.value if isinstance(result, Expanded) else result
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
+def test_references_are_replaced(subtests: pytest.Subtests) -> None:
+    for text, value in [
         ("${env:N}", 5),
         ("${N}", 5),
         ("x${env:N}y", "x5y"),
@@ -64,31 +63,30 @@ def expanded(value: object, **environment: str) -> object:
         ("Bearer ${file:/token}", "Bearer hunter2"),
         ("${yaml:[1, true]}", [1, True]),
         ("${yaml:7}s", "7s"),
-    ],
-)
-def test_references(text: str, value: object) -> None:
-    assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [", NAME="N") == value
+    ]:
+        with subtests.test(text=text, value=value):
+            assert expanded(text, N="5", E="", L="[a, b]", D="${env:N}", BROKEN="a: [", NAME="N") == value
 
 
-def test_references_work_deep_down_and_leave_the_rest_alone() -> None:
+def test_references_in_nested_values_are_replaced() -> None:
     assert expanded([{"b": "x${env:N}"}, 4, None], N="1") == [{"b": "x1"}, 4, None]
 
 
-def test_a_file_may_hold_a_block_with_references_of_its_own() -> None:
+def test_references_in_a_referenced_file_are_replaced() -> None:
     found = expanded("${file:/block}", N="4")
     assert isinstance(found, dict)
     assert found["settle"] == "4s"
     assert found["more"] == Expanded(["a", "b"], "[a, b]")
 
 
-def test_files_that_name_themselves_are_refused() -> None:
+def test_files_that_refer_to_themselves_are_refused() -> None:
     expander = Expander({}, FILES.__getitem__, [])
     expander.expand(["${file:/loop}"])
     (problem,) = expander.problems
     assert "more than 10 levels deep" in problem.text
 
 
-def test_a_variable_that_is_not_set_is_empty_and_told(read: Read) -> None:
+def test_an_unset_variable_is_empty_with_a_warning(read: Read) -> None:
     settings = read("connectors: {agenttrace: {settle: '${env:SETTLE}', mcp_servers: ['x${env:S}']}}")
     assert (settings.connector.settle, settings.connector.mcp_servers) == (2 * 10**9, ("x",))
     assert settings.notices == (
@@ -97,16 +95,17 @@ def test_a_variable_that_is_not_set_is_empty_and_told(read: Read) -> None:
     )
 
 
-def test_a_variable_that_a_default_would_have_needed_is_not_missed(read: Read) -> None:
+def test_an_unset_variable_in_an_unused_default_gets_no_warning(read: Read) -> None:
     text = "connectors: {agenttrace: {settle: '${env:SETTLE:-${env:OTHER}}', mcp_servers: ['${env:A:-${env:B:-b}}']}}"
     settings = read(text, SETTLE="3s")
     assert settings.connector.mcp_servers == ("b",)
     assert settings.notices == ()
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
+def test_an_unset_variable_is_named_where_an_empty_value_is_invalid(
+    refused: Refused, subtests: pytest.Subtests
+) -> None:
+    for key, value in [
         ("connectors::agenttrace::mcp_servers", "['${env:NO}']"),
         ("connectors::agenttrace::trace_mode", "${env:NO}"),
         ("exporters::otlp_grpc::endpoint", "${env:NO}"),
@@ -117,57 +116,58 @@ def test_a_variable_that_a_default_would_have_needed_is_not_missed(read: Read) -
         ("receivers::otlp::protocols::grpc::auth", "${env:NO}"),
         ("receivers::otlp::protocols::grpc::tls", "{cert_file: c, key_file: k, client_ca_file: '${env:NO}'}"),
         ("receivers::otlp::protocols::grpc::tls", "${env:NO}"),
-    ],
-)
-def test_where_an_empty_value_cannot_be_used_the_variable_is_named(refused: Refused, key: str, value: str) -> None:
-    lines = refused("", (f"{key}={value}",))
-    assert any("the environment variable NO is not set; set it, or write ${env:NO:-default}" in line for line in lines)
-    assert all(line.startswith(key) for line in lines)
+    ]:
+        with subtests.test(key=key, value=value):
+            lines = refused("", (f"{key}={value}",))
+            assert any(
+                "the environment variable NO is not set; set it, or write ${env:NO:-default}" in line for line in lines
+            )
+            assert all(line.startswith(key) for line in lines)
 
 
-def test_a_variable_that_is_not_set_hides_no_other_problem_and_causes_none(refused: Refused) -> None:
+def test_an_unset_variable_does_not_hide_other_problems(refused: Refused) -> None:
     lines = refused("exporters: {otlp_grpc: {endpoint: '${env:BACKEND}', timeout: 5}}")
     assert len(lines) == 2
     assert lines[0].startswith("exporters::otlp_grpc::endpoint: the environment variable BACKEND is not set")
     assert lines[1] == "exporters::otlp_grpc::timeout: 5 has no unit; write 5s for seconds"
 
 
-@pytest.mark.parametrize("text", ["${env:}", "${env:1A}", "${}", "${nonsense:x}"])
-def test_what_is_no_reference_is_an_error_that_says_how_to_write_one(refused: Refused, text: str) -> None:
-    lines = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}")
-    assert len(lines) == 1
-    assert "write ${env:NAME}" in lines[0]
+def test_a_malformed_reference_is_refused_with_the_right_form(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text in ["${env:}", "${env:1A}", "${}", "${nonsense:x}"]:
+        with subtests.test(text=text):
+            lines = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}")
+            assert len(lines) == 1
+            assert "write ${env:NAME}" in lines[0]
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
+def test_a_reference_that_fails_is_one_problem(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text, message in [
         ("${env:A:-${env:B}", "is not closed"),
         ("${https://x/y}", "is not fetched here; download it"),
         ("${file:/nowhere}", "the file /nowhere is not read here"),
-    ],
-)
-def test_what_cannot_be_replaced_is_one_line(refused: Refused, text: str, told: str) -> None:
-    (line,) = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}", B="1")
-    assert line.startswith("connectors::agenttrace::settle: ")
-    assert told in line
+    ]:
+        with subtests.test(text=text, message=message):
+            (line,) = refused(f"connectors: {{agenttrace: {{settle: '{text}'}}}}", B="1")
+            assert line.startswith("connectors::agenttrace::settle: ")
+            assert message in line
 
 
-@pytest.mark.parametrize("secret", ["123", "0123", "true", "a: b", "[x]", "'quoted'", "null", "p$$w${x}"])
-def test_a_secret_stays_what_it_is_whatever_yaml_would_see_in_it(read: Read, secret: str) -> None:
-    text = "exporters: {otlp: {endpoint: 'b:1', headers: {k: '${env:S}'}}}"
-    exporter = read(text, S=secret).exporters["otlp"]
-    assert isinstance(exporter, OTLPGRPCExporter)
-    assert exporter.headers["k"].get_secret_value() == secret
+def test_a_secret_from_a_variable_stays_text_whatever_yaml_reads_in_it(read: Read, subtests: pytest.Subtests) -> None:
+    for secret in ["123", "0123", "true", "a: b", "[x]", "'quoted'", "null", "p$$w${x}"]:
+        with subtests.test(secret=secret):
+            text = "exporters: {otlp: {endpoint: 'b:1', headers: {k: '${env:S}'}}}"
+            exporter = read(text, S=secret).exporters["otlp"]
+            assert isinstance(exporter, OTLPGRPCExporter)
+            assert exporter.headers["k"].get_secret_value() == secret
 
 
-def test_a_whole_block_can_come_out_of_a_variable(read: Read) -> None:
+def test_a_variable_may_hold_a_whole_block(read: Read) -> None:
     settings = read("connectors: {agenttrace: '${env:A}'}\nreceivers: '${env:R}'", A="{settle: 4s}", R="{otlp/x: }")
     assert settings.connector.settle == 4 * 10**9
     assert list(settings.receivers) == ["otlp/x"]
 
 
-def test_numbers_booleans_and_lists_come_typed(read: Read) -> None:
+def test_numbers_booleans_and_lists_from_variables_have_their_types(read: Read) -> None:
     connector = read(
         "connectors: {agenttrace: {max_spans_per_trace: '${env:N}', infer: '${env:B}', mcp_servers: '${env:L}'}}",
         N="7",
@@ -178,12 +178,12 @@ def test_numbers_booleans_and_lists_come_typed(read: Read) -> None:
 
 
 @given(st.text("ab${}:-/ \n"))
-def test_any_text_can_be_escaped(text: str) -> None:
+def test_any_text_can_be_escaped_with_double_dollars(text: str) -> None:
     assert expanded(text.replace("$", "$$")) == text
 
 
 @given(st.text("ab${}:-/ \n", min_size=1))
-def test_any_text_is_replaced_or_refused_and_what_a_variable_holds_comes_whole(text: str) -> None:
+def test_any_text_expands_or_is_refused_and_a_variables_text_is_kept_whole(text: str) -> None:
     expander = Expander({"A": text}, FILES.__getitem__, [])
     assert expander.expand(["<${env:A}>"]) == [f"<{text}>"]
     assert isinstance(expander.expand([f"<{text}"]), list)
@@ -193,27 +193,30 @@ AUTH = "receivers: {otlp: {protocols: {grpc: {auth: {bearer_token: '${env:TOKEN}
 AT = "receivers::otlp::protocols::grpc"
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["::auth::bearer_token=x", "::auth={bearer_token: x}", "=", "::auth::bearer_token=${env:GIVEN}"],
-)
-def test_an_unset_variable_that_set_stands_in_for_is_not_told(read: Read, change: str) -> None:
-    assert not [one for one in read(AUTH, (AT + change,), GIVEN="x").notices if "TOKEN" in one]
+def test_an_unset_variable_that_set_overrides_gets_no_warning(read: Read, subtests: pytest.Subtests) -> None:
+    for change in ["::auth::bearer_token=x", "::auth={bearer_token: x}", "=", "::auth::bearer_token=${env:GIVEN}"]:
+        with subtests.test(change=change):
+            assert not [one for one in read(AUTH, (AT + change,), GIVEN="x").notices if "TOKEN" in one]
 
 
-@pytest.mark.parametrize("change", ["::auth::bearer_token=${env:TOKEN}", "::max_concurrent_streams=5"])
-def test_an_unset_variable_that_is_still_needed_is_told(refused: Refused, change: str) -> None:
-    (line,) = refused(AUTH, (AT + change,))
-    assert line.startswith(f"{AT}::auth::bearer_token: the environment variable TOKEN is not set")
+def test_an_unset_variable_that_set_does_not_override_gets_a_warning(
+    refused: Refused, subtests: pytest.Subtests
+) -> None:
+    for change in ["::auth::bearer_token=${env:TOKEN}", "::max_concurrent_streams=5"]:
+        with subtests.test(change=change):
+            (line,) = refused(AUTH, (AT + change,))
+            assert line.startswith(f"{AT}::auth::bearer_token: the environment variable TOKEN is not set")
 
 
-def test_a_wrong_value_of_set_is_not_laid_to_a_variable_that_it_stands_in_for(refused: Refused) -> None:
+def test_a_wrong_value_of_set_is_not_attributed_to_the_variable_that_it_overrides(refused: Refused) -> None:
     (line,) = refused("connectors: {agenttrace: {settle: '${env:SETTLE}'}}", ("connectors::agenttrace::settle=5",))
     assert line.startswith("connectors::agenttrace::settle: ")
     assert "SETTLE" not in line
 
 
-def test_an_empty_variable_beside_what_set_says_is_told(read: Read) -> None:
+def test_an_unset_variable_in_the_same_block_as_a_set_key_gets_a_warning(read: Read) -> None:
     text = "connectors: {agenttrace: {settle: '${env:SETTLE}', mcp_servers: ['a${env:S}']}}"
-    told = read(text, ("connectors::agenttrace::mcp_servers=[b]",)).notices
-    assert told == ("connectors::agenttrace::settle: the environment variable SETTLE is not set, and counts as empty",)
+    message = read(text, ("connectors::agenttrace::mcp_servers=[b]",)).notices
+    assert message == (
+        "connectors::agenttrace::settle: the environment variable SETTLE is not set, and counts as empty",
+    )

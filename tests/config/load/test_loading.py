@@ -1,4 +1,4 @@
-"""What is in force: defaults, and what files change of them."""
+"""Defaults, and files and --set over them."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Refused = Callable[..., list[str]]
 SECOND = 10**9
 
 
-def test_without_a_file_everything_works(read: Read) -> None:
+def test_all_defaults_without_a_file(read: Read) -> None:
     settings = read()
     protocols = settings.receivers["otlp"].protocols
     assert protocols.grpc is not None
@@ -34,7 +34,7 @@ def test_without_a_file_everything_works(read: Read) -> None:
     assert settings.notices == ()
 
 
-def test_the_connectors_defaults_are_the_contracts(read: Read) -> None:
+def test_the_connectors_defaults(read: Read) -> None:
     assert read().connector.model_dump() == {
         "idle_timeout": "1m",
         "inactivity_timeout": "10m",
@@ -64,16 +64,16 @@ def test_a_file_with_only_a_connector_changes_only_that(read: Read) -> None:
     )
 
 
-def test_an_exporter_of_a_file_gets_the_built_traces(read: Read) -> None:
+def test_exporters_of_a_file_get_the_built_traces(read: Read) -> None:
     settings = read("exporters: {otlp: {endpoint: 'b:4317'}, file: {path: x}}")
     assert settings.graph.built == ("otlp", "file")
 
 
-def test_an_exporter_of_set_stands_in_for_the_default_one(read: Read) -> None:
+def test_an_exporter_of_set_replaces_the_default_exporter(read: Read) -> None:
     assert read("", ("exporters::otlp_grpc::endpoint=b:4317",)).graph.built == ("otlp_grpc",)
 
 
-def test_set_adds_to_the_default_exporter(read: Read) -> None:
+def test_set_changes_the_default_exporter(read: Read) -> None:
     assert read("", ("exporters::debug::verbosity=detailed",)).exporters == {
         "debug": DebugExporter(verbosity="detailed")
     }
@@ -83,14 +83,14 @@ def test_set_adds_to_the_default_exporter(read: Read) -> None:
     assert (exporter.endpoint, exporter.timeout) == ("http://b:4317", 9 * SECOND)
 
 
-def test_only_the_doors_that_are_named_are_open(read: Read) -> None:
+def test_only_the_named_protocols_are_enabled(read: Read) -> None:
     assert read("receivers: {otlp: {protocols: {http: }}}").receivers["otlp"].protocols.grpc is None
     both = read("receivers: {otlp: }").receivers["otlp"].protocols
     assert both.grpc is not None
     assert both.http is not None
 
 
-def test_only_the_extensions_that_are_named_run_but_always_the_store(read: Read) -> None:
+def test_only_the_named_extensions_and_the_store_run(read: Read) -> None:
     settings = read("service: {extensions: [health_check]}\nextensions: {health_check: {path: /live}}")
     assert settings.health_check is not None
     assert settings.health_check.path == "/live"
@@ -99,12 +99,13 @@ def test_only_the_extensions_that_are_named_run_but_always_the_store(read: Read)
     assert read("service: {extensions: []}").health_check is None
 
 
-@pytest.mark.parametrize("section", ["receivers", "connectors", "exporters", "extensions", "service"])
-def test_a_section_without_a_value_says_nothing(read: Read, section: str) -> None:
-    assert read(f"{section}:") == read(f"{section}: {{}}") == read()
+def test_an_empty_section_changes_nothing(read: Read, subtests: pytest.Subtests) -> None:
+    for section in ["receivers", "connectors", "exporters", "extensions", "service"]:
+        with subtests.test(section=section):
+            assert read(f"{section}:") == read(f"{section}: {{}}") == read()
 
 
-def test_a_block_without_a_value_is_there_with_its_defaults(read: Read) -> None:
+def test_a_block_without_a_value_exists_with_its_defaults(read: Read) -> None:
     http = (
         read("receivers: {otlp: {protocols: {http: {cors: , max_request_body_size: }}}}")
         .receivers["otlp"]
@@ -115,24 +116,22 @@ def test_a_block_without_a_value_is_there_with_its_defaults(read: Read) -> None:
     assert http.max_request_body_size == 20_971_520
 
 
-@pytest.mark.parametrize(
-    ("text", "environment", "directory"),
-    [
+def test_the_directory_of_the_store(subtests: pytest.Subtests) -> None:
+    for text, environment, directory in [
         ("", {"HOME": "/h", "XDG_STATE_HOME": "/s/"}, "/s/opencode-trace-receiver"),
         ("", {"HOME": "/h", "XDG_STATE_HOME": "relative"}, "/h/.local/state/opencode-trace-receiver"),
         ("extensions: {file_storage: {directory: ~/x}}", {"HOME": "/h"}, "/h/x"),
         ("extensions: {file_storage: {directory: /var/lib/x}}", {}, "/var/lib/x"),
         ("extensions: {file_storage/mine: {fsync: false}}", {"HOME": "/h"}, "/h/.local/state/opencode-trace-receiver"),
         ("extensions: {file_storage: }", {"HOME": "/h"}, "/h/.local/state/opencode-trace-receiver"),
-    ],
-)
-def test_where_the_store_lies(text: str, environment: dict[str, str], directory: str) -> None:
-    assert load([("a", text)], [], environment).storage.directory == directory
+    ]:
+        with subtests.test(text=text, environment=environment, directory=directory):
+            assert load([("a", text)], [], environment).storage.directory == directory
 
 
-def test_a_store_without_a_place_is_an_error(refused: Refused) -> None:
+def test_a_store_without_a_directory_is_an_error(refused: Refused) -> None:
     (line,) = refused("", HOME="")
-    assert line.startswith("extensions::file_storage::directory: where the store lies is not known")
+    assert line.startswith("extensions::file_storage::directory: the store has no directory")
 
 
 def test_the_settings_cannot_be_changed(read: Read) -> None:

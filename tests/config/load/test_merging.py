@@ -1,4 +1,4 @@
-"""Several files, and --set over them."""
+"""Merging of files, and of --set over them."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ def test_later_files_win() -> None:
     assert (connector.settle, connector.idle_timeout) == (3 * 10**9, 9 * 10**9)
 
 
-def test_a_later_null_brings_the_default_back() -> None:
+def test_a_later_null_restores_the_default() -> None:
     files = [("a", "connectors: {agenttrace: {settle: 1s}}"), ("b", "connectors: {agenttrace: }")]
     assert load(files, [], {"HOME": "/h"}).connector.settle == 2 * 10**9
 
@@ -58,7 +58,7 @@ def test_set_expands_variables(read: Read) -> None:
     assert read("", ("connectors::agenttrace::settle=${env:S}",), S="8s").connector.settle == 8 * 10**9
 
 
-def test_set_of_one_door_leaves_the_other_default_door_open(read: Read) -> None:
+def test_set_of_one_protocol_leaves_the_other_enabled(read: Read) -> None:
     protocols = read("", ("receivers::otlp::protocols::grpc::endpoint=localhost:5000",)).receivers["otlp"].protocols
     assert protocols.grpc is not None
     assert protocols.grpc.endpoint == "localhost:5000"
@@ -71,35 +71,36 @@ def test_a_key_may_be_a_path_anywhere_in_a_file(read: Read) -> None:
     assert read(text).exporters["otlp_grpc"].retry_on_failure.multiplier == 2  # type: ignore[union-attr]
 
 
-def test_set_takes_dots_too_where_no_other_delimiter_stands(read: Read) -> None:
+def test_set_accepts_dots_where_there_is_no_double_colon(read: Read) -> None:
     assert read("", ("connectors.agenttrace.settle=5s",)).connector.settle == 5 * 10**9
     assert "otlp_grpc/v1.2" in read("", ("exporters::otlp_grpc/v1.2::endpoint=b:1",)).exporters
 
 
-def test_set_of_a_block_may_hold_paths(read: Read) -> None:
+def test_the_value_of_set_may_have_path_keys(read: Read) -> None:
     settings = read("", ("exporters={otlp_grpc::endpoint: 'b:1', debug: }",))
     assert set(settings.exporters) == {"otlp_grpc", "debug"}
 
 
-@pytest.mark.parametrize("key", ["exporters::", "::exporters", "exporters::::debug"])
-def test_a_path_with_a_hole_is_no_key(refused: Refused, key: str) -> None:
-    (line,) = refused(f"'{key}': {{}}")
-    assert line.startswith(f"{key}: unknown section")
+def test_a_path_key_with_an_empty_part_is_refused(refused: Refused, subtests: pytest.Subtests) -> None:
+    for key in ["exporters::", "::exporters", "exporters::::debug"]:
+        with subtests.test(key=key):
+            (line,) = refused(f"'{key}': {{}}")
+            assert line.startswith(f"{key}: unknown section")
 
 
-@pytest.mark.parametrize("text", ["a::b", "=x", "::a=x", "a::::b=x", ""])
-def test_what_is_no_assignment_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not key::path=value"):
-        assignment(text)
+def test_an_invalid_set_is_refused(subtests: pytest.Subtests) -> None:
+    for text in ["a::b", "=x", "::a=x", "a::::b=x", ""]:
+        with subtests.test(text=text), pytest.raises(ValueError, match="is not key::path=value"):
+            assignment(text)
 
 
-def test_every_wrong_set_is_named(refused: Refused) -> None:
+def test_all_invalid_sets_are_reported(refused: Refused) -> None:
     lines = refused("", ("a", "b::c=[", "d"))
     assert len(lines) == 3
     assert lines[1].startswith("--set b::c: line 1")
 
 
-def test_every_file_that_cannot_be_read_is_named() -> None:
+def test_all_invalid_files_are_reported() -> None:
     with pytest.raises(ConfigError) as error:
         load([("a.yaml", "x: ["), ("b.yaml", "- 1"), ("c.yaml", "")], [], {"HOME": "/h"})
     lines = str(error.value).splitlines()

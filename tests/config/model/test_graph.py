@@ -1,4 +1,4 @@
-"""The pipelines, resolved."""
+"""Pipelines resolved into a graph."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ def pipelines(text: str, more: str = "") -> str:
 BUILT = "traces: {receivers: [agenttrace], exporters: [otlp/tempo]}"
 
 
-def test_signals_pass_through_untouched_beside_the_connector(read: Read) -> None:
+def test_a_pipeline_can_feed_the_connector_and_an_exporter(read: Read) -> None:
     text = f"""
 logs: {{receivers: [otlp], exporters: [agenttrace, otlp_http/loki]}},
 logs/2: {{receivers: [otlp], exporters: [debug, otlp_http/loki]}},
@@ -36,7 +36,7 @@ traces/in: {{receivers: [otlp], exporters: [agenttrace]}},
     assert graph.connector == "agenttrace"
 
 
-def test_one_pipeline_can_carry_what_is_built_and_what_passes(read: Read) -> None:
+def test_one_traces_pipeline_can_carry_built_and_received_spans(read: Read) -> None:
     text = """logs: {receivers: [otlp], exporters: [agenttrace]},
 traces: {receivers: [otlp, agenttrace], exporters: [otlp/tempo]}"""
     graph = read(pipelines(text)).graph
@@ -46,7 +46,7 @@ traces: {receivers: [otlp, agenttrace], exporters: [otlp/tempo]}"""
     assert graph.receivers == {"otlp": frozenset({"logs", "traces"})}
 
 
-def test_receivers_may_take_different_signals(read: Read) -> None:
+def test_receivers_may_be_in_pipelines_of_different_signals(read: Read) -> None:
     more = "receivers: {otlp/a: {protocols: {grpc: }}, otlp/b: {protocols: {http: }}}\n"
     text = f"""logs: {{receivers: [otlp/a], exporters: [agenttrace]}},
 metrics: {{receivers: [otlp/a, otlp/b], exporters: [agenttrace]}}, {BUILT}"""
@@ -54,20 +54,19 @@ metrics: {{receivers: [otlp/a, otlp/b], exporters: [agenttrace]}}, {BUILT}"""
     assert graph.receivers == {"otlp/a": frozenset({"logs", "metrics"}), "otlp/b": frozenset({"metrics"})}
 
 
-def test_a_connector_may_have_any_name(read: Read) -> None:
+def test_a_connector_may_have_a_name(read: Read) -> None:
     settings = read("connectors: {agenttrace/x: {settle: 4s}}")
     assert settings.graph.connector == "agenttrace/x"
     assert settings.connector.settle == 4 * 10**9
 
 
-def test_it_may_forward_only(read: Read) -> None:
+def test_a_configuration_may_forward_without_the_connector(read: Read) -> None:
     graph = read(pipelines("logs: {receivers: [otlp], exporters: [debug]}")).graph
     assert (graph.connector, graph.built) == (None, ())
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
+def test_pipelines_that_cannot_run_are_refused(refused: Refused, subtests: pytest.Subtests) -> None:
+    for text, message in [
         ("", "service::pipelines: there must be at least one pipeline"),
         (f"logs: {{exporters: [agenttrace]}}, {BUILT}", "service::pipelines::logs: must have at least one receiver"),
         ("logs: {receivers: [otlp]}", "service::pipelines::logs: must have at least one exporter"),
@@ -98,25 +97,24 @@ def test_it_may_forward_only(read: Read) -> None:
         (
             f"metrics: {{receivers: [agenttrace], exporters: [debug]}}, logs: {{receivers: [otlp], "
             f"exporters: [agenttrace]}}, {BUILT}",
-            'service::pipelines::metrics::receivers: connector "agenttrace" gives traces, not metrics; '
-            "name it in a traces pipeline",
+            'service::pipelines::metrics::receivers: connector "agenttrace" emits traces, not metrics; '
+            "use it as receiver of a traces pipeline",
         ),
         (
             "traces: {receivers: [otlp, agenttrace], exporters: [agenttrace, debug]}",
             'service::pipelines::traces: cycle: connector "agenttrace" feeds itself; use two pipelines, '
             "such as traces/in and traces",
         ),
-    ],
-)
-def test_what_does_not_fit_is_told(refused: Refused, text: str, told: str) -> None:
-    assert refused(pipelines(text)) == [told]
+    ]:
+        with subtests.test(text=text, message=message):
+            assert refused(pipelines(text)) == [message]
 
 
-def test_receivers_that_differ_within_a_signal_are_refused(refused: Refused) -> None:
+def test_receivers_in_different_pipelines_of_a_signal_are_refused(refused: Refused) -> None:
     more = "receivers: {otlp/a: {protocols: {grpc: }}, otlp/b: {protocols: {http: }}}\n"
     text = "logs: {receivers: [otlp/a], exporters: [debug]}, logs/b: {receivers: [otlp/b], exporters: [otlp/tempo]}"
     assert refused(pipelines(text, more)) == [
-        "service::pipelines: otlp/a and otlp/b differ in the pipelines of their logs; name them all in the same ones"
+        "service::pipelines: otlp/a and otlp/b are in different logs pipelines; put them into the same ones"
     ]
 
 
@@ -125,7 +123,7 @@ def test_two_connectors_in_use_are_refused(refused: Refused) -> None:
     assert line.startswith("service::pipelines: only one connector can be in use")
 
 
-def test_without_the_connector_nothing_is_built_and_a_notice_says_so(read: Read) -> None:
+def test_a_configuration_without_the_connector_gets_a_warning(read: Read) -> None:
     (notice,) = read(
         "exporters: {debug: }\nservice: {pipelines: {logs: {receivers: [otlp], exporters: [debug]}}}"
     ).notices

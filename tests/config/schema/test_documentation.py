@@ -1,4 +1,4 @@
-"""The page and the schema say what the models say."""
+"""The configuration page and the JSON schema match the models."""
 
 import json
 import re
@@ -33,27 +33,29 @@ def sections(kind: type[Section]) -> Iterator[type[Section]]:
             yield from sections(inner)
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_the_reference_in_the_page_is_up_to_date() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert page(text) == text, "run: python -m receiver.config.schema.reference docs/configuration.md"
 
 
-@pytest.mark.parametrize("example", ON_THE_PAGE)
-def test_every_example_of_the_page_loads(example: str) -> None:
-    assert load([("example", example)], [], {"HOME": "/h", "RECEIVER_TOKEN": "x"}).notices == ()
+def test_every_example_of_the_page_loads(subtests: pytest.Subtests) -> None:
+    for example in ON_THE_PAGE:
+        with subtests.test(example=example):
+            assert load([("example", example)], [], {"HOME": "/h", "RECEIVER_TOKEN": "x"}).notices == ()
 
 
-def test_a_page_without_a_place_for_the_reference_is_refused() -> None:
+def test_a_page_without_the_reference_markers_is_an_error() -> None:
     with pytest.raises(ValueError, match="no place"):
         page("# nothing")
 
 
-@pytest.mark.parametrize("section", {one for kind in KINDS for one in sections(kind)}, ids=lambda one: one.__name__)
-def test_every_block_and_every_key_is_described(section: type[Section]) -> None:
-    assert section.__doc__
-    for name, field in section.model_fields.items():
-        assert field.description, name
-        assert "|" not in field.description, name
+def test_every_block_and_every_key_is_described(subtests: pytest.Subtests) -> None:
+    for section in {one for kind in KINDS for one in sections(kind)}:
+        with subtests.test(section=section):
+            assert section.__doc__
+            for name, field in section.model_fields.items():
+                assert field.description, name
+                assert "|" not in field.description, name
 
 
 def test_the_reference_holds_every_default_of_the_contract() -> None:
@@ -75,7 +77,7 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-def test_the_schema_is_whole() -> None:
+def test_the_json_schema_is_valid_and_complete() -> None:
     whole = schema()
     json.dumps(whole)
     assert set(references(whole)) <= {f"#/$defs/{name}" for name in whole["$defs"]}
@@ -83,42 +85,41 @@ def test_the_schema_is_whole() -> None:
     assert any(key.startswith("^otlp(") for key in whole["properties"]["exporters"]["anyOf"][0]["patternProperties"])
 
 
-def test_the_schemas_file_is_up_to_date() -> None:
+def test_the_json_schema_file_is_up_to_date() -> None:
     assert SCHEMA.read_text(encoding="utf-8") == text(), "run: make docs"
 
 
 def said_of(configuration: Any) -> list[str]:
-    """What an editor would underline."""
+    """The errors that an editor would show."""
     return [error.message for error in Draft202012Validator(schema()).iter_errors(configuration)]
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_an_editor_is_content_with_what_is_valid(example: str) -> None:
-    Draft202012Validator.check_schema(schema())
-    assert said_of(yaml.safe_load(example)) == []
+def test_the_json_schema_accepts_valid_configurations(subtests: pytest.Subtests) -> None:
+    for example in EXAMPLES:
+        with subtests.test(example=example):
+            Draft202012Validator.check_schema(schema())
+            assert said_of(yaml.safe_load(example)) == []
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_the_json_schema_rejects_wrong_values(subtests: pytest.Subtests) -> None:
+    for wrong in [
         "exporter: {}",
         "receivers: {otpl: {}}",
         "receivers: {otlp: {protocols: {grpc: {endpont: 'localhost:1'}}}}",
         "connectors: {agenttrace: {trace_mode: turns}}",
         "service: {telemetry: {logs: {encoding: xml}}}",
-    ],
-)
-def test_an_editor_underlines_what_is_wrong(wrong: str) -> None:
-    assert said_of(yaml.safe_load(wrong))
+    ]:
+        with subtests.test(wrong=wrong):
+            assert said_of(yaml.safe_load(wrong))
 
 
-def test_the_schema_writes_durations_as_a_file_does() -> None:
+def test_durations_in_the_json_schema_are_in_go_syntax() -> None:
     idle = schema()["$defs"]["AgentTrace"]["properties"]["idle_timeout"]
     assert idle["default"] == "60s"
     assert any(form.get("type") == "string" for form in idle["anyOf"])
 
 
-def test_no_form_of_a_value_hides_what_its_key_means() -> None:
+def test_no_form_in_the_json_schema_has_a_description_of_its_own() -> None:
     """yaml-language-server shows the description of the form that comes nearest to a value that fits none of them."""
     for block in schema()["$defs"].values():
         for key, value in block.get("properties", {}).items():

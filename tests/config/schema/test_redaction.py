@@ -1,4 +1,4 @@
-"""What may be shown of a configuration."""
+"""The effective configuration, redacted."""
 
 from collections.abc import Callable
 
@@ -38,20 +38,20 @@ service:
 """.replace("${x}", "$${x}")
 
 
-def test_secrets_are_nowhere(read: Read) -> None:
+def test_the_effective_configuration_has_no_secrets(read: Read) -> None:
     settings = read(FULL)
     shown = effective(settings)
     assert "hunter2" not in shown + repr(settings) + str(settings)
     assert shown.count("[REDACTED]") == 6
 
 
-def test_it_loads_to_the_same_settings_but_for_the_secrets(read: Read) -> None:
+def test_the_effective_configuration_loads_to_the_same_settings_except_secrets(read: Read) -> None:
     for text in ("", FULL.replace("Bearer hunter2", "hunter2").replace("hunter2", '"[REDACTED]"')):
         settings = read(text)
         assert load([("again", effective(settings))], [], {}) == settings
 
 
-def test_durations_are_written_as_in_go_and_defaults_are_filled_in(read: Read) -> None:
+def test_the_effective_configuration_has_go_durations_and_all_defaults(read: Read) -> None:
     tree = yaml.safe_load(effective(read(FULL)))
     assert tree["connectors"]["agenttrace"]["settle"] == "1s500ms"
     assert tree["connectors"]["agenttrace"]["max_trace_age"] == "1h30m"
@@ -63,11 +63,11 @@ def test_durations_are_written_as_in_go_and_defaults_are_filled_in(read: Read) -
     }
 
 
-def test_dollars_stay_dollars(read: Read) -> None:
+def test_dollar_signs_in_the_effective_configuration_are_escaped(read: Read) -> None:
     assert "/tmp/$${x}" in effective(read(FULL))
 
 
-def test_a_key_in_a_urls_query_is_not_shown(read: Read) -> None:
+def test_the_query_of_a_url_is_redacted(read: Read) -> None:
     settings = read("exporters: {otlp_http: {traces_endpoint: 'https://b/v1/traces?key=hunter2'}}")
     shown = effective(settings)
     assert "traces_endpoint: https://b/v1/traces?[REDACTED]" in shown

@@ -1,4 +1,4 @@
-"""Every key that the Collector's components have (v0.155.0) is known here, or refused by its name with a reason."""
+"""Every key of the Collector's components (v0.155.0) is supported here, or refused by its name with a reason."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from receiver.config.model.exporters import KeepaliveClient
 from receiver.config.model.metric_readers import Prometheus
 from receiver.config.model.receivers import KeepaliveEnforcementPolicy, KeepaliveServerParameters
 from receiver.config.model.section import Section
-from receiver.config.schema.unsupported_keys import UNSUPPORTED_KEYS, reason
+from receiver.config.schema.unsupported_keys import UNSUPPORTED_KEYS, unsupported_key
 
 Read = Callable[..., Settings]
 
@@ -64,17 +64,18 @@ def keys() -> Iterator[tuple[type[Section], str]]:
     return ((section, key) for section, names in COLLECTORS.items() for key in names.split())
 
 
-@pytest.mark.parametrize(("section", "key"), list(keys()), ids=lambda one: getattr(one, "__name__", one))
-def test_a_key_of_the_collectors_is_taken_or_refused_with_a_reason(section: type[Section], key: str) -> None:
-    assert (key in section.model_fields) != bool(reason(section, key))
+def test_each_key_of_the_collector_is_supported_or_refused_with_a_reason(subtests: pytest.Subtests) -> None:
+    for section, key in list(keys()):
+        with subtests.test(section=section, key=key):
+            assert (key in section.model_fields) != bool(unsupported_key(section, key))
 
 
-def test_nothing_is_refused_that_is_taken() -> None:
+def test_no_supported_key_is_listed_as_unsupported() -> None:
     for section, reasons in UNSUPPORTED_KEYS.items():
         assert not set(reasons) & set(section.model_fields)
 
 
-def test_a_collectors_file_is_told_line_by_line_what_to_do(refused: Callable[..., list[str]]) -> None:
+def test_a_collector_file_is_refused_with_a_remedy_for_each_line(refused: Callable[..., list[str]]) -> None:
     lines = refused("""
 receivers:
   otlp: {protocols: {grpc: {endpoint: "0.0.0.0:4317", include_metadata: true}, http: {idle_timeout: 1m}}}
@@ -92,8 +93,8 @@ service:
   pipelines: {traces: {receivers: [otlp], processors: [batch], exporters: [otlp, logging]}}
   telemetry: {metrics: {level: detailed, views: []}, resource: {service.name: x}}
 """)
-    told = dict(line.split(": ", 1) for line in lines)
-    assert list(told) == [
+    messages = dict(line.split(": ", 1) for line in lines)
+    assert list(messages) == [
         "processors::batch",
         "processors::memory_limiter",
         "processors::tail_sampling",
@@ -109,4 +110,4 @@ service:
         "service::telemetry::metrics::views",
         "service::telemetry::resource",
     ]
-    assert not any("did you mean" in text for text in told.values())
+    assert not any("did you mean" in text for text in messages.values())

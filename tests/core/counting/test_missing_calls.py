@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from receiver.core.counting.missing_calls import SAME_MOMENT, missing_calls
+from receiver.core.counting.series import add, key_of
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.items import EmittedRecord, Item
-from receiver.core.state.session import CountedPoint, Session
+from receiver.core.state.session import Series, Session
 from receiver.core.state.settings import MILLISECOND
-from receiver.events import EXACT
+from receiver.events import EXACT, PointEvent
 from tests.support.factories import NOON
 
 COUNTER, HISTOGRAM = "opencode.tool.executions", "opencode.tool.duration"
@@ -19,15 +20,22 @@ def ms(time: int) -> int:
     return NOON + time * MILLISECOND
 
 
-def point(start: int, time: int, count: int = 1, durations=(), rest=None, source=HISTOGRAM, **more) -> CountedPoint:
-    return CountedPoint(
+def point(start: int, time: int, count: int = 1, durations=(), rest=None, source=HISTOGRAM, **more) -> PointEvent:
+    """`durations` are the extremes (of up to three calls: all), `rest` the mean of the others, in ms."""
+    total = sum(durations) + (rest or 0) * (count - len(durations)) if durations or rest else None
+    low, high = (min(durations), max(durations)) if durations else (None, None)
+    numbers = {"total": total, "low": low, "high": high}
+    return PointEvent(
+        session="ses_a",
+        what="calls",
+        form="delta",
         source=source,
-        tool=more.pop("tool", "bash"),
-        count=count,
-        time=ms(time),
+        series=source,
         start=ms(start),
-        durations=tuple(d * MILLISECOND for d in durations),
-        rest=None if rest is None else rest * MILLISECOND,
+        time=ms(time),
+        amount=float(count),
+        tool=more.pop("tool", "bash"),
+        **{name: -1 if n is None else n * MILLISECOND for name, n in numbers.items()},
         **more,
     )
 
@@ -37,11 +45,14 @@ def call(start: int, end: int, tool: str = "bash", status: str = "completed") ->
     return Item(id=f"call@{start}", facts={field: (EXACT, value) for field, value in facts.items()})
 
 
-def session(*points: CountedPoint, calls: tuple[Item, ...] = ()) -> Session:
-    return Session(id="ses_a", counted={str(i): p for i, p in enumerate(points)}, calls={c.id: c for c in calls})
+def session(*points: PointEvent, calls: tuple[Item, ...] = ()) -> Session:
+    held: dict[str, Series] = {}
+    for p in points:
+        add(held, key_of(p, ""), p, "")
+    return Session(id="ses_a", series=held, calls={c.id: c for c in calls})
 
 
-def found(*points: CountedPoint, calls: tuple[Item, ...] = (), emitted: EmittedItems | None = None):
+def found(*points: PointEvent, calls: tuple[Item, ...] = (), emitted: EmittedItems | None = None):
     """The missing calls as (start, end, what is inferred), in ms after NOON."""
     items = missing_calls(session(*points, calls=calls), emitted or EmittedItems())
     return [((i.start - NOON) // MILLISECOND, (i.end - NOON) // MILLISECOND, set(i.inferred)) for i in items]

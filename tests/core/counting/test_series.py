@@ -1,46 +1,22 @@
-"""What a metric series says, whatever order its points come in: rises, durations, and totals from a moment to
-another.
-"""
+"""What a metric series counts, whatever order its points come in."""
 
 from __future__ import annotations
 
-import pytest
-
-from receiver.core.counting import series, usage_totals
-from receiver.core.counting.call_counts import known_durations, tallies
-from receiver.core.counting.series import rises
-from receiver.core.state.emitted import EmittedItems
+from receiver.core.counting import series
+from receiver.core.counting.series import increases
 from receiver.core.state.items import EmittedRecord
-from receiver.core.state.session import Series, Session
+from receiver.core.state.session import Series
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import PointEvent
 from tests.support.factories import NOON
-
-
-def ms(time: int) -> int:
-    return NOON + time * MILLISECOND
-
-
-def point(time: int, amount: float, *, start: int = 100, form: str = "cumulative", **more) -> PointEvent:
-    for name in ("total", "low", "high"):
-        more[name] = more.get(name, -1) * (MILLISECOND if name in more else 1)
-    known = {"what": "calls", "source": "tool.duration", "series": "x", "tool": "bash", "status": "completed"}
-    return PointEvent(
-        session="ses_a", form=form, start=ms(start), time=ms(time), amount=float(amount), **{**known, **more}
-    )
-
-
-def session(*points: PointEvent) -> Session:
-    held: dict[str, Series] = {}
-    for p in points:
-        series.add(held, series.key_of(p, "k"), p, "k")
-    return Session(id="ses_a", series=held)
+from tests.support.series_points import ms, point, session_of
 
 
 def found(*points: PointEvent, emitted: EmittedRecord | None = None) -> list[tuple[int, int, float]]:
-    """The rises as (begin, time, amount), in ms after NOON."""
-    (only,) = session(*points).series.values()
-    return [((r.begin - NOON) // MILLISECOND, (r.time - NOON) // MILLISECOND, r.amount) for r in rises(only, emitted)]
+    """The increases as (begin, time, amount), in ms after NOON."""
+    (only,) = session_of(*points).series.values()
+    found = increases(only, emitted)
+    return [((i.begin - NOON) // MILLISECOND, (i.time - NOON) // MILLISECOND, i.amount) for i in found]
 
 
 class TestRises:
@@ -65,96 +41,50 @@ class TestRises:
     def test_after_the_session_closed_only_what_goes_beyond_is_new(self):
         emitted = EmittedRecord(ms(10_000), ms(50_000), usage=(2.0, -1, -1, -1))
         assert found(point(60_000, 3), emitted=emitted) == [(50_000, 60_000, 1)]
-        assert series.is_told(point(60_000, 2), emitted)
-        assert not series.is_told(point(60_000, 3), emitted)
+        assert series.is_counted(point(60_000, 2), "x", {"x": emitted})
+        assert not series.is_counted(point(60_000, 3), "x", {"x": emitted})
 
     def test_many_values_are_bounded_and_the_count_stays_right(self):
         points = [point(1_000 + i, i + 1) for i in range(5_000)]
-        held = session(*points)
+        held = session_of(*points)
         (only,) = held.series.values()
-        assert len(only.readings) <= 2 * series.MOST_READINGS
-        assert sum(r.amount for r in rises(only)) == 5_000
-        assert rises(only) == rises(next(iter(session(*reversed(points)).series.values())))
+        assert len(only.readings) <= 2 * series.MAX_READINGS
+        assert sum(r.amount for r in increases(only)) == 5_000
+        assert increases(only) == increases(next(iter(session_of(*reversed(points)).series.values())))
 
 
-class TestDurations:
-    def timed(self, *points: PointEvent) -> list[tuple[tuple[int, ...], int | None]]:
-        return [
-            (tuple(d // MILLISECOND for d in t.durations), None if t.rest is None else t.rest // MILLISECOND)
-            for t in tallies(session(*points), EmittedItems(), "bash")
-        ]
+class TestDeltasThatCountCalls:
+    """Each interval is kept and remembered by itself."""
 
-    def test_one_more_call_took_what_the_sum_rose_by(self):
-        points = (point(10_000, 1, total=45, low=45, high=45), point(20_000, 2, total=63, low=18, high=45))
-        assert self.timed(*points) == [((45,), None), ((18,), None)]
+    def delta(self, start: int, time: int, count: int = 1, **more) -> PointEvent:
+        return point(time, count, start=start, form="delta", **more)
 
-    def test_of_two_more_one_is_known_by_a_new_extreme(self):
-        points = (point(10_000, 1, total=45, low=45, high=45), point(20_000, 3, total=145, low=20, high=80))
-        assert self.timed(*points)[1] == ((20, 80), None)
+    def counted(self, *points: PointEvent) -> list[tuple[int, int, float]]:
+        found = series.call_deltas(session_of(*points), "bash")
+        return [((r.first - NOON) // MILLISECOND, (r.last - NOON) // MILLISECOND, r.amount) for _, r in found]
 
-    def test_of_two_more_within_the_extremes_only_the_mean_is_known(self):
-        points = (point(10_000, 2, total=100, low=10, high=90), point(20_000, 4, total=160, low=10, high=90))
-        assert self.timed(*points)[1] == ((), 30)
+    def test_an_interval_that_came_twice_counts_once_with_the_larger_number(self):
+        points = (self.delta(0, 10, 2, total=7), self.delta(0, 10, 3, total=5), self.delta(0, 10, 2, total=7))
+        assert self.counted(*points) == self.counted(*reversed(points)) == [(0, 10, 3)]
 
-    @pytest.mark.parametrize(
-        ("count", "total", "low", "high", "known"),
-        [
-            (1, 7, None, None, ((7,), None)),
-            (2, 30_000, 10_000, 20_000, ((10_000, 20_000), None)),
-            (2, 30_000, 10_000, None, ((10_000, 20_000), None)),
-            (3, 45_000, 10_000, 20_000, ((10_000, 15_000, 20_000), None)),
-            (5, 60_000, 10_000, 20_000, ((10_000, 20_000), 10_000)),
-            (4, 60_000, None, None, ((), 15_000)),
-            (2, 90_000, 10_000, 20_000, ((), 45_000)),
-        ],
-    )
-    def test_what_is_certain_and_the_mean_of_the_rest(self, count, total, low, high, known):
-        assert known_durations(count, total, low, high) == known
+    def test_an_interval_that_came_with_two_resources_counts_once(self):
+        held = session_of(self.delta(0, 10))
+        for p in (self.delta(0, 10), self.delta(10, 20)):
+            series.add(held.series, series.key_of(p, "collector"), p, "collector")
+        assert sorted(r.last - NOON for _, r in series.call_deltas(held, "bash")) == [ms(10) - NOON, ms(20) - NOON]
 
+    def test_after_the_session_closed_an_older_interval_is_still_new(self):
+        ((key, held),) = session_of(self.delta(10, 20)).series.items()
+        emitted = dict(series.records(key, held, {}))
+        assert series.is_counted(self.delta(10, 20), key, emitted)
+        assert not series.is_counted(self.delta(0, 10), key, emitted)
 
-class TestTotals:
-    def used(self, *points: PointEvent, begin: int = 0, until: int = 1_000_000) -> dict[str, float]:
-        return usage_totals.counted(session(*points), EmittedItems(), ms(begin), ms(until))
+    def test_of_too_many_intervals_the_earliest_are_kept_in_any_order(self):
+        points = [self.delta(i, i + 1, series=str(i % 3)) for i in range(series.MAX_CALL_DELTAS + 2_000)]
+        earliest = set(self.counted(*points[: series.MAX_CALL_DELTAS]))
+        assert set(self.counted(*points)) == set(self.counted(*reversed(points))) == earliest
 
-    def tokens(self, time: int, amount: float, what: str = "output_tokens", **more) -> PointEvent:
-        return point(time, amount, what=what, tool="", status=None, **{"series": what, "source": "token.usage", **more})
-
-    def test_a_counter_is_parted_by_the_times_of_its_points(self):
-        points = (self.tokens(10_000, 5), self.tokens(90_000, 12))
-        assert self.used(*points) == {"output_tokens": 12}
-        assert self.used(*points, until=50_000) == {"output_tokens": 5}
-        assert self.used(*points, begin=50_000) == {"output_tokens": 7}
-
-    def test_models_and_agents_add_up(self):
-        points = (self.tokens(10_000, 5), self.tokens(10_000, 7, series="another model"))
-        assert self.used(*points) == {"output_tokens": 12}
-
-    def test_input_includes_what_was_cached(self):
-        kinds = {"fresh_tokens": 100, "cache_read_tokens": 40, "cache_creation_tokens": 2}
-        found = self.used(*(self.tokens(10_000, n, what) for what, n in kinds.items()))
-        assert found == {"input_tokens": 142, "cache_read_tokens": 40, "cache_creation_tokens": 2}
-
-    def test_deltas_add_up_and_their_copies_do_not(self):
-        points = [self.tokens(t, 5, start=t - 1_000, form="delta") for t in (10_000, 20_000, 20_000)]
-        assert self.used(*points) == {"output_tokens": 10}
-
-    def test_of_a_gauge_the_last_value_counts(self):
-        points = [self.tokens(t, n, "lines_added", form="gauge") for t, n in ((10_000, 5), (20_000, 9), (90_000, 7))]
-        assert self.used(*points) == {"lines_added": 7}
-        assert self.used(*points, until=50_000) == {"lines_added": 9}
-        assert self.used(*points, begin=50_000) == {"lines_added": 0}
-
-    def test_two_instruments_of_one_thing_are_not_added_up(self):
-        points = (
-            self.tokens(10_000, 5, "lines_added", source="lines_of_code.count"),
-            self.tokens(10_000, 7, "lines_added", form="gauge", source="lines_of_code.total"),
-        )
-        assert self.used(*points) == {"lines_added": 7}
-
-    @pytest.mark.parametrize(
-        ("told", "metered", "told_in_all", "in_all", "total"),
-        [(10, 12, 10, 12, 12), (10, 8, 10, 8, 10), (None, 5, 0, 5, 5), (100, 200, 200, 200, 100)],
-        ids=["more was counted", "less was counted", "nothing told", "only parted elsewhere"],
-    )
-    def test_the_larger_one_of_what_was_told_and_counted(self, told, metered, told_in_all, in_all, total):
-        assert usage_totals.larger(told, metered, told_in_all, in_all) == total
+    def test_many_series_of_intervals_leave_room_for_other_series(self):
+        points = [self.delta(i, i + 1, series=f"a{i}") for i in range(2 * series.MAX_SERIES)]
+        totals = [point(10, 1, what="cost", series=f"z{i}") for i in range(series.MAX_SERIES)]
+        assert len(session_of(*points, *totals).series) == 3 * series.MAX_SERIES

@@ -1,4 +1,4 @@
-"""Live markers: at once, once, below the span that comes later, and the same offline."""
+"""Live markers: emitted early and once, below the session span that comes later, and the same offline."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from receiver import semconv as sc
 from receiver.events import HOOK, PARTIAL
+from tests.support.core_runs import Stream, batch, trees
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
-from tests.support.laws import attribute, canonical, is_late, is_session, violations
+from tests.support.span_laws import attribute, canonical, is_late, is_session, violations
 from tests.support.strategies import stories
-from tests.support.virtual import Stream, batch, trees
 
 MARKED = replace(SETTINGS, live_markers=True)
 
@@ -43,13 +43,13 @@ def running(*sessions, until: float, stored: bool = False):
     return stream.until(at(until))
 
 
-class TestWhatTheySay:
-    def test_sessions_and_task_calls_have_one_each(self):
+class TestMarkerSpans:
+    def test_every_session_and_task_call_has_one_marker(self):
         spans = trees(*a_tree(), settings=MARKED)
         assert names(spans) == [("session started", "ses_a"), ("session started", "ses_b"), ("task started", "ses_a")]
         assert violations(spans) == []
 
-    def test_they_last_no_time_and_hang_below_their_session(self):
+    def test_markers_have_no_duration_and_are_below_their_session(self):
         spans = trees(*a_tree(), settings=MARKED)
         sessions = {attribute(s, sc.SESSION_ID): s for s in spans if is_session(s)}
         for span in markers(spans):
@@ -58,19 +58,19 @@ class TestWhatTheySay:
         task = next(s for s in spans if s.name == "task started")
         assert (task.start, attribute(task, sc.TOOL_CALL_ID)) == (at(1), "t1")
 
-    def test_nothing_else_changes(self):
+    def test_markers_change_no_other_span(self):
         rest = [s for s in trees(*a_tree(), settings=MARKED) if not is_marker(s)]
         assert canonical(rest) == canonical(trees(*a_tree()))
 
-    def test_each_segment_has_its_own(self):
+    def test_every_segment_has_a_marker(self):
         told = a_session().created(0).idle(1).call("read", 100, 101).idle(102)
         assert len(markers(trees(told, settings=MARKED))) == 2
 
-    def test_a_session_that_is_only_named_has_none(self):
+    def test_a_session_that_is_only_named_has_no_marker(self):
         told = a_session().created(0).call("task", 1, 9, child="ses_b").idle(10)
         assert names(trees(told, settings=MARKED)) == [("session started", "ses_a"), ("task started", "ses_a")]
 
-    def test_the_beginning_is_the_earliest_that_was_told(self):
+    def test_a_marker_has_the_earliest_beginning_that_was_stated(self):
         told = a_session().created(0).call("task", 1, None, rank=HOOK, call="t1")
         told.call("task", 2, 9, call="t1").idle(10)
         spans = trees(told, settings=MARKED)
@@ -78,9 +78,9 @@ class TestWhatTheySay:
         assert task.start == at(1)
 
 
-class TestWhenTheyLeave:
+class TestWhenMarkersAreEmitted:
     @pytest.mark.parametrize("stored", [False, True])
-    def test_soon_after_the_beginning_and_long_before_the_end(self, stored):
+    def test_a_marker_is_emitted_soon_after_the_beginning(self, stored):
         told = a_session().created(0).call("task", 1, None, rank=PARTIAL, call="t1").busy(1)
         stream = running(told, until=5, stored=stored)
         assert names(stream.spans) == [("session started", "ses_a"), ("task started", "ses_a")]
@@ -91,15 +91,15 @@ class TestWhenTheyLeave:
         assert violations(spans) == []
         assert not any(map(is_late, spans))
 
-    def test_not_before_it_has_settled(self):
+    def test_a_marker_waits_for_settle(self):
         assert markers(running(a_session().created(0).busy(1), until=1).spans) == []
 
-    def test_not_while_it_is_open_whose_child_the_session_is(self):
+    def test_a_marker_waits_until_the_sessions_place_is_decided(self):
         stream = running(a_session().call("read", 1, 2).busy(3), until=60)
         assert stream.spans == []
         assert names(stream.drain().spans) == [("session started", "ses_a")]
 
-    def test_told_again_nothing_leaves_again(self):
+    def test_repeated_records_emit_no_second_marker(self):
         stream = running(a_session().created(0).call("task", 1, None, rank=PARTIAL, call="t1"), until=5)
         for event in a_session().created(0).call("task", 1, None, rank=PARTIAL, call="t1").told:
             stream.tell(RELAY, event)
@@ -115,5 +115,5 @@ class TestWhenTheyLeave:
         assert canonical(stream.drain().spans) == canonical(batch(story.told(), MARKED).spans)
 
 
-def test_who_did_not_ask_for_them_gets_none():
+def test_there_are_no_markers_by_default():
     assert markers(trees(*a_tree())) == []

@@ -1,4 +1,4 @@
-"""MCP names, by the table of contract 6.4."""
+"""MCP names, by the rules of docs/contract.md 6.4."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def named(name, *, server=None, tool=None, servers=KNOWN, infer=True, mcp=None):
         ("team-notes_list-notes", "team-notes", "list-notes"),
     ],
 )
-def test_a_known_server(name, server, tool):
+def test_a_known_server_is_the_prefix(name, server, tool):
     assert named(name) == McpName(server, tool, False)
 
 
@@ -35,7 +35,7 @@ def test_of_several_known_servers_that_fit_the_longest_is_taken_and_marked():
     assert named("my_other_query", servers=("my", "my_db")) == McpName("my", "other_query", False)
 
 
-def test_what_is_stated_beats_what_is_known():
+def test_a_stated_server_beats_a_known_one():
     assert named("my_db_run_query", server="my") == McpName("my", "db_run_query", False)
     assert named("my_db_run_query", server="my", tool="run") == McpName("my", "run", False)
 
@@ -48,19 +48,20 @@ def test_a_stated_server_makes_even_a_builtin_name_an_mcp_tool():
     assert named("web_search", server="web") == McpName("web", "search", False)
 
 
-def test_otherwise_the_first_underscore_is_a_guess():
+def test_without_a_known_server_the_first_underscore_is_a_guess():
     assert named("db_run_query", servers=()) == McpName("db", "run_query", True)
 
 
-def test_a_guess_is_not_made_where_nothing_may_be_inferred():
+def test_without_infer_no_server_is_guessed():
     assert named("db_run_query", servers=(), infer=False) is None
     assert named("my_db_ping", servers=("my", "my_db"), infer=False) is None
     assert named("my_db_ping", servers=("my_db",), infer=False) == McpName("my_db", "ping", False)
 
 
-@pytest.mark.parametrize("name", [*sorted(BUILTIN_TOOLS), "read", "bash", "webfetch"])
-def test_a_builtin_tool_is_never_an_mcp_tool(name):
-    assert named(name) is None
+def test_a_builtin_tool_is_never_an_mcp_tool(subtests):
+    for name in [*sorted(BUILTIN_TOOLS), "read", "bash", "webfetch"]:
+        with subtests.test(name=name):
+            assert named(name) is None
 
 
 @pytest.mark.parametrize("name", ["", "_", "__", "_read", "read_"])
@@ -72,7 +73,7 @@ def test_the_name_of_a_server_alone_is_not_a_call_of_it():
     assert named("my_", servers=("my",)) is None
 
 
-def test_sanitized_as_opencode_does():
+def test_names_are_sanitized_as_opencode_does_it():
     assert sanitized("notes.v2 (team)/é-x") == "notes_v2__team___-x"
 
 

@@ -1,4 +1,4 @@
-"""OpenInference's names are the conventions' facts said again, and nothing else."""
+"""OpenInference: the facts of the semantic conventions under other names, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from receiver import semconv as sc
 from receiver.core.emission.openinference import openinference
 from receiver.core.state.settings import BuilderSettings
+from tests.support.core_runs import batch, trees
 from tests.support.factories import RELAY, a_session
-from tests.support.laws import canonical
-from tests.support.virtual import batch, trees
+from tests.support.span_laws import canonical
 
 BESIDE = BuilderSettings(
     openinference=True, capture_content=frozenset({"errors", "arguments", "results"}), max_attribute_bytes=40
@@ -49,7 +49,7 @@ def test_every_span_has_a_kind(name, kind):
     assert held(name)["openinference.span.kind"] == kind
 
 
-def test_beside_means_that_the_conventions_are_there_too():
+def test_the_conventions_attributes_stay():
     def without(span):
         named = ("openinference.", "llm.", "tool.", "agent.", "input.", "output.")
         return {k: v for k, v in span.attributes if not k.startswith(named)}
@@ -98,20 +98,20 @@ def test_a_call_names_its_tool_and_what_may_be_captured():
     assert held("tools/call")["tool.name"] == "run"
 
 
-def test_what_was_cut_is_no_json_any_more():
+def test_cut_content_is_not_called_json():
     assert held("execute_tool bash")["input.mime_type"] == "text/plain"
 
 
-def test_content_that_is_not_asked_for_is_not_said_by_another_name():
+def test_content_that_is_not_captured_has_no_openinference_attribute():
     found = held("execute_tool read", BuilderSettings(openinference=True))
     assert not [k for k in found if k.startswith(("input.", "output."))]
 
 
-def test_nothing_known_is_a_link_in_the_chain():
+def test_a_span_without_a_known_operation_is_a_chain():
     assert openinference({}) == {"openinference.span.kind": "CHAIN"}
 
 
-def test_ids_and_times_do_not_depend_on_it():
+def test_ids_and_times_stay_the_same():
     session = a_session().created(0).call("read", 1, 2).request(2, 3).idle(4)
     told = [(RELAY, event) for event in session.told]
     keys = [(s.span_id, s.trace_id, s.start, s.end) for s in batch(told, BESIDE).spans]

@@ -19,7 +19,7 @@ from receiver.core.emission.rendering import (
     session_span,
     text,
 )
-from receiver.core.state.items import Item
+from receiver.core.state.items import Inferred, Item
 from receiver.core.state.settings import BuilderSettings
 from receiver.events import EXACT
 from receiver.model import KIND_CLIENT, KIND_INTERNAL, STATUS_ERROR, STATUS_UNSET, BuiltEvent, Link
@@ -104,18 +104,18 @@ class TestLimits:
         assert put.done()[0] == (("a", str(1 << 63)), ("b", (1 << 63) - 1))
 
     @pytest.mark.parametrize("value", [None, "", ()])
-    def test_nothing_is_not_told(self, value):
+    def test_an_empty_value_is_no_attribute(self, value):
         put = Attributes(SETTINGS)
         put.put("a", value)
         assert put.done() == ((), 0)
 
     @pytest.mark.parametrize("value", [0, False, 0.0])
-    def test_zero_is_something(self, value):
+    def test_zero_and_false_are_attributes(self, value):
         put = Attributes(SETTINGS)
         put.put("a", value)
         assert put.done() == ((("a", value),), 0)
 
-    def test_a_name_is_one_line_of_sane_length(self):
+    def test_a_span_name_is_one_line_of_at_most_200_characters(self):
         assert text("two\n  lines ") == "two lines"
         assert len(text("x" * 500)) == 200
 
@@ -148,7 +148,7 @@ class TestCalls:
     def test_a_call_without_a_tool(self):
         assert call().name == "execute_tool unknown"
 
-    def test_an_mcp_call_is_a_clients(self):
+    def test_an_mcp_call_is_a_client_span(self):
         span = call(McpName("my_db", "run_query", True), tool="my_db_run_query")
         held = dict(span.attributes)
         assert (span.name, span.kind) == ("tools/call run_query", KIND_CLIENT)
@@ -161,8 +161,8 @@ class TestCalls:
 
     def test_a_task(self):
         link = Link(b"\x01" * 16, b"\x04" * 8)
-        told = item(tool="task", agent="explore", child="ses_c", tool_count=2)
-        span = call_span(SETTINGS, place(), told, at(2), None, [link])
+        told = item(tool="task", agent="explore", tool_count=2)
+        span = call_span(SETTINGS, place(), told, at(2), None, [link], "ses_c")
         held = dict(span.attributes)
         assert span.name == "execute_tool task explore"
         assert span.links == (link,)
@@ -174,10 +174,10 @@ class TestCalls:
         assert (span.name, dict(span.attributes)[sc.SKILL_NAME]) == ("execute_tool skill notes", "notes")
 
     @pytest.mark.parametrize("key", ["~skill@1", "#bash@1+2/0.0"])
-    def test_a_call_without_an_id_claims_none(self, key):
+    def test_a_call_without_an_id_has_no_call_id(self, key):
         assert sc.TOOL_CALL_ID not in dict(call(key=key, tool="bash").attributes)
 
-    def test_kinds(self):
+    def test_kinds_of_calls(self):
         mcp = McpName("my", "x", False)
         assert [call_kind(item(tool=t), m) for t, m in (("task", None), ("skill", None), ("a", mcp), ("a", None))] == [
             "task",
@@ -195,25 +195,27 @@ class TestCalls:
     def test_an_end_is_never_before_its_start(self):
         assert call_span(SETTINGS, place(), item(tool="bash"), at(0), None, ()).end == at(1)
 
-    def test_what_was_inferred_is_named_once(self):
+    def test_each_inferred_fact_is_named_once(self):
         where = place(inferred=["parent"])
-        span = call(McpName("my", "x", True), tool="my_x", inferred="identity,parent", where=where)
+        told = item(tool="my_x")
+        told.infer(Inferred.IDENTITY, Inferred.PARENT)
+        span = call_span(SETTINGS, where, told, at(2), McpName("my", "x", True), ())
         assert dict(span.attributes)[sc.INFERRED] == ("parent", "mcp.server", "identity")
 
-    def test_what_is_late_says_so(self):
+    def test_a_late_span_is_marked(self):
         assert dict(call(tool="bash", where=place(late=True)).attributes)[sc.LATE] is True
 
 
 class TestFailures:
-    def test_a_class_and_a_message(self):
+    def test_a_failed_call_has_an_error_type_and_a_message(self):
         span = call(tool="bash", status="error", error_type="timeout", error="timed\nout")
         assert (span.status_code, span.status_message) == (STATUS_ERROR, "timed out")
         assert dict(span.attributes)[sc.ERROR_TYPE] == "timeout"
 
-    def test_a_class_that_was_not_told(self):
+    def test_a_failed_call_without_a_stated_error_type(self):
         assert dict(call(tool="bash", status="error").attributes)[sc.ERROR_TYPE] == "tool_error"
 
-    def test_what_an_mcp_tool_says_is_a_tool_error(self):
+    def test_a_failed_mcp_call_is_a_tool_error(self):
         span = call(McpName("my", "x", False), tool="my_x", status="error", error_type="not_found")
         assert dict(span.attributes)[sc.ERROR_TYPE] == "tool_error"
 
@@ -223,7 +225,7 @@ class TestFailures:
         assert sc.ERROR_TYPE not in dict(span.attributes)
 
 
-class TestTheOthers:
+class TestOtherSpans:
     def test_a_request(self):
         told = item("msg_1", model="fake-1", provider="openai.chat", finish="stop", input_tokens=0, cost=0.5)
         span = request_span(SETTINGS, place(), told, at(2))
@@ -236,7 +238,7 @@ class TestTheOthers:
         span = request_span(SETTINGS, place(), item("msg_1", error_type="APIError", error="bad key"), at(2))
         assert (span.name, span.status_code, span.status_message) == ("chat", STATUS_ERROR, "bad key")
 
-    def test_a_requests_own_agent_is_believed(self):
+    def test_a_requests_own_agent_beats_the_sessions(self):
         span = request_span(SETTINGS, place(), item("msg_1", agent="title"), at(2))
         assert dict(span.attributes)[sc.AGENT_NAME] == "title"
 
@@ -265,6 +267,6 @@ class TestTheOthers:
         assert (span.status_code, span.status_message) == (STATUS_ERROR, "bad key")
         assert dict(span.attributes)[sc.ERROR_TYPE] == "APIError"
 
-    def test_the_order_of_its_events_is_that_of_their_times(self):
+    def test_span_events_are_in_order_of_time(self):
         events = [BuiltEvent("b", at(2)), BuiltEvent("a", at(2)), BuiltEvent("c", at(1))]
         assert [e.name for e in session_span(SETTINGS, place(), part(events=events)).events] == ["c", "a", "b"]

@@ -8,7 +8,7 @@ from receiver import semconv as sc
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import REPORTED, AttemptEvent, RequestEvent
 from tests.support.factories import NOON, RELAY, ASession, a_session, at
-from tests.support.virtual import Stream, trees
+from tests.support.core_runs import Stream, trees
 
 
 def attempt(story: ASession, start: float, end: float) -> ASession:

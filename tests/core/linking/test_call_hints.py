@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from receiver.core.linking.report_matching import CLEARLY, END_SKEW, add_hints
+from receiver.core.emission.changes import HintMatched
+from receiver.core.linking.report_matching import END_SKEW, HINT_MARGIN, hinted_facts, matched_hints
 from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.items import EmittedRecord, Inferred, Item
 from receiver.core.state.session import CallHint, Session
 from receiver.core.state.settings import MILLISECOND
 from receiver.events import REPORTED
+from tests.support.changes import apply
 from tests.support.factories import NOON
 
 
@@ -32,7 +34,9 @@ def agents(
 ) -> dict[str, str | None]:
     """The agents of calls that are all about to leave, unless it is said which."""
     held = Session(id="ses_a", calls={c.id: c for c in calls}, hints={repr(h): h for h in told})
-    add_hints(held, emitted or EmittedItems(), held.calls if leaving is None else leaving)
+    emitted = emitted or EmittedItems()
+    for found, of in matched_hints(held, emitted, held.calls if leaving is None else leaving).items():
+        apply(held, emitted, HintMatched(held, found, of, hinted_facts(held.calls[of], held.hints[found])))
     return {c.id: c.get("agent") for c in calls}
 
 
@@ -54,7 +58,7 @@ def test_parallel_calls_have_each_its_own():
 
 
 def test_that_may_mean_two_calls_means_none():
-    near = CLEARLY // MILLISECOND
+    near = HINT_MARGIN // MILLISECOND
     assert agents([call("c1", 0, 1000), call("c2", 0, 1000 + near)], hint(0, 1000)) == {"c1": None, "c2": None}
     clear = agents([call("c1", 0, 1000), call("c2", 0, 1001 + near)], hint(0, 1000))
     assert clear == {"c1": "explore", "c2": None}

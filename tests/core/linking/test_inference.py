@@ -7,10 +7,11 @@ from random import Random
 
 import pytest
 
-from tests.support.schedules import PROFILES, Play, judge, play, told_of
-from tests.support.virtual import Stream, batch
+from tests.support.core_runs import Stream, batch
+from tests.support.plugin_schedules import PROFILES, Play, judge, play, told_of
+from tests.support.seeds import seeds
 
-SEEDS = range(10)
+SEEDS = seeds(5)  # one for each profile
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from receiver.core.state.settings import BuilderSettings
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import RELAY, SETTINGS, a_session, arriving
-from tests.support.virtual import Stream, batch
 
 PARENT, CALL = "parent_session", "task_call"
 

@@ -12,11 +12,12 @@ import pytest
 from receiver.core.builder import Builder
 from receiver.core.linking import task_links
 from receiver.core.state.forest import Forest
-from tests.support.counting import judge, play
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import NOON, SETTINGS
-from tests.support.laws import canonical, violations
-from tests.support.metering import PLUGIN, Call, Run, from_plugin, ns
-from tests.support.virtual import Stream, batch
+from tests.support.metric_producer import PLUGIN, Call, Run, from_plugin, ns
+from tests.support.random_metric_runs import judge, play
+from tests.support.seeds import seeds
+from tests.support.span_laws import canonical, violations
 
 EVERY = 10_000  # ms between collections
 LATER = 2_000_000  # ms that points are sent for after the last thing happened
@@ -38,14 +39,14 @@ def streamed(told, stored: bool):
 def test_no_link_is_wrong_and_many_are_found(form, lag, found):
     """Counted up to `lag` ms late: usual are 30, a busy process takes longer."""
     judged: Counter[str] = Counter()
-    for seed in range(20):
+    for seed in seeds(10):
         run = play(Random(seed), roots=4, spread=4_000)
         judged += judge(run, batch(from_plugin(points(run, form, lag))).spans)
     assert judged["wrong"] == 0, judged
     assert judged["right"] >= found * judged.total(), judged
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(6))
 def test_streaming_and_order_make_no_difference(seed):
     random = Random(seed)
     run = play(random, roots=4, spread=4_000)

@@ -16,8 +16,8 @@ from receiver.pipeline.offline import Built, build
 from receiver.recordings.files import read_recordings
 from tests.golden.rewrite import HERE as GOLDEN
 from tests.golden.rewrite import tree_text
-from tests.support.laws import attribute, inferred, is_session, violations
-from tests.support.scoring import laws, score, spans_of
+from tests.support.span_laws import attribute, inferred, is_session, violations
+from tests.support.trace_scoring import laws, score, spans_of
 
 REWRITE = "run `python -m tests.core.linking.test_metrics_only_sessions`, and review what changed"
 HERE = Path(__file__).parent / "recordings"

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from receiver import semconv as sc
+from receiver.core.emission.changes import ReportMatched, ReportUnmatched
 from receiver.core.linking.report_matching import (
     END_SKEW,
     START_SKEW,
     Nearby,
     emitted_reports,
-    find_calls,
-    is_unnamed,
-    same_calls,
-    stand_alone,
+    has_no_stated_id,
+    match_reports,
+    matched_reports,
+    unmatched_report,
 )
 from receiver.core.state.emitted import CallIndex, CallTimes, EmittedItems
 from receiver.core.state.items import EmittedRecord, Inferred, Item, ItemKind
 from receiver.core.state.session import Session
 from receiver.core.state.settings import MILLISECOND, SECOND
 from receiver.events import EXACT, REPORTED, SPAN, AnyEvent
+from tests.support.changes import apply
+from tests.support.core_runs import Stream, trees
 from tests.support.factories import NOON, RELAY, a_session, at
-from tests.support.laws import attribute
-from tests.support.reads import CountedEmittedItems
-from tests.support.virtual import Stream, trees
+from tests.support.read_counter import CountedEmittedItems
+from tests.support.span_laws import attribute
 
 
 def ms(time: int) -> int:
@@ -46,7 +50,13 @@ def session(calls: list[Item], **reports: Item) -> Session:
 
 def find(held: Session, emitted: EmittedItems | None = None) -> None:
     """Every report is due: it has waited long enough for the call that it tells of."""
-    find_calls(held, emitted or EmittedItems(), set(held.reports), ())
+    find_due(held, emitted or EmittedItems(), set(held.reports), ())
+
+
+def find_due(held: Session, emitted: EmittedItems, due: Collection[str], calls: Collection[str]) -> None:
+    """Merge the reports that tell of a call, where either is due."""
+    for found, of in matched_reports(held, emitted, due, calls).items():
+        apply(held, emitted, ReportMatched(held, found, of))
 
 
 class TestFindingTheCall:
@@ -108,7 +118,7 @@ class TestFindingTheCall:
     )
     def test_is_decided_when_either_is_due(self, due, leaving, found):
         held = session([call("call_1", 1000, 2000)], r=report(1000, 2000, skill="notes"))
-        find_calls(held, EmittedItems(), due, leaving)
+        find_due(held, EmittedItems(), due, leaving)
         assert (held.calls["call_1"].get("skill") == "notes") is found
         assert (held.reports == {}) is found
 
@@ -129,13 +139,14 @@ class TestFindingTheCall:
 class TestStandingAlone:
     def test_becomes_a_call_whose_identity_is_inferred(self):
         held = session([], r=report(1000, 2000, skill="notes"))
-        item = stand_alone(held, "r", infer=True)
-        assert held.calls == {item.id: item}
-        assert is_unnamed(item.id)
+        item = unmatched_report("r", held.reports["r"], infer=True)
+        apply(held, EmittedItems(), ReportUnmatched(held, "r", item))
+        assert (held.calls, held.reports) == ({item.id: item}, {})
+        assert has_no_stated_id(item.id)
         assert (item.start, item.end, item.inferred) == (ms(1000), ms(2000), (Inferred.IDENTITY,))
 
     def test_nothing_is_marked_where_nothing_may_be_inferred(self):
-        assert stand_alone(session([], r=report(1000, 2000)), "r", infer=False).inferred == ()
+        assert unmatched_report("r", report(1000, 2000), infer=False).inferred == ()
 
     def test_the_call_that_is_told_later_is_known_to_have_left(self):
         emitted = emitted_reports(EmittedItems.of([("call:~r", EmittedRecord(ms(1000), ms(2000), "skill"))]))
@@ -155,14 +166,14 @@ class TestManyOfThem:
         calls = {f"c{i}": Asked(f"c{i}", call("c", i * 1000, i * 1000 + 500).facts) for i in range(300)}
         reports = {f"r{i}": report(i * 1000 + 3, i * 1000 + 495) for i in range(300)}
         held = Session(id="ses_a", calls=calls, reports=reports)
-        assert same_calls(held, EmittedItems()) == {f"r{i}": f"c{i}" for i in range(300)}
+        assert match_reports(held, EmittedItems()) == {f"r{i}": f"c{i}" for i in range(300)}
         assert sum(c.asked for c in calls.values()) == 300
 
     def test_what_has_left_unnamed_is_read_once_for_all_calls_that_leave(self):
         stream = Stream().tell(RELAY, *_reports(300)).until(at(302 + 2))
         emitted = CountedEmittedItems.of_items(stream.forest.emitted_of("ses_a"))
         stream.forest.emitted["ses_a"] = emitted
-        assert sum(is_unnamed(call) for call in emitted.calls) == 300
+        assert sum(has_no_stated_id(call) for call in emitted.calls) == 300
         named = a_session()
         for i in range(300):
             named.call("skill", i, i + 0.5, call=f"c{i}")

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from receiver.core.apply_events import Source
 from receiver.events import LineageEvent
 from receiver.semconv import CHILD_SESSION_ID, INFERRED
+from tests.support.core_runs import Stream, batch
 from tests.support.factories import a_session, at, session_id
-from tests.support.virtual import Stream, batch
 
 NATIVE = Source(producer="native", key="k1", resource=b"", wait=0, arrival=0)
 ROOT, TWINS = session_id(0), [session_id(1, number) for number in (1, 2, 3)]
@@ -52,26 +50,28 @@ def test_alike_and_at_once_none_is_chosen_where_no_span_says_which():
     assert links(batch(twins(stated=False)).spans)[0] == {}
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_spans_say_which_in_any_order_and_told_twice(seed):
-    told = twins()
-    expected = sorted(map(repr, batch(told).spans))
-    assert links(batch(told).spans) == (STATED, False)
-    mixed = [*told, *told[::2]]
-    random.Random(seed).shuffle(mixed)
-    assert sorted(map(repr, batch(mixed).spans)) == expected
+def test_spans_say_which_in_any_order_and_told_twice(subtests):
+    for seed in range(20):
+        with subtests.test(seed=seed):
+            told = twins()
+            expected = sorted(map(repr, batch(told).spans))
+            assert links(batch(told).spans) == (STATED, False)
+            mixed = [*told, *told[::2]]
+            random.Random(seed).shuffle(mixed)
+            assert sorted(map(repr, batch(mixed).spans)) == expected
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_receiver_that_runs_says_the_same(seed):
-    told = twins()
-    expected = sorted(map(repr, batch(told).spans))
-    random.Random(seed).shuffle(told)
-    stream = Stream(stored=True)
-    for number, (source, event) in enumerate(told):
-        stream.until(at(11) + number)
-        stream.tell(source, event)
-    assert sorted(map(repr, stream.drain().spans)) == expected
+def test_a_receiver_that_runs_says_the_same(subtests):
+    for seed in range(20):
+        with subtests.test(seed=seed):
+            told = twins()
+            expected = sorted(map(repr, batch(told).spans))
+            random.Random(seed).shuffle(told)
+            stream = Stream(stored=True)
+            for number, (source, event) in enumerate(told):
+                stream.until(at(11) + number)
+                stream.tell(source, event)
+            assert sorted(map(repr, stream.drain().spans)) == expected
 
 
 def test_a_link_that_comes_after_its_call_has_left_changes_nothing():

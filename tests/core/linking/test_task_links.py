@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from receiver.core.linking.task_links import (
-    AFTER_ABORT,
-    AMBIGUOUS,
-    BEFORE_START,
-    DOUBT,
-    UNTOLD,
-    Child,
+    MARGIN,
+    MARGIN_PERCENT,
+    MAX_COST_NOT_STATED,
+    MAX_LEAD,
+    MAX_OVERTIME_FAILED,
+    ChildTurn,
     TaskCall,
     fitting_calls,
-    infer_makers,
+    infer_calls,
     infer_parents,
-    maker,
+    naming_call,
 )
 from receiver.core.state.settings import MILLISECOND
 from tests.support.factories import NOON
@@ -29,12 +29,12 @@ def call(key: str, start: int, end: int, **more) -> TaskCall:
     return TaskCall(key, ms(start), ms(end) if end else 0, **more)
 
 
-def child(session: str, start: int, end: int, **more) -> Child:
-    return Child(session, ms(start), ms(end), **more)
+def child(session: str, start: int, end: int, **more) -> ChildTurn:
+    return ChildTurn(session, ms(start), ms(end), **more)
 
 
 def links(children, calls):
-    found = {child.session: [c.key for c in fitting] for child, fitting in infer_makers(children, calls).items()}
+    found = {child.session: [c.key for c in fitting] for child, fitting in infer_calls(children, calls).items()}
     decided = {child: keys[0] for child, keys in found.items() if len(keys) == 1}
     return decided, {child: keys for child, keys in found.items() if len(keys) > 1}
 
@@ -42,15 +42,15 @@ def links(children, calls):
 class TestStated:
     def test_the_call_that_names_it(self):
         calls = [call("t1", 0, 100), call("t2", 500, 900, child="ses_b")]
-        assert maker(child("ses_b", 10, 90), calls).key == "t2"
+        assert naming_call(child("ses_b", 10, 90), calls).key == "t2"
 
     def test_a_resumed_child_belongs_to_the_call_that_started_nearest(self):
         calls = [call("t1", 0, 100, child="ses_b"), call("t2", 5000, 5900, child="ses_b")]
-        assert maker(child("ses_b", 5010, 5800), calls).key == "t2"
-        assert maker(child("ses_b", -5, 90), calls).key == "t1"
+        assert naming_call(child("ses_b", 5010, 5800), calls).key == "t2"
+        assert naming_call(child("ses_b", -5, 90), calls).key == "t1"
 
     def test_no_call_names_it(self):
-        assert maker(child("ses_b", 0, 1), [call("t1", 0, 100)]) is None
+        assert naming_call(child("ses_b", 0, 1), [call("t1", 0, 100)]) is None
 
     def test_a_call_that_names_a_child_is_free_for_no_other(self):
         assert links([child("ses_c", 10, 90)], [call("t1", 0, 100, child="ses_b")]) == ({}, {})
@@ -66,7 +66,7 @@ class TestByTime:
         assert links([child("ses_b", 31, 990)], [call("t1", 0, 1000)])[0] == {"ses_b": "t1"}
 
     def test_but_not_earlier_than_the_tolerance(self):
-        before = BEFORE_START // MILLISECOND + 1
+        before = MAX_LEAD // MILLISECOND + 1
         assert links([child("ses_b", -before, 990)], [call("t1", 0, 1000)]) == ({}, {})
 
     def test_nor_after_the_call_has_ended(self):
@@ -94,7 +94,7 @@ class TestByTime:
         assert links([child("ses_b", 5, 990)], calls) == ({}, {"ses_b": ["t1", "t2"]})
 
     def test_a_difference_beyond_the_ambiguous_decides(self):
-        apart = (AMBIGUOUS + 10 * MILLISECOND * DOUBT // 100) // MILLISECOND + 1
+        apart = (MARGIN + 10 * MILLISECOND * MARGIN_PERCENT // 100) // MILLISECOND + 1
         calls = [call("t1", 0, 1000), call("t2", 0, 1000 + apart)]
         assert links([child("ses_b", 5, 990)], calls)[0] == {"ses_b": "t1"}
 
@@ -124,7 +124,7 @@ class TestOddEnds:
         assert links([child("ses_b", -5, 1360)], [call("t1", 0, 1000, failed=True)])[0] == {"ses_b": "t1"}
 
     def test_a_failed_task_does_not_run_in_the_background(self):
-        after = AFTER_ABORT // MILLISECOND + 1
+        after = MAX_OVERTIME_FAILED // MILLISECOND + 1
         assert links([child("ses_b", -5, 1000 + after)], [call("t1", 0, 1000, failed=True)]) == ({}, {})
 
     def test_nothing_to_link(self):
@@ -156,20 +156,20 @@ class TestUntold:
     """Sessions that may as well be another user's."""
 
     def test_born_with_the_call_and_done_with_it(self):
-        one = child("ses_b", 5, 990, told=False, created=ms(5))
+        one = child("ses_b", 5, 990, stated=False, created=ms(5))
         assert links([one], [call("t1", 0, 1000)])[0] == {"ses_b": "t1"}
 
     def test_there_before_the_call(self):
-        one = child("ses_b", 5, 990, told=False, created=ms(-5_000))
+        one = child("ses_b", 5, 990, stated=False, created=ms(-5_000))
         assert links([one], [call("t1", 0, 1000)]) == ({}, {})
 
     def test_not_so_close(self):
-        far = UNTOLD // MILLISECOND + 1
-        one = child("ses_b", 5, 2_000 - far, told=False, created=ms(5))
+        far = MAX_COST_NOT_STATED // MILLISECOND + 1
+        one = child("ses_b", 5, 2_000 - far, stated=False, created=ms(5))
         assert links([one], [call("t1", 0, 2_000, failed=True)]) == ({}, {})
 
     def test_never_outlives_its_call(self):
-        assert links([child("ses_b", 5, 9_000, told=False, created=ms(5))], [call("t1", 0, 40)]) == ({}, {})
+        assert links([child("ses_b", 5, 9_000, stated=False, created=ms(5))], [call("t1", 0, 40)]) == ({}, {})
 
 
 class TestHidden:
@@ -182,7 +182,7 @@ class TestHidden:
         assert links([child("ses_b", 5, 890)], [call("t1", 0, 1000, hidden=True)]) == ({}, {})
 
     def test_never_for_a_session_that_may_be_a_root(self):
-        one = child("ses_b", 5, 990, told=False, created=ms(5))
+        one = child("ses_b", 5, 990, stated=False, created=ms(5))
         assert links([one], [call("t1", 0, 1000, hidden=True)]) == ({}, {})
 
 
@@ -211,13 +211,13 @@ class TestHowFarApartAPairMayBe:
         return bool(links([child("ses_b", 0, 5000 - apart, **told)], calls)[0])
 
     def test_a_session_of_which_nothing_is_told_is_within_300_ms(self):
-        assert self.found(290, told=False)
+        assert self.found(290, stated=False)
         for apart in (310, 400, 600):
-            assert not self.found(apart, told=False), apart
+            assert not self.found(apart, stated=False), apart
 
     def test_a_session_whose_creation_is_told_is_within_600_ms(self):
-        assert self.found(600, told=False, created=ms(0))
-        assert not self.found(1010, told=False, created=ms(0))
+        assert self.found(600, stated=False, created=ms(0))
+        assert not self.found(1010, stated=False, created=ms(0))
 
     def test_a_told_child_is_within_600_ms(self):
         assert self.found(600)

@@ -7,8 +7,8 @@ import pytest
 from receiver.core.builder import Builder
 from receiver.core.linking import task_links
 from receiver.core.state.forest import Forest
+from tests.support.core_runs import batch
 from tests.support.factories import RELAY, SETTINGS, a_session, arriving, at, session_id
-from tests.support.virtual import batch
 
 MANY = 300
 

@@ -9,13 +9,13 @@ import pytest
 from receiver import semconv as sc
 from receiver.core.apply_events import Source
 from receiver.core.segmentation import rollover
-from receiver.core.segmentation.segment import Run
+from receiver.core.segmentation.segment import ActivityRun
 from receiver.core.state.session import Pin, Session
 from receiver.core.state.settings import SECOND
 from receiver.model import Span
+from tests.support.core_runs import Stream
 from tests.support.factories import NOON, RELAY, SETTINGS, ASession, a_session, at
-from tests.support.laws import attribute, is_session, violations
-from tests.support.virtual import Stream
+from tests.support.span_laws import attribute, is_session, violations
 
 YOUNG = replace(SETTINGS, max_trace_age=45 * SECOND)
 SMALL = replace(SETTINGS, max_spans_per_trace=3)
@@ -109,13 +109,13 @@ class TestCuts:
         [(0, [45, 95]), (44, [45, 95]), (60, [60 + 1 / SECOND, 105 + 1 / SECOND])],
     )
     def test_by_age_counts_from_the_first_activity_of_each_trace(self, last, found):
-        runs = [Run(at(0), at(40), "ses_a", 0, True), Run(at(50), at(150), "ses_a", 0, True)]
+        runs = [ActivityRun(at(0), at(40), "ses_a", 0, True), ActivityRun(at(50), at(150), "ses_a", 0, True)]
         top = Session("ses_a", pins={1: Pin(at(0), at(last), b"", 1)})
         begun = [at(t) for t in (0, 50, 100, 139)]
         assert list(rollover.by_age(top, runs, begun, [at(0), at(150) + 1], 45 * SECOND)) == [at(t) for t in found]
 
     def test_by_age_waits_for_the_next_beginning_where_nothing_began_for_so_long(self):
-        runs = [Run(at(0), at(50_000), "ses_a", 0, True)]
+        runs = [ActivityRun(at(0), at(50_000), "ses_a", 0, True)]
         begun = [at(t) for t in (0, 1, 1_000, 1_050, 40_000)]
         ages = rollover.by_age(Session("ses_a"), runs, begun, [at(0), at(50_000) + 1], 45 * SECOND)
         assert list(ages) == [at(t) for t in (1_000, 1_045, 40_000)]

@@ -13,10 +13,10 @@ from receiver.core.state.forest import Forest
 from receiver.core.state.ids import trace_id
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import GUESSED
+from tests.support.core_runs import trees
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
-from tests.support.laws import attribute, is_session
-from tests.support.reads import CountedEmittedItems
-from tests.support.virtual import trees
+from tests.support.read_counter import CountedEmittedItems
+from tests.support.span_laws import attribute, is_session
 
 IDLE, INACTIVE = SETTINGS.idle_timeout // SECOND, SETTINGS.inactivity_timeout // SECOND
 

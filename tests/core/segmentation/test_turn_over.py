@@ -7,8 +7,8 @@ import pytest
 from receiver import semconv as sc
 from receiver.core.state.settings import SECOND, BuilderSettings
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
-from tests.support.laws import violations
-from tests.support.virtual import Stream, trees
+from tests.support.span_laws import violations
+from tests.support.core_runs import Stream, trees
 
 INFER_NOTHING = BuilderSettings(infer=False)
 

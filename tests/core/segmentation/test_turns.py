@@ -10,9 +10,9 @@ from receiver import semconv as sc
 from receiver.core.state.ids import trace_id
 from receiver.core.state.settings import SECOND
 from receiver.events import PARTIAL, SPAN
+from tests.support.core_runs import Stream, batch, trees
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at, remote
-from tests.support.laws import attribute, canonical, dangling_links, is_late, is_session, violations
-from tests.support.virtual import Stream, batch, trees
+from tests.support.span_laws import attribute, canonical, dangling_links, is_late, is_session, violations
 
 TURNS = replace(SETTINGS, trace_mode="turn")
 

@@ -21,12 +21,12 @@ def record(start: int, tool: str = "bash", child: str = "") -> EmittedRecord:
 
 
 class TestKeys:
-    def test_the_store_keeps_each_kind_under_the_text_that_it_always_had(self):
+    def test_the_stores_keys_are_those_of_earlier_versions(self):
         texts = [ItemKey(kind, "x:1").text for kind in EMITTED_KINDS]
         assert texts == ["call:x:1", "request:x:1", "permission:x:1", "marker:x:1", "counted:x:1"]
         assert [ItemKey.parse(text) for text in texts] == [(kind, "x:1") for kind in EMITTED_KINDS]
 
-    def test_a_call_says_by_its_id_who_gave_it(self):
+    def test_a_calls_id_shows_whether_a_record_gave_it(self):
         assert (reported_call("bash@1+5:"), counted_call("bash@1")) == ("~bash@1+5:", "#bash@1")
         sources = [call_source(call) for call in ("call_1", reported_call("r"), counted_call("c"), "")]
         assert sources == [CallSource.NAMED, CallSource.REPORTED, CallSource.COUNTED, CallSource.NAMED]
@@ -74,7 +74,7 @@ class TestEmittedItems:
 
 
 class TestCallIndex:
-    def test_the_nearest_on_either_side_within_the_skew(self):
+    def test_around_finds_the_nearest_calls_on_either_side_within_the_skew(self):
         index = CallIndex(("bash", CallTimes(t, t + 1, str(t), "", False)) for t in (10, 20, 30, 40, 50))
         before, after = index.around("bash", 30, skew=15, most=9)
         assert ([c.start for c in before], [c.start for c in after]) == ([20], [30, 40])

@@ -1,4 +1,4 @@
-"""Identifiers are derived: the values here are a promise to whoever runs two versions side by side."""
+"""Ids are derived. The values here stay the same, so that two versions can run side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERIOD = (1 << 36) * MILLISECOND
 TEXT = st.text(st.characters(), max_size=20)
 
 
-def test_golden_values():
+def test_ids_have_these_values_in_every_version():
     assert trace_id("ses_a", 1).hex() == "98ab7417140b50991e74637fc32a88dd"
     assert trace_id("ses_a", 2).hex() == "7dfbeabb2c28429316c1cd07f7b6446c"
     assert session_span_id("ses_a", 1).hex() == "f4b3c4645effc89e"
@@ -34,12 +34,12 @@ def test_have_the_sizes_of_otlp_and_are_never_zero(kind, session, key):
         assert any(found)
 
 
-def test_parts_cannot_run_into_each_other():
+def test_ids_of_parts_that_concatenate_alike_differ():
     assert item_span_id("call", "ses_a", "b") != item_span_id("call", "ses_", "ab")
     assert session_span_id("ses_1", 11) != session_span_id("ses_11", 1)
 
 
-def test_a_lone_surrogate_has_an_id_too():
+def test_an_id_of_a_lone_surrogate_can_be_made():
     assert trace_id("\ud800", 1) != trace_id("\ud801", 1)
 
 
@@ -53,21 +53,21 @@ class TestCreationTime:
             ("msg_1f9047a47001T0M6HJ4VXN5hGi", 1_795_179_182_663),
         ],
     )
-    def test_of_real_ids(self, identifier, ms):
-        """The agent draws the id, then notes the time: up to a millisecond later."""
+    def test_creation_time_of_recorded_ids(self, identifier, ms):
+        """The agent makes the id, then takes the time: up to a millisecond later."""
         assert ms - creation_time(identifier, NEAR) // MILLISECOND in (0, 1)
 
-    def test_is_exact_to_the_millisecond(self):
+    def test_creation_time_is_exact_to_the_millisecond(self):
         assert creation_time("ses_e06fa91f3ffekC7N0UUy3fpf42", NEAR) == 1_795_179_245_068 * MILLISECOND
 
     @pytest.mark.parametrize(
         "identifier",
         ["", "ses_a", "call_1", "ses_zzzzzzzzzzzzkC7N0UUy3fpf42", "e06fa91f3ffekC7N0UUy3fpf42", "ses_e06fa91f3ffe"],
     )
-    def test_of_what_is_no_such_id(self, identifier):
+    def test_other_ids_have_no_creation_time(self, identifier):
         assert creation_time(identifier, NEAR) is None
 
-    def test_needs_a_time_near_which_it_was(self):
+    def test_creation_time_needs_a_time_near_it(self):
         assert creation_time("ses_e06fa91f3ffekC7N0UUy3fpf42", 0) is None
 
     @given(st.integers(0, 10**9), st.integers(0, 4095), st.integers(-(2**34), 2**34))

@@ -1,28 +1,28 @@
-"""A creation that is told after spans have left which began before it: these are no copies any more, and are covered.
-Found by merging recordings whose times do not agree."""
+"""A session's creation time arrives after spans were emitted that began before it: these are no copies, and the
+session's span covers them. Found by merging recordings whose times do not agree."""
 
 from __future__ import annotations
 
 import pytest
 
 from receiver.events import SessionEvent
+from tests.support.core_runs import Stream
 from tests.support.factories import NOON, RELAY, ASession, a_session, at
-from tests.support.laws import is_session, violations
-from tests.support.virtual import Stream
+from tests.support.span_laws import is_session, violations
 
 ROOT = SessionEvent(session="ses_a", root=True, time=at(0))
 
 
 @pytest.mark.parametrize("created", [20, 200])
 @pytest.mark.parametrize("stored", [False, True])
-def test_what_had_left_is_covered(created: float, stored: bool):
+def test_a_sessions_span_covers_what_was_emitted_before_its_creation_was_known(created: float, stored: bool):
     late = a_session().created(created).call("bash", created + 1, created + 2).idle(created + 3)
     spans = told_in_turn([a_session().tell(ROOT).call("read", 1, 2)], [late], stored)
     assert min(s.start for s in spans if is_session(s)) <= at(1)
 
 
 @pytest.mark.parametrize("created", [20, 200])
-def test_so_is_what_had_left_below(created: float):
+def test_a_sessions_span_covers_what_was_emitted_below_it_before_its_creation_was_known(created: float):
     caller = a_session().tell(ROOT).call("task", 0.5, call="maker", child="ses_b")
     child = a_session("ses_b").created(1, parent="ses_a").call("read", 1, 2)
     late = a_session().created(created).call("bash", created + 1, created + 2).idle(created + 3)
@@ -30,7 +30,7 @@ def test_so_is_what_had_left_below(created: float):
 
 
 def told_in_turn(first: list[ASession], then: list[ASession], stored: bool = False):
-    """What leaves if some sessions tell something after what others told has left."""
+    """The spans if some records arrive after those of others were emitted."""
     stream = Stream(now=NOON, stored=stored)
     for told in (first, then):
         for session in told:

@@ -1,4 +1,4 @@
-"""A session whose caller said who it is hangs below the caller's span, or links to it (contract 6.6)."""
+"""A remote parent: a session is below the span of the program that called it, or links to it (docs/contract.md 6.6)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from receiver import semconv as sc
 from receiver.core.state.ids import trace_id
-from receiver.core.state.remote_parent import MOST, Remote, believed, learn_remote
+from receiver.core.state.remote_parent import MAX_REMOTES, Remote, believed, learn_remote
 from receiver.core.state.settings import SECOND
 from receiver.events import REPORTED
+from tests.support.core_runs import Stream, trees
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at, remote
-from tests.support.laws import attribute, is_session, violations
-from tests.support.virtual import Stream, trees
+from tests.support.span_laws import attribute, is_session, violations
 
 ONE, TWO, OTHER = remote(1, 1), remote(1, 2), remote(2, 3)
 LINK = replace(SETTINGS, remote_parent="link")
@@ -50,14 +50,14 @@ class TestBelow:
         assert top.links == ()
         assert violations(spans) == []
 
-    def test_a_child_keeps_its_own_parent_whatever_its_records_carry(self):
+    def test_a_child_session_keeps_its_parent_whatever_its_records_state(self):
         parent = a_turn().call("task", 3, 9, child="ses_b").idle(10)
         child = a_session("ses_b").created(4, parent="ses_a").below(4, ONE).idle(8)
         spans = trees(parent, child)
         assert {s.trace_id for s in spans} == {trace_id("ses_a", 1)}
         assert violations(spans) == []
 
-    def test_of_several_the_best_witness_is_believed_then_the_earliest(self):
+    def test_of_several_the_most_reliable_is_believed_then_the_earliest(self):
         def above(*told):
             session = a_turn()
             for time, name, rank in told:
@@ -70,14 +70,14 @@ class TestBelow:
 
 
 class TestSegments:
-    def test_one_that_holds_for_good_is_of_the_first_segment(self):
+    def test_a_remote_parent_stated_once_is_of_the_first_segment(self):
         told = a_turn().below(0, ONE).idle(3).below(100, ONE).call("read", 100, 101).idle(102)
         first, second = sessions(trees(told))
         assert (first.trace_id, first.parent_span_id) == ids(ONE)
         assert (second.trace_id, second.parent_span_id) == (trace_id("ses_a", 2), b"")
         assert [(k.trace_id, k.span_id) for k in second.links] == [(first.trace_id, first.span_id)]
 
-    def test_one_that_is_told_anew_is_of_that_segment(self):
+    def test_a_new_remote_parent_is_of_the_segment_in_which_it_was_stated(self):
         told = a_turn().below(0, ONE).idle(3).below(100, OTHER).call("read", 100, 101).idle(102)
         assert [(s.trace_id, s.parent_span_id) for s in sessions(trees(told))] == [ids(ONE), ids(OTHER)]
 
@@ -88,7 +88,7 @@ class TestLink:
         assert (top.trace_id, top.parent_span_id, top.remote_parent) == (trace_id("ses_a", 1), b"", False)
         assert remote_links(top) == [ids(ONE)]
 
-    def test_told_when_something_has_left_it_is_a_link_and_moves_nothing(self):
+    def test_a_remote_parent_stated_after_spans_were_emitted_is_a_link(self):
         stream = Stream(now=NOON)
         for event in a_turn().told:
             stream.tell(RELAY, event)
@@ -102,7 +102,7 @@ class TestLink:
         assert remote_links(top) == [ids(ONE)]
         assert violations(spans) == []
 
-    def test_what_has_left_below_one_stays_there_when_a_better_one_is_told(self):
+    def test_emitted_spans_keep_their_remote_parent_when_a_better_one_is_stated(self):
         stream = Stream(now=NOON, stored=True)
         for event in a_turn().below(1, TWO, rank=REPORTED).told:
             stream.tell(RELAY, event)
@@ -113,7 +113,7 @@ class TestLink:
         assert (top.trace_id, top.parent_span_id, top.remote_parent) == (*ids(TWO), True)
         assert remote_links(top) == [ids(OTHER)]
 
-    def test_told_when_the_session_has_left_it_changes_nothing(self):
+    def test_a_remote_parent_stated_after_the_session_closed_changes_nothing(self):
         stream = Stream(now=NOON)
         for event in a_turn().idle(3).told:
             stream.tell(RELAY, event)
@@ -140,19 +140,19 @@ class TestMerging:
         chance.shuffle(again)
         assert learned(again) == learned(told)
 
-    def test_those_told_first_are_kept(self):
+    def test_of_too_many_the_earliest_are_kept(self):
         held = {}
-        for number in range(MOST + 5, 0, -1):
+        for number in range(MAX_REMOTES + 5, 0, -1):
             learn_remote(held, remote(1, number), 0, number * SECOND)
-        assert len(held) == MOST
-        assert max(time for _, time in held.values()) == MOST * SECOND
+        assert len(held) == MAX_REMOTES
+        assert max(time for _, time in held.values()) == MAX_REMOTES * SECOND
 
-    def test_none_is_none(self):
+    def test_of_no_statement_none_is_believed(self):
         assert believed({}) is None
         assert believed({ONE: (0, 5), TWO: (0, 4)}) == Remote(*ids(TWO))
 
 
-def test_an_inferred_parent_is_stronger_than_nothing_but_the_caller_is_of_the_root():
+def test_a_child_by_inference_is_in_the_trace_of_its_roots_remote_parent():
     parent = a_session().created(0).below(0, ONE).call("task", 1, 9, agent="explore").idle(10)
     child = a_session("ses_b").created(1.01, root=False, agent="explore").below(2, ONE).call("bash", 3, 4).idle(8.995)
     spans = trees(parent, child)

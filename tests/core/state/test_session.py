@@ -1,4 +1,4 @@
-"""Merging is commutative, associative and idempotent: neither order nor repetition of what is told can matter."""
+"""Merging is commutative, associative and idempotent: neither order nor repetition of records can matter."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestRegisters:
             before = dict(registers)
             assert learn(registers, field, rank, value) == (registers != before)
 
-    def test_the_better_witness_is_believed(self):
+    def test_the_lower_rank_is_believed(self):
         assert learned([("tool", SPAN, 1), ("tool", EXACT, 2), ("tool", PARTIAL, 3)]) == {"tool": (EXACT, 2)}
 
     @pytest.mark.parametrize("field", sorted(EARLIEST))
@@ -80,7 +80,7 @@ class TestRegisters:
         assert Item().get("tool") is None
 
 
-class TestStretches:
+class TestActivities:
     @given(STRETCHES, st.randoms(use_true_random=False))
     def test_order_and_repetition_do_not_matter(self, told, chance: random.Random):
         again = told + chance.sample(told, len(told) // 2)
@@ -98,7 +98,7 @@ class TestStretches:
         for start, end, *_ in told:
             assert any(s.start <= start and end <= s.end for s in activities)
 
-    def test_a_pause_of_just_the_joint_joins(self):
+    def test_activities_exactly_one_joint_apart_are_one(self):
         assert len(merged([(0, 5, 0, 0, False, 1), (15, 20, 0, 0, False, 1)])) == 1
         assert len(merged([(0, 5, 0, 0, False, 1), (16, 20, 0, 0, False, 1)])) == 2
 

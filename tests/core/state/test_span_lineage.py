@@ -64,7 +64,7 @@ def test_a_chain_with_a_gap_links_nobody_to_a_call_beyond_it(gone):
     assert links(emitted) <= LINKS
 
 
-def test_a_grandchild_is_its_own_callers():
+def test_a_grandchild_belongs_to_its_own_caller():
     assert ("ses_a", "c1", "ses_c") not in links(TREE)
 
 
@@ -73,13 +73,13 @@ def test_a_session_is_not_started_by_its_own_call():
     assert links(told) == set()
 
 
-def test_a_ring_of_spans_ends():
+def test_a_cycle_of_spans_ends():
     ring = [LineageEvent(span=b"a", parent=b"b", session="ses_b"), LineageEvent(span=b"b", parent=b"a")]
     assert links([*ring, LineageEvent(span=b"c", parent=b"a", session="ses_a", call="c1")]) == set()
 
 
-def test_of_very_many_spans_below_a_call_some_are_looked_through_and_that_is_said(monkeypatch):
-    monkeypatch.setattr(span_lineage, "MOST", 3)
+def test_spans_below_a_call_beyond_the_bound_are_counted_as_discarded(monkeypatch):
+    monkeypatch.setattr(span_lineage, "MAX_SPANS_BELOW_CALL", 3)
     state = Lineage()
     for i in range(5):
         state.put(b"%d" % i, Kin(b"call", f"ses_{i}"))
@@ -88,7 +88,7 @@ def test_of_very_many_spans_below_a_call_some_are_looked_through_and_that_is_sai
     assert len(said) == 4
 
 
-def test_what_is_loaded_is_not_new():
+def test_a_loaded_span_is_not_new():
     state = Lineage()
     state.put(b"a", Kin(b"b"))
     assert state.new == set()

@@ -1,4 +1,4 @@
-"""What Claude Code's own events tell, whose they are, and that no event breaks the reading of it."""
+"""Events from Claude Code's log records and metrics, and which records are Claude Code's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from receiver.events import (
     StateEvent,
 )
 from receiver.pipeline.record_reader import RecordReader
-from tests.support.claude_code import EVENTS, RESOURCE, SESSION, STANDARD, decision, event, iso, request, result
+from tests.support.claude_code_records import EVENTS, RESOURCE, SESSION, STANDARD, decision, event, iso, request, result
 from tests.support.factories import any_value, at, key_values, logs_request, metrics_request
 from tests.support.strategies import ANY_TIMES, ANY_VALUES
 
@@ -38,16 +38,16 @@ BOTH = pytest.mark.parametrize("texts", [False, True], ids=["native", "as text"]
 
 
 def read(record: LogRecord, *, scope: str = EVENTS, wanted: frozenset[str] = NOTHING):
-    """What one record tells, once it went over the wire."""
+    """The events of one record, encoded and decoded."""
     (held,) = log_records(logs_request(record, scope=scope, resource=RESOURCE).body)
     return log_events.logs(held, wanted)
 
 
 def one(record: LogRecord, **more: Any):
-    """The one thing that an event tells beside that its session is a root and at work."""
-    told = read(record, **more)
-    assert told is not None
-    root, busy, *rest = told
+    """The one event of a record, besides those that its session is a root and busy."""
+    events = read(record, **more)
+    assert events is not None
+    root, busy, *rest = events
     assert root == SessionEvent(session=SESSION, root=True)
     assert busy == StateEvent(session=SESSION, time=busy.time, state="busy")
     (event,) = rest
@@ -55,9 +55,9 @@ def one(record: LogRecord, **more: Any):
 
 
 def discarded(record: LogRecord) -> str:
-    told = read(record)
-    assert told is not None
-    (event,) = told
+    events = read(record)
+    assert events is not None
+    (event,) = events
     assert isinstance(event, Discarded)
     return event.reason
 
@@ -66,50 +66,50 @@ class TestWhoseItIs:
     """gcornut/opencode-otel 0.4.0, profile claude-code: the same scope, resource and names, of OpenCode's sessions."""
 
     @pytest.mark.parametrize("scope", ["com.anthropic.claude_code", EVENTS])
-    def test_claude_codes_own(self, scope):
+    def test_a_uuid_session_is_claude_codes(self, scope):
         assert read(event("user_prompt", 1), scope=scope) is not None
 
     @pytest.mark.parametrize("name", ["user_prompt", "api_request", "tool_result", "unheard_of"])
-    def test_the_plugins_that_imitates_it(self, name):
+    def test_an_opencode_session_is_the_plugins(self, name):
         assert read(event(name, 1, {"session.id": OPENCODE})) is None
 
     @pytest.mark.parametrize(
         "scope", ["com.opencode", "com.opencode.claude_code_compat", "com.anthropic.claude_codex", "", "ai"]
     )
-    def test_other_scopes(self, scope):
+    def test_other_scopes_are_not_claude_codes(self, scope):
         assert read(event("user_prompt", 1), scope=scope) is None
 
-    def test_the_one_that_imitates_it_is_asked_later(self):
+    def test_the_imitating_plugins_dialect_comes_later_in_the_table(self):
         names = [d.name for d in DIALECTS]
         assert names.index("claude_code") < names.index("plugin_otel")
 
-    def test_each_record_goes_where_it_belongs_though_one_request_holds_both(self):
+    def test_records_of_both_producers_in_one_request_go_to_their_dialects(self):
         own = result("Bash", 1, 2, "toolu_1")
         other = event("tool_result", 2, {"session.id": OPENCODE, "tool_name": "Bash", "duration_ms": "1000"})
-        evidence = RecordReader(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
-        assert evidence.used == {"claude_code": 1, "plugin_otel": 1}
-        tools = {t.session: t.tool for _, t in evidence.told if isinstance(t, (CallEvent, CallReportEvent))}
+        read = RecordReader(NOTHING).read(logs_request(own, other, scope=EVENTS, resource=RESOURCE), 0)
+        assert read.used == {"claude_code": 1, "plugin_otel": 1}
+        tools = {t.session: t.tool for _, t in read.events if isinstance(t, (CallEvent, CallReportEvent))}
         assert tools == {SESSION: "Bash", OPENCODE: "bash"}
 
-    def test_metrics_tell_totals(self):
+    def test_metrics_give_totals(self):
         for session, ours in ((SESSION, True), (None, True), (OPENCODE, False)):
             labels = {"type": "input", **({"session.id": session} if session else {})}
             metric = Metric(name="claude_code.token.usage", unit="tokens")
             metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 1
             metric.sum.data_points.add(attributes=key_values(labels), time_unix_nano=at(6), as_double=4)
             (point,) = metric_points(metrics_request(metric, scope="com.anthropic.claude_code").body)
-            told = log_events.metrics(point, NOTHING)
+            events = log_events.metrics(point, NOTHING)
             if ours and session:
-                (total,) = told
+                (total,) = events
                 assert (total.session, total.what, total.amount) == (SESSION, "fresh_tokens", 4)
             else:
-                assert told == ((Discarded(reason="no_session"),) if ours else None)
+                assert events == ((Discarded(reason="no_session"),) if ours else None)
             assert plugin_otel_metrics.metrics(point, NOTHING) is not None
 
 
 class TestCalls:
     @BOTH
-    def test_a_finished_one(self, texts):
+    def test_a_finished_call(self, texts):
         assert one(result("Bash", 2, 2.85, "toolu_1", texts=texts)) == CallEvent(
             session=SESSION,
             call="toolu_1",
@@ -122,7 +122,7 @@ class TestCalls:
         )
 
     @BOTH
-    def test_a_failed_one(self, texts):
+    def test_a_failed_call_or_request(self, texts):
         call = one(
             result("Read", 2, 3, "toolu_1", success=False, error_type="Error:ENOENT", error="no such", texts=texts)
         )
@@ -131,14 +131,14 @@ class TestCalls:
         assert unclassed.error_type == "tool_error"
 
     @pytest.mark.parametrize("tool", ["Task", "Agent"])
-    def test_a_task(self, tool):
+    def test_a_task_call(self, tool):
         call = one(result(tool, 2, 3, "toolu_1", parameters={"subagent_type": "Explore"}))
         assert (call.tool, call.agent) == ("task", "Explore")
         given = one(result(tool, 2, 3, "toolu_1", tool_input='{"subagent_type": "Plan", "description": "plan it"}'))
         assert (given.agent, given.description) == ("Plan", "plan it")
         assert one(result(tool, 2, 3, "toolu_1")).agent is None
 
-    def test_a_skill(self):
+    def test_a_skill_call(self):
         call = one(result("Skill", 2, 3, "toolu_1", parameters={"skill_name": "release-notes"}))
         assert (call.tool, call.skill) == ("skill", "release-notes")
         assert one(result("Skill", 2, 3, "toolu_1", tool_input='{"skill": "notes"}')).skill == "notes"
@@ -155,24 +155,24 @@ class TestCalls:
             ("mcp__", None, None, None),
         ],
     )
-    def test_of_an_mcp_server(self, name, parameters, server, tool):
+    def test_an_mcp_call(self, name, parameters, server, tool):
         call = one(result(name, 2, 3, "toolu_1", parameters=parameters))
         assert (call.tool, call.mcp_server, call.mcp_tool) == (name, server, tool)
 
-    def test_parameters_that_are_cut(self):
+    def test_truncated_parameters(self):
         call = one(result("Agent", 2, 3, "toolu_1", tool_parameters='{"subagent_type": "Expl'))
         assert (call.tool, call.agent) == ("task", None)
 
-    def test_arguments_only_where_they_are_wanted(self):
+    def test_arguments_are_read_only_if_captured(self):
         record = result("Bash", 2, 3, "toolu_1", tool_input='{"command": "ls"}')
         assert one(record).arguments is None
         assert one(record, wanted=frozenset({"arguments"})).arguments == '{"command": "ls"}'
 
-    def test_without_a_duration_it_has_no_start(self):
+    def test_a_call_without_a_duration_has_no_start(self):
         call = one(result("Bash", 2, 3, "toolu_1", duration_ms=None))
         assert (call.start, call.end) == (None, at(3))
 
-    def test_of_a_version_that_gives_no_id(self):
+    def test_a_call_without_an_id_is_a_report(self):
         call = one(result("Task", 2, 3, None, parameters={"subagent_type": "Explore"}))
         assert call == CallReportEvent(
             session=SESSION,
@@ -185,7 +185,7 @@ class TestCalls:
         )
         assert discarded(result("Bash", 2, 3, None, duration_ms="long")) == "malformed"
 
-    def test_what_was_written_late_is_of_its_own_time(self):
+    def test_a_record_that_was_written_late_has_the_time_of_its_event(self):
         record = result("Bash", 2, 3, "toolu_1")
         record.time_unix_nano = record.observed_time_unix_nano = at(9)
         assert one(record).end == at(3)
@@ -204,15 +204,15 @@ class TestPermissions:
             ("accept", "from_elsewhere", "accept"),
         ],
     )
-    def test_accepted(self, answer, source, reply):
+    def test_an_accepted_permission(self, answer, source, reply):
         assert one(decision("Bash", 2, "toolu_1", answer, source)) == CallEvent(
             session=SESSION, call="toolu_1", rank=PARTIAL, tool="Bash", permission_reply=reply
         )
-        told = one(result("Bash", 2, 3, "toolu_1", decision_type=answer, decision_source=source))
-        assert told.permission_reply == reply
+        call = one(result("Bash", 2, 3, "toolu_1", decision_type=answer, decision_source=source))
+        assert call.permission_reply == reply
 
     @pytest.mark.parametrize("source", ["user_reject", "user_abort", "config", "hook"])
-    def test_rejected_it_ended_there_and_its_start_is_not_told(self, source):
+    def test_a_rejected_permission_ends_the_call(self, source):
         assert one(decision("Edit", 2, "toolu_1", "reject", source)) == CallEvent(
             session=SESSION,
             call="toolu_1",
@@ -225,16 +225,16 @@ class TestPermissions:
             permission_reply="reject",
         )
 
-    def test_of_no_call(self):
+    def test_a_permission_without_a_call_is_discarded(self):
         assert discarded(decision("Edit", 2, None, "accept", "config")) == "no_call"
         assert discarded(decision("Edit", 2, "toolu_1", "perhaps", "config")) == "malformed"
 
 
 class TestRequests:
     @BOTH
-    def test_one(self, texts):
-        told = read(request(1, 2.5, "req_1", texts=texts))
-        assert told[2:] == (
+    def test_a_finished_request(self, texts):
+        events = read(request(1, 2.5, "req_1", texts=texts))
+        assert events[2:] == (
             RequestEvent(
                 session=SESSION,
                 request="req_1",
@@ -262,26 +262,26 @@ class TestRequests:
             ({"query_source": "compact"}, None),
         ],
     )
-    def test_of_a_subagent(self, attributes, agent):
+    def test_the_agent_of_a_subagents_request(self, attributes, agent):
         assert one(request(1, 2, "req_1", **attributes)).agent == agent
 
-    def test_without_the_apis_id(self):
+    def test_a_request_without_an_api_id(self):
         assert one(request(1, 2, None, client_request_id="c1", query_source="x")).request == "c1"
         twins = [one(request(1, 2, None, query_source="x", **{"event.sequence": n})) for n in (7, 8)]
         assert len({t.request for t in twins}) == 2
 
-    def test_its_cost_in_millionths(self):
+    def test_a_cost_in_millionths(self):
         assert one(request(1, 2, "r", query_source="x", cost_usd=None)).cost == 0.25
         assert one(request(1, 2, "r", query_source="x", cost_usd=-1)).cost is None
 
     @BOTH
-    def test_a_failed_one(self, texts):
-        told = {"model": "m", "error": "Overloaded", "status_code": 529, "duration_ms": 1000, "attempt": 11}
-        failed = one(event("api_error", 3, told, texts=texts))
+    def test_a_failed_call_or_request(self, texts):
+        attributes = {"model": "m", "error": "Overloaded", "status_code": 529, "duration_ms": 1000, "attempt": 11}
+        failed = one(event("api_error", 3, attributes, texts=texts))
         assert (failed.start, failed.end, failed.error_type, failed.error) == (at(2), at(3), "529", "Overloaded")
         assert one(event("api_error", 3, {"error": "Connection error."})).error_type == "api_error"
 
-    def test_a_refused_one(self):
+    def test_a_refused_request(self):
         refused = one(event("api_refusal", 3, {"request_id": "req_1", "server_fallback_hop": False}))
         assert (refused.request, refused.finish, refused.start) == ("req_1", "refusal", None)
         assert discarded(event("api_refusal", 3, {"request_id": "req_1", "server_fallback_hop": True}))
@@ -311,35 +311,37 @@ class TestNotes:
 
 class TestHints:
     @BOTH
-    def test_a_subagent_that_is_done(self, texts):
-        told = {"agent_type": "Explore", "is_async": False, "total_tool_uses": 6, "duration_ms": 4000}
-        _, _, hint, _ = read(event("subagent_completed", 5, told, texts=texts))
+    def test_a_finished_subagent_is_a_hint(self, texts):
+        attributes = {"agent_type": "Explore", "is_async": False, "total_tool_uses": 6, "duration_ms": 4000}
+        _, _, hint, _ = read(event("subagent_completed", 5, attributes, texts=texts))
         assert hint == CallHintEvent(
             session=SESSION, tool="task", start=at(1), end=at(5), agent="Explore", tool_count=6
         )
-        _, _, busy = read(event("subagent_completed", 5, {**told, "is_async": True}, texts=texts))
+        _, _, busy = read(event("subagent_completed", 5, {**attributes, "is_async": True}, texts=texts))
         assert isinstance(busy, StateEvent)
 
-    def test_a_skill_that_the_model_chose(self):
-        told = {"skill.name": "notes", "invocation_trigger": "claude-proactive"}
-        _, _, hint, _ = read(event("skill_activated", 5, told))
+    def test_a_skill_that_the_model_chose_is_a_hint(self):
+        attributes = {"skill.name": "notes", "invocation_trigger": "claude-proactive"}
+        _, _, hint, _ = read(event("skill_activated", 5, attributes))
         assert hint == CallHintEvent(session=SESSION, tool="skill", start=at(5), end=at(5), skill="notes")
         for other in ({"invocation_trigger": "user-slash"}, {"skill.name": "custom_skill"}):
-            assert not any(isinstance(t, CallHintEvent) for t in read(event("skill_activated", 5, {**told, **other})))
+            assert not any(
+                isinstance(t, CallHintEvent) for t in read(event("skill_activated", 5, {**attributes, **other}))
+            )
 
 
 class TestEventsThatTellNothing:
     @pytest.mark.parametrize(
         "name", ["assistant_response", "hook_registered", "mcp_server_connection", "auth", "api_request_body", "new"]
     )
-    def test_of_no_tree(self, name):
+    def test_events_of_no_use_are_discarded(self, name):
         assert discarded(event(name, 1)) == "not_of_the_tree"
 
-    def test_without_a_session(self):
+    def test_a_record_without_a_session_is_discarded(self):
         assert discarded(event("user_prompt", 1, {"session.id": None})) == "no_session"
         assert discarded(event("user_prompt", 1, {"session.id": 7})) == "no_session"
 
-    def test_without_a_time(self):
+    def test_a_record_without_a_time_is_discarded(self):
         record = event("user_prompt", 1, {"event.timestamp": None})
         record.time_unix_nano = record.observed_time_unix_nano = 0
         assert discarded(record) == "no_time"
@@ -347,7 +349,7 @@ class TestEventsThatTellNothing:
         timed.time_unix_nano = timed.observed_time_unix_nano = 0
         assert one(timed).time == at(1)
 
-    def test_named_by_its_body_alone(self):
+    def test_the_body_may_have_the_event_name(self):
         assert one(event("user_prompt", 1, {"event.name": None})).name == "user_prompt"
 
 
@@ -428,11 +430,11 @@ _ATTRIBUTES = [
     observed=ANY_TIMES,
     body=ANY_VALUES,
 )
-def test_no_event_breaks_the_reading_of_it(name, attributes, time, observed, body):
+def test_no_event_makes_the_reader_raise(name, attributes, time, observed, body):
     record = LogRecord(time_unix_nano=time, observed_time_unix_nano=observed)
     record.attributes.extend(key_values({**STANDARD, "event.name": name, **attributes}))
     record.body.CopyFrom(any_value(body))
-    evidence = RecordReader(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
-    assert sum(evidence.used.values()) + sum(evidence.discarded.values()) == 1
-    assert not evidence.discarded["internal_error"]
-    assert not evidence.discarded["unknown_record"]
+    read = RecordReader(frozenset({"arguments"})).read(logs_request(record, scope=EVENTS, resource=RESOURCE), 0)
+    assert sum(read.used.values()) + sum(read.discarded.values()) == 1
+    assert not read.discarded["internal_error"]
+    assert not read.discarded["unknown_record"]

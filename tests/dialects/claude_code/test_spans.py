@@ -1,4 +1,4 @@
-"""What Claude Code's spans tell beside its events, which of them are handed on, and that none breaks the reading."""
+"""Events from Claude Code's spans, and the spans that pass through."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from receiver.events import (
 )
 from receiver.model import STATUS_ERROR
 from receiver.pipeline.record_reader import RecordReader
-from tests.support import claude_code as claude
-from tests.support.claude_code import SESSION
+from tests.support import claude_code_records as claude
+from tests.support.claude_code_records import SESSION
 from tests.support.factories import any_value, at
 from tests.support.strategies import ANY_TIMES, ANY_VALUES
 
@@ -30,13 +30,13 @@ NOTHING: frozenset[str] = frozenset()
 
 
 def read(span: Span, scope: str = claude.TRACING):
-    """What one span tells, once it went over the wire."""
+    """The events of one span, encoded and decoded."""
     ((held, _),) = span_records(claude.spans(span, scope=scope).body)
     return spans(held, NOTHING)
 
 
-def told(span: Span):
-    """What a span tells beside that its session is a root and at work."""
+def events_of(span: Span):
+    """The events of a span, except that its session is a root and busy."""
     root, busy, *rest = read(span) or ()
     assert root == SessionEvent(session=SESSION, root=True)
     assert busy == StateEvent(session=SESSION, time=span.start_time_unix_nano, state="busy")
@@ -44,7 +44,7 @@ def told(span: Span):
 
 
 @pytest.mark.parametrize("scope", [claude.TRACING, "com.anthropic.claude_code.traces"])
-def test_a_tools_span_says_best_when_its_call_was(scope):
+def test_a_tool_span_has_the_exact_times_of_its_call(scope):
     span = claude.span("tool", 1, 3, 2, tool_name="Agent", tool_use_id="toolu_1", subagent_type="Explore")
     assert read(span, scope)[2:] == (
         CallEvent(session=SESSION, call="toolu_1", rank=EXACT, start=at(1), end=at(3)),
@@ -52,14 +52,14 @@ def test_a_tools_span_says_best_when_its_call_was(scope):
     )
 
 
-def test_its_skill_and_its_servers_tool():
-    (_, skill) = told(claude.span("tool", 1, 3, 2, tool_name="Skill", tool_use_id="t", skill_name="notes"))
+def test_a_tool_span_names_skill_and_mcp_tool():
+    (_, skill) = events_of(claude.span("tool", 1, 3, 2, tool_name="Skill", tool_use_id="t", skill_name="notes"))
     assert (skill.tool, skill.skill) == ("skill", "notes")
-    (_, mcp) = told(claude.span("tool", 1, 3, 2, tool_name="mcp__my_db__run", gen_ai__tool__call__id="t"))
+    (_, mcp) = events_of(claude.span("tool", 1, 3, 2, tool_name="mcp__my_db__run", gen_ai__tool__call__id="t"))
     assert (mcp.call, mcp.mcp_server, mcp.mcp_tool) == ("t", "my_db", "run")
 
 
-def test_only_the_executions_span_says_whether_it_failed():
+def test_the_execution_span_has_the_calls_status():
     known = {
         "tool_use_id": "toolu_1",
         "success": "false",
@@ -67,7 +67,7 @@ def test_only_the_executions_span_says_whether_it_failed():
         "error_class": "Error:ENOENT",
     }
     failed = claude.span("tool.execution", 1, 3, 3, status=STATUS_ERROR, **known)
-    assert told(failed) == [
+    assert events_of(failed) == [
         CallEvent(
             session=SESSION,
             call="toolu_1",
@@ -79,13 +79,13 @@ def test_only_the_executions_span_says_whether_it_failed():
             error="ENOENT: no such file",
         )
     ]
-    (well,) = told(claude.span("tool.execution", 1, 3, 3, tool_use_id="toolu_1", success=True))
+    (well,) = events_of(claude.span("tool.execution", 1, 3, 3, tool_use_id="toolu_1", success=True))
     assert (well.status, well.error_type) == ("completed", None)
 
 
-def test_a_wait_is_known_where_its_span_names_the_call():
+def test_a_permission_wait_span_with_a_call_id_is_a_permission():
     answered = {"decision": "accept", "source": "user_temporary"}
-    assert told(claude.span("tool.blocked_on_user", 1, 2, 4, tool_use_id="toolu_1", **answered)) == [
+    assert events_of(claude.span("tool.blocked_on_user", 1, 2, 4, tool_use_id="toolu_1", **answered)) == [
         PermissionEvent(
             session=SESSION,
             permission="toolu_1",
@@ -101,7 +101,7 @@ def test_a_wait_is_known_where_its_span_names_the_call():
         assert read(claude.span("tool.blocked_on_user", 1, 2, 4, **span)) == (Discarded(reason="not_of_the_tree"),)
 
 
-def test_a_request():
+def test_a_request_span():
     span = claude.span(
         "llm_request",
         1,
@@ -116,7 +116,7 @@ def test_a_request():
         stop_reason="tool_use",
         success=True,
     )
-    request, session = told(span)
+    request, session = events_of(span)
     assert request == RequestEvent(
         session=SESSION,
         request="req_1",
@@ -133,14 +133,14 @@ def test_a_request():
     assert session == SessionEvent(session=SESSION, time=at(3), model="claude-opus-4-8")
 
 
-def test_a_failed_request():
+def test_a_failed_request_span():
     span = claude.span("llm_request", 1, 3, 5, status=STATUS_ERROR, request_id="r", status_code=529, error="Overloaded")
-    (request,) = told(span)
+    (request,) = events_of(span)
     assert (request.error_type, request.error) == ("529", "Overloaded")
 
 
-def test_a_turn():
-    assert told(claude.span("interaction", 1, 9, 1)) == [StateEvent(session=SESSION, time=at(9), state="busy")]
+def test_an_interaction_span_is_activity_of_the_session():
+    assert events_of(claude.span("interaction", 1, 9, 1)) == [StateEvent(session=SESSION, time=at(9), state="busy")]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_a_turn():
     ],
     ids=["request without an id", "no session", "a session of OpenCode"],
 )
-def test_what_cannot_be_placed_is_handed_on(span):
-    evidence = RecordReader(NOTHING).read(claude.spans(span), 0)
-    assert evidence.told == []
-    assert [raw for _, raw in evidence.untouched] == [span.SerializeToString()]
+def test_spans_without_ids_pass_through(span):
+    result = RecordReader(NOTHING).read(claude.spans(span), 0)
+    assert result.events == []
+    assert [raw for _, raw in result.foreign_spans] == [span.SerializeToString()]
 
 
-def test_spans_that_tell_nothing():
+def test_spans_of_no_use_are_discarded():
     for span in (claude.span("hook", 1, 2, 6), claude.span("tool", 1, 2, 2), claude.span("tool.execution", 1, 2, 2)):
         (event,) = read(span)
         assert isinstance(event, Discarded)
@@ -175,13 +175,13 @@ _ATTRIBUTES = ["session.id", "tool_use_id", "tool_name", "tool_input", "request_
     start=ANY_TIMES,
     end=ANY_TIMES,
 )
-def test_no_span_breaks_the_reading_of_it(name, attributes, start, end):
+def test_no_span_makes_the_reader_raise(name, attributes, start, end):
     span = claude.span(name, 1, 2, 1)
     span.start_time_unix_nano, span.end_time_unix_nano = start, end
     for key, value in attributes.items():
         span.attributes.add(key=key).value.CopyFrom(any_value(value))
-    evidence = RecordReader(NOTHING).read(claude.spans(span), 0)
-    read_of_it = sum(evidence.used.values()) + sum(evidence.discarded.values())
+    result = RecordReader(NOTHING).read(claude.spans(span), 0)
+    read_of_it = sum(result.used.values()) + sum(result.discarded.values())
     assert read_of_it == 1
-    assert not evidence.discarded["internal_error"]
-    assert bool(evidence.untouched) == bool(evidence.discarded["handed_on"])
+    assert not result.discarded["internal_error"]
+    assert bool(result.foreign_spans) == bool(result.discarded["handed_on"])

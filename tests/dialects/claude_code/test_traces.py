@@ -1,4 +1,4 @@
-"""Claude Code's telemetry made into traces: from its events, its spans and both; beside a plugin that imitates it."""
+"""Traces from Claude Code's events, spans and both, and beside a plugin that imitates it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from receiver import semconv as sc
 from receiver.core.state.settings import BuilderSettings
 from receiver.model import STATUS_ERROR, Span
-from tests.support import claude_code as claude
-from tests.support.claude_code import RESOURCE, SESSION, decision, event, request, result
+from tests.support import claude_code_records as claude
+from tests.support.claude_code_records import RESOURCE, SESSION, decision, event, request, result
 from tests.support.factories import any_value, at, built, key_values, logs_request, session_id
-from tests.support.laws import attribute, canonical, inferred, is_session, violations
+from tests.support.span_laws import attribute, canonical, inferred, is_session, violations
 
 BOTH = pytest.mark.parametrize("texts", [False, True], ids=["native", "as text"])
 SUBAGENT = {"query_source": "agent:builtin:Explore", "model": "claude-haiku-4-5"}
@@ -59,7 +59,7 @@ def times(span: Span) -> tuple[float, float]:
 
 class TestFromEvents:
     @BOTH
-    def test_one_tree(self, texts):
+    def test_events_build_one_tree(self, texts):
         spans = built(claude.logs(*session(texts))).spans
         assert violations(spans) == []
         (root,) = [s for s in spans if is_session(s)]
@@ -83,18 +83,18 @@ class TestFromEvents:
             "execute_tool Edit": (9, 9),
         }
 
-    def test_the_same_whatever_the_types_of_its_attributes(self):
+    def test_the_tree_is_the_same_for_text_and_typed_attributes(self):
         native, text = (built(claude.logs(*session(t))).spans for t in (False, True))
         assert canonical(native) == canonical(text)
 
-    def test_the_same_in_any_order_in_any_batches_and_twice(self):
+    def test_the_tree_is_the_same_for_any_order_and_duplicates(self):
         expected = canonical(built(claude.logs(*session())).spans)
         for seed in range(8):
             records = session() * 2
             random.Random(seed).shuffle(records)
             assert canonical(built(*(claude.logs(r) for r in records)).spans) == expected
 
-    def test_its_calls(self):
+    def test_calls_of_events(self):
         calls = by_call(built(claude.logs(*session())).spans)
         assert attribute(calls["toolu_bash"], sc.PERMISSION_REPLY) == "once"
         assert attribute(calls["toolu_mcp"], sc.MCP_SERVER) == "my_db"
@@ -104,7 +104,7 @@ class TestFromEvents:
         assert attribute(gone, sc.ERROR_TYPE) == "Error:ENOENT"
         assert not any(inferred(calls[c]) for c in calls if c not in ("toolu_edit", "toolu_a"))
 
-    def test_a_rejected_call_is_known_by_its_decision_and_says_that_its_start_is_not(self):
+    def test_a_rejected_call_has_its_decision_as_end_and_an_inferred_start(self):
         edit = by_call(built(claude.logs(*session())).spans)["toolu_edit"]
         assert (edit.status_code, attribute(edit, sc.ERROR_TYPE)) == (STATUS_ERROR, "permission_rejected")
         assert attribute(edit, sc.PERMISSION_REPLY) == "reject"
@@ -112,13 +112,13 @@ class TestFromEvents:
         stated = built(claude.logs(*session()), settings=BuilderSettings(infer=False)).spans
         assert "toolu_edit" not in by_call(stated)
 
-    def test_a_result_says_better_than_a_rejection(self):
+    def test_a_result_wins_over_a_rejection(self):
         records = [decision("Edit", 2, "t", "reject", "user_reject"), result("Edit", 3, 4, "t")]
-        for told in (records, records[::-1]):
-            edit = by_call(built(claude.logs(*told)).spans)["t"]
+        for events in (records, records[::-1]):
+            edit = by_call(built(claude.logs(*events)).spans)["t"]
             assert (edit.status_code, times(edit)) == (0, (3, 4))
 
-    def test_requests(self):
+    def test_requests_of_events(self):
         spans = built(claude.logs(*session())).spans
         chats = sorted((s for s in spans if attribute(s, sc.OPERATION_NAME) == sc.CHAT), key=lambda s: s.start)
         assert [(s.name, attribute(s, sc.AGENT_NAME), attribute(s, sc.ERROR_TYPE)) for s in chats] == [
@@ -129,7 +129,7 @@ class TestFromEvents:
             ("chat claude-opus-4-8", None, None),
         ]
 
-    def test_without_ids_of_calls(self):
+    def test_events_without_call_ids_build_the_same_calls(self):
         records = [result("Bash", 2, 3, None), result("Task", 3, 5, None, parameters={"subagent_type": "Plan"})]
         spans = built(claude.logs(event("user_prompt", 1), *records)).spans
         assert {s.name: times(s) for s in spans if not is_session(s)} == {
@@ -137,7 +137,7 @@ class TestFromEvents:
             "execute_tool task Plan": (3, 5),
         }
 
-    def test_a_long_pause_is_another_trace(self):
+    def test_a_long_pause_starts_another_trace(self):
         spans = built(claude.logs(event("user_prompt", 1), event("user_prompt", 500), event("user_prompt", 1200))).spans
         assert sorted(times(s) for s in spans) == [(1, 500), (1200, 1200)]
 
@@ -155,7 +155,7 @@ class TestWhichAgentATaskWas:
         assert violations(spans) == []
         return {c: s.name for c, s in by_call(spans).items()}
 
-    def test_its_end_and_duration_decide(self):
+    def test_the_subagents_end_and_duration_decide_which_call_it_was(self):
         records = [
             result("Agent", 1, 5, "a"),
             result("Agent", 1, 7, "b"),
@@ -169,21 +169,21 @@ class TestWhichAgentATaskWas:
         assert inferred(explore) == ("identity",)
         assert self.names(*records, infer=False) == {"a": "execute_tool task", "b": "execute_tool task"}
 
-    def test_twins_that_ended_together_are_not_told_apart(self):
+    def test_calls_that_ended_together_get_no_agent(self):
         records = [result("Agent", 1, 5, "a"), result("Agent", 1, 5.01, "b")]
-        told = self.names(*records, self.done("Explore", 1.02, 4.99), self.done("Plan", 1.02, 5))
-        assert told == {"a": "execute_tool task", "b": "execute_tool task"}
+        names = self.names(*records, self.done("Explore", 1.02, 4.99), self.done("Plan", 1.02, 5))
+        assert names == {"a": "execute_tool task", "b": "execute_tool task"}
 
-    def test_what_the_call_says_is_believed(self):
+    def test_the_agent_of_the_call_record_wins(self):
         stated = result("Agent", 1, 5, "a", parameters={"subagent_type": "Plan"})
         assert self.names(stated, self.done("Explore", 1.02, 4.98)) == {"a": "execute_tool task Plan"}
 
-    def test_a_subagent_that_no_call_started_is_no_call(self):
+    def test_a_subagent_without_a_call_adds_no_call(self):
         outcome = built(claude.logs(event("user_prompt", 1), self.done("Explore", 2, 6)))
         assert [s.name for s in outcome.spans] == ["invoke_agent"]
         assert outcome.discarded["not_told"] == 1
 
-    def test_a_skill_is_named_by_its_activation(self):
+    def test_a_skill_call_gets_its_name_from_the_activation(self):
         activated = event("skill_activated", 2.005, {"skill.name": "notes", "invocation_trigger": "claude-proactive"})
         assert self.names(result("Skill", 2, 2.01, "s"), activated) == {"s": "execute_tool skill notes"}
 
@@ -202,7 +202,7 @@ class TestWithSpans:
             claude.span("tool", 6, 7, 8, 1, tool_name="Edit", tool_use_id="toolu_3"),
         ]
 
-    def test_alone(self):
+    def test_spans_alone_build_the_tree(self):
         outcome = built(claude.spans(*self.spans()))
         assert violations(outcome.spans) == []
         assert outcome.untouched == []
@@ -214,7 +214,7 @@ class TestWithSpans:
             "execute_tool Edit": ((6, 7), 0),
         }
 
-    def test_with_events_each_thing_is_told_once(self):
+    def test_spans_and_events_together_give_each_item_once(self):
         events = claude.logs(
             event("user_prompt", 1.01),
             request(1.1, 2, "req_1", model="m"),
@@ -267,7 +267,7 @@ class TestBesideThePluginThatImitatesIt:
             self.tool("Task", self.ROOT, 3, 5),
         ]
 
-    def test_each_has_its_own_traces(self):
+    def test_claude_code_and_the_plugin_have_separate_traces(self):
         imitated = logs_request(
             *self.imitation(),
             scope="com.anthropic.claude_code.events",
@@ -282,8 +282,8 @@ class TestBesideThePluginThatImitatesIt:
         names = {s.name for s in alone.spans if attribute(s, sc.SESSION_ID) in (self.ROOT, self.CHILD)}
         assert {"execute_tool bash", "execute_tool read", "execute_tool task"} <= names
 
-    def test_no_session_of_opencode_hangs_below_a_task_of_claude_codes(self):
-        """They have the same resource, and the times would fit: a failed task of the plugin's is not told."""
+    def test_no_opencode_session_is_a_child_of_a_claude_code_task(self):
+        """They have the same resource, and the times would fit. The plugin reports no failed task."""
         child = [
             self.record("user_prompt", self.CHILD, 3.05, prompt_length="10"),
             self.record("api_request", self.CHILD, 4.99, model="m", duration_ms="700", input_tokens="5"),

@@ -15,7 +15,7 @@ from receiver.dialects.table import DIALECTS
 from receiver.events import CallEvent, NoteEvent, RequestEvent, ServerEvent, SessionEvent, StateEvent
 from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import at, built, key_values, logs_request, spans_request
-from tests.support.laws import violations
+from tests.support.span_laws import violations
 from tests.support.strategies import ANY_VALUES
 
 ROOT, CHILD = "01a222d9-39db-7c80-9f30-d55debf33955", "01a222d9-3bfb-72e3-8cff-332f0a9a3753"
@@ -47,7 +47,7 @@ def result(call: str, tool: str, time: float, ms: int = 500, **more: Any) -> Log
 
 def told(made: LogRecord, kind: type, scope: str = SCOPE) -> list[Any]:
     read = RecordReader(frozenset()).read(logs_request(made, scope=scope), 0)
-    return [event for _, event in read.told if isinstance(event, kind)]
+    return [event for _, event in read.events if isinstance(event, kind)]
 
 
 def test_a_call_ends_at_its_record_and_its_name_is_not_split():

@@ -13,7 +13,7 @@ from receiver import semconv as sc
 from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import at, built, key_values, spans_request
-from tests.support.laws import violations
+from tests.support.span_laws import violations
 from tests.support.strategies import ANY_VALUES
 
 CONVERSATION = "33f76952-f829-4fd1-80fe-6fb210336622"
@@ -99,7 +99,7 @@ def test_a_tool_with_an_underscore_is_no_mcp_tool():
 ])  # fmt: skip
 def test_its_spans_are_known_by_scope_or_service(scope, service, ours):
     request = spans_request(span("chat", 1, 2, 3), scope=scope, resource={"service.name": service})
-    assert bool(RecordReader(frozenset()).read(request, 0).known) is ours
+    assert bool(RecordReader(frozenset()).read(request, 0).agent_spans) is ours
 
 
 def test_a_span_of_an_unknown_operation_is_adopted():

@@ -1,4 +1,4 @@
-"""What each relayed hook call and bus event tells, record by record, with what real agents leave out or get wrong."""
+"""Events from each relayed hook call and bus event, with fields that are missing or wrong in reality."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ MS = 1_000_000
 NOON_MS = NOON // MS
 
 
-def told(name: str, body: Any = None, *, scope: str = "opencode.event-relay", wanted=NOTHING, **attributes: Any):
-    """What one record tells, once it went over the wire."""
+def events_of(name: str, body: Any = None, *, scope: str = "opencode.event-relay", wanted=NOTHING, **attributes: Any):
+    """The events of one record, encoded and decoded."""
     return read(relay_record(name, 1, body, **attributes), scope=scope, wanted=wanted)
 
 
@@ -41,7 +41,7 @@ def read(record, *, scope: str = "opencode.event-relay", wanted=NOTHING):
 
 
 def one(name: str, body: Any = None, **attributes: Any):
-    (event,) = told(name, body, **attributes)
+    (event,) = events_of(name, body, **attributes)
     return event
 
 
@@ -63,55 +63,56 @@ def span_of(start: int, end: int) -> dict[str, int]:
 
 
 class TestWhoseRecordItIs:
-    def test_a_record_of_another_scope_without_a_known_name_is_left_to_others(self):
-        assert told("api_request", {"sessionID": "ses_a"}, scope="com.opencode") is None
+    def test_other_events_of_other_scopes_are_left_to_other_dialects(self):
+        assert events_of("api_request", {"sessionID": "ses_a"}, scope="com.opencode") is None
 
-    def test_an_unknown_event_of_the_relay_is_not_of_the_tree(self):
+    def test_an_unknown_event_of_the_relay_is_discarded(self):
         assert one("file.edited", {"file": "a"}, session_id="ses_a") == Discarded(reason="not_of_the_tree")
 
-    def test_a_known_name_of_another_scope_is_taken_if_its_body_is_an_events(self):
-        assert told("session.idle", {"sessionID": "ses_a"}, scope="mine") == (
+    def test_a_relay_event_with_a_map_body_is_read_for_any_scope(self):
+        assert events_of("session.idle", {"sessionID": "ses_a"}, scope="mine") == (
             StateEvent(session="ses_a", time=at(1), state="idle"),
         )
-        assert told("session.idle", "a text", scope="mine", session_id="ses_a") is None
+        assert events_of("session.idle", "a text", scope="mine", session_id="ses_a") is None
 
-    def test_the_name_may_be_an_attribute(self):
+    def test_the_event_name_may_be_an_attribute(self):
         event = one("", {"sessionID": "ses_a"}, event_name="session.idle")
         assert event == StateEvent(session="ses_a", time=at(1), state="idle")
 
-    def test_a_body_is_not_needed_where_attributes_say_it(self):
+    def test_attributes_may_replace_the_body(self):
         assert one("session.idle", session_id="ses_a") == StateEvent(session="ses_a", time=at(1), state="idle")
 
-    @pytest.mark.parametrize("name", sorted(EVENTS - {"mcp.tools.changed"}))
-    def test_no_session(self, name):
-        assert one(name, {}) == Discarded(reason="no_session")
+    def test_a_record_with_no_session_is_discarded(self, subtests):
+        for name in sorted(EVENTS - {"mcp.tools.changed"}):
+            with subtests.test(name=name):
+                assert one(name, {}) == Discarded(reason="no_session")
 
-    @pytest.mark.parametrize("name", sorted(EVENTS))
-    @pytest.mark.parametrize("body", [None, {}, {"part": None, "info": None}, {"part": "x", "info": 3, "error": []}])
-    def test_an_empty_or_strange_body_raises_nothing(self, name, body):
-        assert told(name, body, session_id="ses_a")
+    def test_no_body_makes_the_reader_raise(self, subtests):
+        for name in sorted(EVENTS):
+            for body in [None, {}, {"part": None, "info": None}, {"part": "x", "info": 3, "error": []}]:
+                with subtests.test(name=name, body=body):
+                    assert events_of(name, body, session_id="ses_a")
 
-    @pytest.mark.parametrize(
-        "body",
-        [{"sessionID": "ses_a"}, {"part": {"sessionID": "ses_a"}}, {"info": {"sessionID": "ses_a"}}],
-        ids=["top", "part", "info"],
-    )
-    def test_the_session_is_found_where_versions_put_it(self, body):
-        assert one("session.compacted", body) == NoteEvent(session="ses_a", time=at(1), name="session.compacted")
+    def test_the_session_id_is_found_under_the_names_of_all_versions(self, subtests):
+        for body in [{"sessionID": "ses_a"}, {"part": {"sessionID": "ses_a"}}, {"info": {"sessionID": "ses_a"}}]:
+            with subtests.test(body=body):
+                assert one("session.compacted", body) == NoteEvent(
+                    session="ses_a", time=at(1), name="session.compacted"
+                )
 
 
 class TestTime:
-    def test_without_any_time_nothing_is_told(self):
+    def test_an_event_with_no_time_is_discarded(self):
         record = relay_record("session.idle", 1, session_id="ses_a")
         record.time_unix_nano = record.observed_time_unix_nano = 0
         assert read(record) == (Discarded(reason="no_time"),)
 
-    def test_the_observed_time_stands_in(self):
+    def test_the_observed_time_replaces_a_missing_time(self):
         record = relay_record("session.idle", 1, session_id="ses_a")
         record.time_unix_nano = 0
         assert read(record)[0].time == at(1)
 
-    def test_a_time_in_2083_is_not_believed(self):
+    def test_a_time_in_the_future_is_ignored(self):
         record = relay_record("session.idle", 1, session_id="ses_a")
         record.time_unix_nano = 3_568_000_000 * 1_000_000_000
         assert read(record)[0].time == at(1)
@@ -129,7 +130,7 @@ class TestSessions:
         "time": {"created": NOON_MS - 5, "updated": NOON_MS},
     }
 
-    def test_created_as_a_root(self):
+    def test_a_created_root_session(self):
         assert one("session.created", {"info": self.INFO}) == SessionEvent(
             session="ses_a",
             time=at(1),
@@ -144,45 +145,46 @@ class TestSessions:
             directory="/home/dev",
         )
 
-    def test_created_below_a_parent(self):
+    def test_a_created_child_session(self):
         event = one("session.created", {"info": {**self.INFO, "parentID": "ses_0"}})
         assert (event.parent, event.root) == ("ses_0", False)
 
-    def test_a_parent_may_be_an_attribute(self):
+    def test_the_parent_session_may_be_an_attribute(self):
         record = relay_record("session.created", 1, {"info": self.INFO})
         record.attributes.extend(key_values({"session.parent_id": "ses_0"}))
         (event,) = read(record)
         assert (event.parent, event.root) == ("ses_0", False)
 
-    def test_without_its_info_nothing_says_that_it_is_a_root(self):
+    def test_a_session_without_info_is_not_called_a_root(self):
         assert one("session.updated", {}, session_id="ses_a").root is False
 
-    def test_an_update_tells_no_agent(self):
+    def test_an_update_has_no_agent(self):
         assert one("session.updated", {"info": self.INFO}).agent is None
 
     def test_the_time_of_creation_may_be_text(self):
         info = {**self.INFO, "time": {"created": str(NOON_MS)}}
         assert one("session.updated", {"info": info}).created == NOON
 
-    def test_archived(self):
+    def test_an_archived_session_ends(self):
         info = {**self.INFO, "time": {"created": NOON_MS, "archived": NOON_MS + 7}}
-        _, end = told("session.updated", {"info": info})
+        _, end = events_of("session.updated", {"info": info})
         assert end == EndEvent(session="ses_a", time=NOON + 7 * MS, reason="archived")
 
-    def test_deleted(self):
+    def test_a_deleted_session_ends(self):
         assert one("session.deleted", {"info": self.INFO}) == EndEvent(session="ses_a", time=at(1), reason="deleted")
 
-    @pytest.mark.parametrize(("kind", "state"), [("busy", "busy"), ("idle", "idle")])
-    def test_status(self, kind, state):
-        body = {"sessionID": "ses_a", "status": {"type": kind}}
-        assert one("session.status", body) == StateEvent(session="ses_a", time=at(1), state=state)
+    def test_a_sessions_status(self, subtests):
+        for kind, state in [("busy", "busy"), ("idle", "idle")]:
+            with subtests.test(kind=kind, state=state):
+                body = {"sessionID": "ses_a", "status": {"type": kind}}
+                assert one("session.status", body) == StateEvent(session="ses_a", time=at(1), state=state)
 
-    def test_status_as_an_attribute(self):
+    def test_a_sessions_status_as_an_attribute(self):
         assert one("session.status", session_id="ses_a", session_status="idle").state == "idle"
 
-    def test_a_retry_is_work_and_a_note(self):
+    def test_a_retry_makes_the_session_busy_and_is_a_note(self):
         status = {"type": "retry", "attempt": 2, "message": "slow down", "next": 5}
-        busy, note = told("session.status", {"sessionID": "ses_a", "status": status})
+        busy, note = events_of("session.status", {"sessionID": "ses_a", "status": status})
         assert busy.state == "busy"
         assert note == NoteEvent(
             session="ses_a",
@@ -192,11 +194,11 @@ class TestSessions:
             content=(("error.message", "slow down", "error"),),
         )
 
-    def test_an_attempt_may_be_text(self):
-        _, note = told("session.status", {"sessionID": "ses_a", "status": {"type": "retry", "attempt": "3"}})
+    def test_a_retrys_attempt_may_be_text(self):
+        _, note = events_of("session.status", {"sessionID": "ses_a", "status": {"type": "retry", "attempt": "3"}})
         assert note.attributes == (("opencode.retry.attempt", 3),)
 
-    def test_an_error_has_a_class_and_its_message_is_content(self):
+    def test_a_session_error_has_a_class_and_its_message_is_content(self):
         body = {"sessionID": "ses_a", "error": {"name": "APIError", "data": {"message": "bad key"}}}
         assert one("session.error", body) == NoteEvent(
             session="ses_a",
@@ -206,12 +208,12 @@ class TestSessions:
             content=(("error.message", "bad key", "error"),),
         )
 
-    def test_an_error_without_an_error(self):
+    def test_a_session_error_without_details(self):
         assert one("session.error", {"sessionID": "ses_a"}).attributes == (("error.type", "session_error"),)
 
 
 class TestMessages:
-    def test_a_users_message_is_a_prompt_and_tells_the_agent(self):
+    def test_a_user_message_is_a_prompt_and_names_the_agent(self):
         info = {
             "id": "msg_1",
             "sessionID": "ses_a",
@@ -220,7 +222,7 @@ class TestMessages:
             "model": {"modelID": "fake-1", "providerID": "lab"},
             "time": {"created": NOON_MS},
         }
-        note, session = told("message.updated", {"info": info})
+        note, session = events_of("message.updated", {"info": info})
         assert note == NoteEvent(session="ses_a", time=NOON, name="user_prompt", key="msg_1", needs_idle=True)
         assert session == SessionEvent(session="ses_a", time=NOON, agent="plan", model="fake-1", provider="lab")
 
@@ -237,7 +239,7 @@ class TestMessages:
         "time": {"created": NOON_MS, "completed": NOON_MS + 900},
     }
 
-    def test_an_answer_is_a_request_whose_input_includes_what_was_cached(self):
+    def test_an_assistant_message_is_a_request_with_cached_tokens_in_the_input(self):
         assert one("message.updated", {"info": self.INFO}) == RequestEvent(
             session="ses_a",
             request="msg_2",
@@ -256,25 +258,25 @@ class TestMessages:
             cost=0.25,
         )
 
-    def test_an_unfinished_answer_tells_no_tokens_and_no_cost(self):
+    def test_an_unfinished_assistant_message_has_no_tokens_and_no_cost(self):
         event = one("message.updated", {"info": {**self.INFO, "time": {"created": NOON_MS}}})
         assert (event.rank, event.end, event.input_tokens, event.cost) == (PARTIAL, None, None, None)
 
-    def test_numbers_may_be_text_and_absurd_ones_are_none(self):
+    def test_numbers_may_be_text_and_invalid_ones_are_ignored(self):
         tokens = {"input": "60", "output": -1, "reasoning": "many", "cache": None}
         event = one("message.updated", {"info": {**self.INFO, "tokens": tokens, "cost": "0.5"}})
         assert (event.input_tokens, event.output_tokens, event.reasoning_tokens, event.cost) == (60, None, None, 0.5)
 
-    def test_an_error_is_a_class_and_a_message(self):
+    def test_a_failed_message_has_an_error_class_and_text(self):
         error = {"name": "MessageAbortedError", "data": {"message": "Aborted"}}
         event = one("message.updated", {"info": {**self.INFO, "error": error}})
         assert (event.error_type, event.error) == ("MessageAbortedError", "Aborted")
 
-    def test_old_versions_call_the_agent_mode(self):
+    def test_the_agent_is_called_mode_in_old_versions(self):
         info = {k: v for k, v in self.INFO.items() if k != "agent"}
         assert one("message.updated", {"info": {**info, "mode": "plan"}}).agent == "plan"
 
-    def test_a_message_without_id_or_role_is_not_of_the_tree(self):
+    def test_a_message_without_id_or_role_is_discarded(self):
         assert one("message.updated", {"info": {"role": "user"}}, session_id="ses_a").reason == "not_of_the_tree"
         assert one("message.updated", {"info": {"id": "msg_1"}}, session_id="ses_a").reason == "not_of_the_tree"
 
@@ -293,12 +295,12 @@ class TestParts:
             file_path="/a",
         )
 
-    def test_arguments_and_results_are_read_only_where_they_are_wanted(self):
+    def test_arguments_and_results_are_read_only_if_captured(self):
         body = part("read", "completed", time=span_of(10, 35), input={"filePath": "/a"}, output="text")
         event = one("message.part.updated", body, wanted=frozenset({"arguments", "results"}))
         assert (event.arguments, event.result) == ('{"filePath":"/a"}', "text")
 
-    def test_arguments_and_results_are_cut_where_they_are_too_long_to_be_kept(self):
+    def test_long_arguments_and_results_are_cut(self):
         body = part("write", "completed", time=span_of(10, 35), input={"text": "x" * 1_000_000}, output="y" * 1_000_000)
         event = one("message.part.updated", body, wanted=frozenset({"arguments", "results"}))
         assert (len(event.arguments), len(event.result)) == (65_536, 65_536)
@@ -307,31 +309,31 @@ class TestParts:
         event = one("message.part.updated", part("read", "running", time={"start": NOON_MS}))
         assert (event.rank, event.start, event.end, event.status) == (PARTIAL, NOON, None, None)
 
-    def test_a_pending_call_is_known_from_the_time_of_its_record(self):
+    def test_a_pending_call_has_the_records_time_as_start(self):
         event = one("message.part.updated", part("read", "pending"))
         assert event == CallEvent(session="ses_a", call="call_1", rank=GUESSED, start=at(1), tool="read")
 
-    def test_an_end_that_is_not_told_is_the_records_time(self):
+    def test_the_records_time_replaces_a_missing_end(self):
         event = one("message.part.updated", part("read", "completed", time={"start": NOON_MS}))
         assert event.end == at(1)
 
-    def test_an_end_is_never_before_its_start(self):
+    def test_a_calls_end_is_not_before_its_start(self):
         assert one("message.part.updated", part("read", "completed", time=span_of(30, 10))).end == NOON + 30 * MS
 
-    def test_times_may_be_text(self):
+    def test_times_of_a_call_may_be_text(self):
         times = {"start": str(NOON_MS), "end": str(NOON_MS + 5)}
         event = one("message.part.updated", part("read", "completed", time=times))
         assert event.start == pytest.approx(NOON, abs=1_000)
         assert event.end == pytest.approx(NOON + 5 * MS, abs=1_000)
 
-    def test_a_text_part_is_not_of_the_tree(self):
+    def test_a_text_part_is_discarded(self):
         body = {"part": {"type": "text", "sessionID": "ses_a", "text": "hello"}}
         assert one("message.part.updated", body).reason == "not_of_the_tree"
 
-    def test_a_part_without_a_call_id(self):
+    def test_a_part_without_a_call_id_is_discarded(self):
         assert one("message.part.updated", part("read", "completed", call="")).reason == "no_call"
 
-    def test_attributes_stand_in_for_a_part(self):
+    def test_attributes_may_replace_a_part(self):
         event = one(
             "message.part.updated",
             session_id="ses_a",
@@ -342,9 +344,8 @@ class TestParts:
         )
         assert (event.call, event.tool, event.status, event.end) == ("call_1", "bash", "completed", at(1))
 
-    @pytest.mark.parametrize(
-        ("text", "kind"),
-        [
+    def test_a_failed_call_has_an_error_class(self, subtests):
+        for text, kind in [
             ("Tool execution aborted", "cancelled"),
             ("The user rejected permission to use this specific tool call.", "permission_rejected"),
             ("The read tool was called with invalid arguments: …", "invalid_arguments"),
@@ -352,13 +353,12 @@ class TestParts:
             ("File not found: /a", "not_found"),
             ("something else", "tool_error"),
             ("", "tool_error"),
-        ],
-    )
-    def test_a_failed_call_has_a_class(self, text, kind):
-        event = one("message.part.updated", part("read", "error", time=span_of(0, 1), error=text))
-        assert (event.status, event.error_type, event.error) == ("error", kind, text or None)
+        ]:
+            with subtests.test(text=text, kind=kind):
+                event = one("message.part.updated", part("read", "error", time=span_of(0, 1), error=text))
+                assert (event.status, event.error_type, event.error) == ("error", kind, text or None)
 
-    def test_an_interrupted_call_was_cancelled(self):
+    def test_an_interrupted_call_is_cancelled(self):
         state = {"error": "whatever", "metadata": {"interrupted": True}}
         assert one("message.part.updated", part("bash", "error", **state)).error_type == "cancelled"
 
@@ -375,7 +375,7 @@ class TestParts:
             input={"subagent_type": "general", "description": "look"},
             metadata={"sessionId": "ses_b", "background": True},
         )
-        call, child = told("message.part.updated", body)
+        call, child = events_of("message.part.updated", body)
         assert (call.child, call.agent, call.description, call.background) == ("ses_b", "general", "look", True)
         assert child == SessionEvent(session="ses_b", rank=REPORTED, agent="general")
 
@@ -389,7 +389,7 @@ class TestParts:
     def test_only_a_tasks_error_names_a_child(self):
         assert one("message.part.updated", part("bash", "error", error="task_id: ses_b")).child is None
 
-    def test_a_skill_is_named_by_its_metadata_or_else_by_its_arguments(self):
+    def test_a_skills_name_is_in_its_metadata_or_arguments(self):
         known = part("skill", "completed", input={"name": "asked"}, metadata={"name": "notes", "dir": "/skills/notes"})
         event = one("message.part.updated", known)
         assert (event.skill, event.skill_source) == ("notes", "/skills/notes")
@@ -397,18 +397,18 @@ class TestParts:
 
     def test_reading_a_resource_names_an_mcp_server(self):
         body = part("read_mcp_resource", "completed", input={"server": "team-notes", "uri": "x"})
-        assert told("message.part.updated", body)[-1] == ServerEvent(server="team-notes", time=at(1))
+        assert events_of("message.part.updated", body)[-1] == ServerEvent(server="team-notes", time=at(1))
 
 
 class TestHooks:
     BEFORE = {"input": {"tool": "read", "sessionID": "ses_a", "callID": "call_1"}, "args": {"filePath": "/a"}}
 
-    def test_before(self):
+    def test_a_before_hook_starts_a_call(self):
         assert one("tool.execute.before", self.BEFORE) == CallEvent(
             session="ses_a", call="call_1", rank=HOOK, start=at(1), tool="read", file_path="/a"
         )
 
-    def test_after_tells_success_and_the_child(self):
+    def test_an_after_hook_ends_a_call_and_names_the_child(self):
         body = {
             "input": {"tool": "task", "sessionID": "ses_a", "callID": "call_1", "args": {"subagent_type": "explore"}},
             "output": {"title": "t", "metadata": {"sessionId": "ses_b"}},
@@ -417,32 +417,34 @@ class TestHooks:
         assert (event.rank, event.start, event.end, event.status) == (HOOK, None, at(1), "completed")
         assert (event.child, event.agent) == ("ses_b", "explore")
 
-    def test_the_child_may_be_an_attribute(self):
+    def test_an_after_hooks_child_may_be_an_attribute(self):
         assert one("tool.execute.after", self.BEFORE, child_session_id="ses_b").child == "ses_b"
 
-    @pytest.mark.parametrize("name", ["tool.execute.before", "tool.execute.after"])
-    def test_a_parts_id_is_no_call_id(self, name):
+    def test_a_hook_with_a_parts_id_is_no_call(self, subtests):
         """A slash command's subtask has its part's id in hooks, and another call id in its part."""
-        body = {"input": {"tool": "task", "sessionID": "ses_a", "callID": "prt_1"}}
-        assert one(name, body) == StateEvent(session="ses_a", time=at(1), state="busy")
+        for name in ["tool.execute.before", "tool.execute.after"]:
+            with subtests.test(name=name):
+                body = {"input": {"tool": "task", "sessionID": "ses_a", "callID": "prt_1"}}
+                assert one(name, body) == StateEvent(session="ses_a", time=at(1), state="busy")
 
-    @pytest.mark.parametrize("name", ["tool.execute.before", "tool.execute.after"])
-    def test_without_a_call_id(self, name):
-        assert one(name, {"input": {"tool": "read", "sessionID": "ses_a"}}).reason == "no_call"
+    def test_a_hook_without_a_call_id_is_discarded(self, subtests):
+        for name in ["tool.execute.before", "tool.execute.after"]:
+            with subtests.test(name=name):
+                assert one(name, {"input": {"tool": "read", "sessionID": "ses_a"}}).reason == "no_call"
 
-    def test_an_attribute_without_a_value_is_none(self):
+    def test_an_attribute_without_a_value_is_ignored(self):
         record = relay_record("tool.execute.before", 1, self.BEFORE, session_id=None, call_id=None)
         (event,) = read(record)
         assert (event.session, event.call) == ("ses_a", "call_1")
 
-    def test_a_body_without_a_value_is_none(self):
+    def test_a_body_without_a_value_is_ignored(self):
         record = relay_record("session.idle", 1, session_id="ses_a")
         record.body.CopyFrom(any_value(None))
         assert read(record)[0].state == "idle"
 
 
 class TestPermissions:
-    def test_asked_and_replied(self):
+    def test_a_permission_is_asked_and_replied(self):
         asked = {"id": "per_1", "sessionID": "ses_a", "permission": "bash", "tool": {"callID": "call_1"}}
         assert one("permission.asked", asked) == PermissionEvent(
             session="ses_a", permission="per_1", name="bash", call="call_1", asked=at(1)
@@ -452,7 +454,7 @@ class TestPermissions:
             session="ses_a", permission="per_1", replied=at(1), reply="once"
         )
 
-    def test_old_versions(self):
+    def test_permissions_of_old_versions(self):
         asked = {"id": "per_1", "sessionID": "ses_a", "type": "bash", "callID": "call_1"}
         assert one("permission.updated", asked) == PermissionEvent(
             session="ses_a", permission="per_1", name="bash", call="call_1", asked=at(1)
@@ -462,13 +464,14 @@ class TestPermissions:
             session="ses_a", permission="per_1", replied=at(1), reply="reject"
         )
 
-    @pytest.mark.parametrize("name", ["permission.asked", "permission.replied"])
-    def test_without_an_id(self, name):
-        assert one(name, {"sessionID": "ses_a"}) == Discarded(reason="malformed")
+    def test_a_record_without_an_id_is_discarded(self, subtests):
+        for name in ["permission.asked", "permission.replied"]:
+            with subtests.test(name=name):
+                assert one(name, {"sessionID": "ses_a"}) == Discarded(reason="malformed")
 
 
 class TestTheRest:
-    def test_a_command_counts_its_arguments_and_keeps_them_apart_as_content(self):
+    def test_a_command_counts_its_arguments_and_has_them_as_content(self):
         body = {"name": "greet", "sessionID": "ses_a", "arguments": "big  world", "messageID": "msg_1"}
         assert one("command.executed", body) == NoteEvent(
             session="ses_a",
@@ -484,19 +487,19 @@ class TestTheRest:
         assert note.attributes[1] == ("opencode.command.argument_count", 1_000_000)
         assert len(note.content[0][1]) == 65_536
 
-    def test_a_changed_server_needs_no_session(self):
+    def test_mcp_tools_changed_needs_no_session(self):
         assert one("mcp.tools.changed", {"server": "my_db"}) == ServerEvent(server="my_db", time=at(1))
 
-    def test_a_changed_server_is_a_note_where_there_is_a_session(self):
-        server, note = told("mcp.tools.changed", {"server": "my_db"}, session_id="ses_a")
+    def test_mcp_tools_changed_is_a_note_of_its_session(self):
+        server, note = events_of("mcp.tools.changed", {"server": "my_db"}, session_id="ses_a")
         assert server == ServerEvent(server="my_db", time=at(1))
         assert (note.name, note.attributes) == ("mcp.tools.changed", (("mcp.server.name", "my_db"),))
 
-    def test_a_change_of_no_server(self):
+    def test_mcp_tools_changed_without_a_server_is_discarded(self):
         assert one("mcp.tools.changed", {}) == Discarded(reason="malformed")
 
 
-def test_a_time_in_a_body_beyond_its_record_is_not_believed():
+def test_a_body_time_later_than_its_record_is_ignored():
     future = 3_568_000_000_000
     call = one("message.part.updated", part("bash", "completed", time={"start": future, "end": future + 5}))
     assert call.start is None

@@ -1,4 +1,4 @@
-"""OpenCode's native export: which of its lines and spans are read, and what a recorded run of it becomes."""
+"""Events from OpenCode's own lines and spans, and the trees of a recorded run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from receiver.model import Request
 from receiver.pipeline.offline import build
 from receiver.pipeline.record_reader import RecordReader
 from tests.support.factories import SETTINGS, any_value, at, built, key_values, logs_request, spans_request
-from tests.support.laws import canonical
-from tests.support.otlp_splitting import DATA, recorded, singles
-from tests.support.scoring import Seen, laws, score, spans_of
+from tests.support.otlp_requests import DATA, recorded, singles
+from tests.support.span_laws import canonical
+from tests.support.trace_scoring import Seen, laws, score, spans_of
 
 NOTHING: frozenset[str] = frozenset()
 AGENT = {"service.name": "opencode", "opencode.client": "cli"}
@@ -32,14 +32,14 @@ SPAN_ID = b"\x09" * 16 + b"\x01" * 8
 
 
 def line(*body: Any, time: float = 1, resource: dict[str, Any] = AGENT, **ids: bytes):
-    """What one line of the application's log tells, once it went over the wire."""
+    """The events of one line of the application's log, encoded and decoded."""
     text = list(body) if len(body) > 1 else body[0]
     record = LogRecord(time_unix_nano=at(time), observed_time_unix_nano=at(time), body=any_value(text), **ids)
     return logs(next(log_records(logs_request(record, scope="opencode", resource=resource).body)), NOTHING)
 
 
 def span(name: str, error: str | None = None, resource: dict[str, Any] = AGENT, parent: bytes = b"", **attributes: Any):
-    """What one span tells, once it went over the wire."""
+    """The events of one span, encoded and decoded."""
     named = {k.replace("__", "."): v for k, v in attributes.items()}
     sent = Span(
         trace_id=b"\x09" * 16,
@@ -57,43 +57,43 @@ def span(name: str, error: str | None = None, resource: dict[str, Any] = AGENT, 
 
 
 class TestLines:
-    def test_a_created_session_is_what_session_created_would_tell(self):
+    def test_a_created_line_is_read_like_session_created(self):
         said = (
             '{"id":"ses_b","version":"1.18.33","projectID":"p","workspaceID":undefined,"parentID":"ses_a",'
             '"title":"is \\"undefined\\": undefined (@explore subagent)","agent":"explore","model":undefined,'
             '"time":{"created":1760000001000}}'
         )
-        (told,) = line("created", said)
-        assert isinstance(told, SessionEvent)
-        assert (told.session, told.parent, told.root, told.agent) == ("ses_b", "ses_a", False, "explore")
-        assert (told.created, told.version, told.model) == (at(1), "1.18.33", None)
-        assert told.title == 'is "undefined": undefined (@explore subagent)'
+        (event,) = line("created", said)
+        assert isinstance(event, SessionEvent)
+        assert (event.session, event.parent, event.root, event.agent) == ("ses_b", "ses_a", False, "explore")
+        assert (event.created, event.version, event.model) == (at(1), "1.18.33", None)
+        assert event.title == 'is "undefined": undefined (@explore subagent)'
 
     @pytest.mark.parametrize("broken", ['"', '"' + '\\"' * 2_000_000, '"undefined' * 500_001])
-    def test_a_line_that_breaks_off_is_read_once_however_long(self, broken):
+    def test_a_truncated_line_is_parsed_in_linear_time(self, broken):
         assert line("created", broken) == (Discarded(reason="not_of_the_tree"),)
 
     def test_a_session_without_a_parent_is_a_root(self):
-        (told,) = line("created", '{"id":"ses_a","parentID":undefined,"time":{"created":1760000001000}}')
-        assert (told.parent, told.root) == (None, True)
+        (event,) = line("created", '{"id":"ses_a","parentID":undefined,"time":{"created":1760000001000}}')
+        assert (event.parent, event.root) == (None, True)
 
     @pytest.mark.parametrize(("word", "state"), [("loop", "busy"), ("exiting loop", "idle"), ("cancel", "idle")])
-    def test_a_turn_is_framed(self, word, state):
+    def test_lines_begin_and_end_a_turn(self, word, state):
         assert line(word, '{"session.id":"ses_a","step":0}') == (StateEvent(session="ses_a", time=at(1), state=state),)
 
     @pytest.mark.parametrize(
         ("word", "said"),
         [("created", '{"id":"ses_a","parentID":"ses_r"}'), ("loop", '{"session.id":"ses_a","step":0}')],
     )
-    def test_the_span_that_a_line_was_written_in_is_its_sessions(self, word, said):
-        told = line(word, said, trace_id=b"t" * 16, span_id=b"s" * 8)
-        assert told[-1] == LineageEvent(span=b"t" * 16 + b"s" * 8, session="ses_a")
-        assert told[:-1] == line(word, said)
+    def test_a_lines_span_gets_its_session(self, word, said):
+        events = line(word, said, trace_id=b"t" * 16, span_id=b"s" * 8)
+        assert events[-1] == LineageEvent(span=b"t" * 16 + b"s" * 8, session="ses_a")
+        assert events[:-1] == line(word, said)
 
-    def test_but_not_where_it_says_how_a_turn_ended(self):
+    def test_a_line_at_the_end_of_a_turn_gives_its_span_no_session(self):
         # a turn may be cancelled by whoever asks for it
-        (told,) = line("cancel", '{"session.id":"ses_a"}', trace_id=b"t" * 16, span_id=b"s" * 8)
-        assert isinstance(told, StateEvent)
+        (event,) = line("cancel", '{"session.id":"ses_a"}', trace_id=b"t" * 16, span_id=b"s" * 8)
+        assert isinstance(event, StateEvent)
 
     def test_a_request_names_agent_and_model_but_not_for_a_title(self):
         said = '{"providerID":"fake","modelID":"m","session.id":"ses_a","small":"false","agent":"build"}'
@@ -115,55 +115,55 @@ class TestLines:
             ({"type": "loop"},),
         ],
     )
-    def test_what_is_not_of_the_tree_is_said_to_be(self, body):
+    def test_lines_of_no_use_are_discarded(self, body):
         assert line(*body) == (Discarded(reason="not_of_the_tree"),)
 
-    def test_a_turn_without_a_session_is_said_to_have_none(self):
+    def test_a_line_without_a_session_is_discarded(self):
         assert line("loop", "{}") == (Discarded(reason="no_session"),)
 
-    def test_a_line_of_another_program_is_not_known(self):
+    def test_lines_of_other_programs_are_left_to_other_dialects(self):
         assert line("loop", '{"session.id":"ses_a"}', resource={"service.name": "opencode"}) is None
 
 
 class TestSpans:
     def test_a_call(self):
-        told, place = span("Tool.execute", session__id="ses_a", tool__name="read", tool__call_id="c1")
-        assert isinstance(told, CallEvent)
-        assert (told.session, told.call, told.tool, told.status) == ("ses_a", "c1", "read", "completed")
-        assert (told.start, told.end) == (at(1), at(2))
+        event, place = span("Tool.execute", session__id="ses_a", tool__name="read", tool__call_id="c1")
+        assert isinstance(event, CallEvent)
+        assert (event.session, event.call, event.tool, event.status) == ("ses_a", "c1", "read", "completed")
+        assert (event.start, event.end) == (at(1), at(2))
         assert place == LineageEvent(span=SPAN_ID, session="ses_a")
 
-    def test_a_task_call_is_one_that_others_may_lie_below(self):
+    def test_a_task_calls_span_is_a_lineage_call(self):
         _, place = span("Tool.execute", parent=b"p" * 8, session__id="ses_a", tool__name="task", tool__call_id="c1")
         assert place == LineageEvent(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8, session="ses_a", call="c1")
 
     @pytest.mark.parametrize("name", sorted(LINEAGE_SPANS))
-    def test_a_span_on_the_way_from_a_call_to_its_child_tells_what_it_lies_below(self, name):
+    def test_a_lineage_span_has_its_parent(self, name):
         assert span(name, parent=b"p" * 8) == (LineageEvent(span=SPAN_ID, parent=SPAN_ID[:16] + b"p" * 8),)
 
     def test_a_failed_task_names_its_child(self):
         error = "Subagent failed (task_id: ses_b): no"
-        told, _ = span("Tool.execute", error, session__id="ses_a", tool__name="task", tool__call_id="c1")
-        assert (told.status, told.error_type, told.child) == ("error", "subagent_failed", "ses_b")
+        event, _ = span("Tool.execute", error, session__id="ses_a", tool__name="task", tool__call_id="c1")
+        assert (event.status, event.error_type, event.child) == ("error", "subagent_failed", "ses_b")
 
     def test_an_ai_sdk_span_is_read_as_one(self):
-        (told,) = span("ai.toolCall", session__id="ses_a", ai__toolCall__id="c1", ai__toolCall__name="read")
-        assert (told.call, told.tool) == ("c1", "read")
+        (event,) = span("ai.toolCall", session__id="ses_a", ai__toolCall__id="c1", ai__toolCall__name="read")
+        assert (event.call, event.tool) == ("c1", "read")
 
     @pytest.mark.parametrize("name", ["sql.execute", "SessionProcessor.process", "SessionHttpApi.prompt"])
-    def test_the_others_are_not_known(self, name):
+    def test_other_spans_pass_through(self, name):
         assert span(name) is None
 
-    def test_nor_is_one_of_another_program(self):
+    def test_spans_of_other_programs_are_left_to_other_dialects(self):
         assert span("Tool.execute", resource={"service.name": "x"}, session__id="s", tool__call_id="c") is None
 
     @pytest.mark.parametrize("attributes", [{"tool__call_id": "c"}, {"session__id": "s"}])
-    def test_one_without_ids_is_handed_on(self, attributes):
+    def test_a_tool_span_without_ids_passes_through(self, attributes):
         assert span("Tool.execute", **attributes) is None
 
 
 def truth(name: str) -> list[dict[str, Any]]:
-    """What the agent's own store says of a recorded run."""
+    """The recorded run in the agent's own store."""
     return json.loads((DATA / name / "expected.json").read_text())
 
 
@@ -178,7 +178,7 @@ def stated_links(seen: list[Seen]) -> dict[tuple[str, str], str]:
 
 
 def true_links(name: str) -> dict[tuple[str, str], str]:
-    """The same, as the agent's own store has it."""
+    """The same from the agent's own store."""
     return {
         (session["id"], call["callID"]): call["child_session"]
         for session in truth(name)
@@ -189,7 +189,7 @@ def true_links(name: str) -> dict[tuple[str, str], str]:
 
 @pytest.mark.parametrize("name", RECORDED)
 class TestARecordedRun:
-    def test_has_every_call_and_every_edge_and_none_that_is_wrong(self, name):
+    def test_a_recorded_run_has_every_call_and_every_right_edge(self, name):
         requests = recorded(name)
         seen = spans_of(built(*requests).requests())
         found = score(seen, truth(name), b"".join(r.body for r in requests))
@@ -197,20 +197,20 @@ class TestARecordedRun:
         assert (found.sessions_ok, found.edges_ok, found.wrong) == (found.sessions, found.edges, 0)
         assert (found.sessions, found.calls - found.calls_missing, found.edges) == RECORDED[name]
 
-    def test_its_links_are_stated_also_where_parallel_tasks_are_alike(self, name):
+    def test_lineage_links_parallel_identical_tasks(self, name):
         assert stated_links(spans_of(built(*recorded(name)).requests())) == true_links(name)
 
-    def test_its_spans_alone_state_them_too(self, name):
+    def test_spans_without_lines_link_the_tasks_too(self, name):
         spans_alone = [r for r in recorded(name) if r.signal == "traces"]
         seen = spans_of(built(*spans_alone).requests())
         assert stated_links(seen) == true_links(name)
         assert laws(seen) == []
 
-    def test_nothing_is_inferred_where_nothing_may_be(self, name):
+    def test_infer_false_infers_nothing(self, name):
         strict = build(recorded(name), replace(SETTINGS, infer=False))
         assert stated_links(spans_of(strict.requests())) == true_links(name)
 
-    def test_lets_every_other_span_through_as_it_came(self, name):
+    def test_all_other_spans_of_a_run_pass_through(self, name):
         requests = recorded(name)
         sent = [s.raw for r in requests if r.signal == "traces" for s, _ in span_records(r.body)]
         others = [r for r in sent if Span.FromString(r).name not in OWN or not Span.FromString(r).attributes]
@@ -218,7 +218,7 @@ class TestARecordedRun:
         assert sorted(passed) == sorted(others)
         assert others
 
-    def test_counts_every_record_once(self, name):
+    def test_every_record_of_a_run_is_counted_once(self, name):
         requests = recorded(name)
         result = built(*requests)
         reading = RecordReader(frozenset())
@@ -227,15 +227,15 @@ class TestARecordedRun:
         assert result.discarded["internal_error"] == result.discarded["too_many_spans"] == 0
 
     @pytest.mark.parametrize("seed", range(4))
-    def test_does_not_depend_on_the_order(self, name, seed):
+    def test_a_run_gives_the_same_tree_in_any_order(self, name, seed):
         requests = singles(recorded(name))
         mixed = requests + requests[::3]
         random.Random(seed).shuffle(mixed)
         assert canonical(built(*mixed).spans) == canonical(built(*requests).spans)
 
     @pytest.mark.parametrize("gone", ["TaskTool.execute", "SessionPrompt.run", "Tool.execute", "Session.create"])
-    def test_without_some_of_its_spans_invents_no_edge(self, name, gone):
-        """What was not sent yet when the process ended is missing: a chain with a gap states nothing."""
+    def test_missing_spans_cause_no_wrong_edge(self, name, gone):
+        """Spans that were not sent before the process ended are missing: a chain with a gap links nothing."""
         kept = [r for r in singles(recorded(name)) if not (r.signal == "traces" and gone in names(r))]
         seen = spans_of(built(*kept).requests())
         assert score(seen, truth(name), b"".join(r.body for r in kept)).wrong == 0

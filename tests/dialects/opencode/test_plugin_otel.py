@@ -1,4 +1,4 @@
-"""What an event of opencode-plugin-otel tells beside what its recordings show (tests/golden/D)."""
+"""Events from opencode-plugin-otel's log records that its recordings (tests/golden/D) do not show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTHING: frozenset[str] = frozenset()
 
 
 @pytest.mark.parametrize(("trace", "context"), [(b"t" * 16, "74" * 16), (b"", None), (b"t" * 1_000_000, None)])
-def test_the_trace_that_a_record_was_written_in_is_told_if_it_is_one(trace, context):
+def test_a_valid_trace_id_of_a_record_is_its_context(trace, context):
     record = relay_record("session.idle", 1, session_id="ses_a")
     record.trace_id = trace
     (held,) = log_records(logs_request(record, scope="com.opencode").body)

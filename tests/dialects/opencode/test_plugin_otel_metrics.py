@@ -1,4 +1,4 @@
-"""What a data point of opencode-plugin-otel and its kin tells."""
+"""Events from data points of opencode-plugin-otel and its forks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from receiver.codec.decode import metric_points
 from receiver.dialects.opencode.plugin_otel_metrics import metrics
-from receiver.events import COUNTED, CallCountEvent, Discarded, PointEvent, SessionEvent
+from receiver.events import COUNTED, Discarded, PointEvent, SessionEvent
 from tests.support.factories import at, key_values, metrics_request
 
 MS = 1_000_000
@@ -44,11 +44,11 @@ def gauge(name: str, value: float, **labels: Any) -> Metric:
 
 
 def read(metric: Metric, scope: str = "com.opencode") -> list[Any]:
-    """What one point tells, once it went over the wire."""
+    """The events of one point, encoded and decoded."""
     (point,) = metric_points(metrics_request(metric, scope=scope).body)
-    told = metrics(point, frozenset())
-    assert told is not None
-    return list(told)
+    events = metrics(point, frozenset())
+    assert events is not None
+    return list(events)
 
 
 class TestCalls:
@@ -72,21 +72,21 @@ class TestCalls:
 
     def test_a_delta_histogram(self):
         (event,) = read(histogram(2, DELTA, sum=30, min=10, max=20))
-        assert isinstance(event, CallCountEvent)
-        assert (event.count, event.durations, event.status) == (2, (10 * MS, 20 * MS), "completed")
+        assert (event.what, event.form, event.amount, event.status) == ("calls", "delta", 2, "completed")
+        assert (event.total, event.low, event.high) == (30 * MS, 10 * MS, 20 * MS)
 
-    def test_failed_calls_are_counted_apart(self):
+    def test_failed_calls_are_counted_separately(self):
         (event,) = read(histogram(1, sum=3, labels={**TOOL, "success": False}))
         (other,) = read(histogram(1, sum=3))
         assert event.status == "error"
         assert event.series != other.series
 
-    def test_copies_are_of_one_series_whenever_they_are_sent(self):
+    def test_repeated_points_are_of_one_series(self):
         (event,) = read(histogram(1, sum=3))
         (later,) = read(histogram(2, sum=9, time_unix_nano=at(66)))
         assert event.series == later.series
 
-    def test_a_point_without_a_tool(self):
+    def test_a_point_without_a_tool_is_discarded(self):
         assert read(histogram(1, sum=3, labels=SESSION)) == [Discarded(reason="malformed")]
 
     def test_a_subtask_names_its_agent(self):
@@ -96,20 +96,20 @@ class TestCalls:
 
 class TestSessions:
     @pytest.mark.parametrize("subagent", [True, False])
-    def test_of_each_it_is_said_whether_it_is_a_child(self, subagent):
+    def test_session_count_says_whether_a_session_is_a_child(self, subagent):
         life, said = read(counter("opencode.session.count", is_subagent=subagent))
         assert life.what == "life"
         assert said == SessionEvent(session="ses_a", rank=COUNTED, root=not subagent, subagent=subagent)
 
-    def test_a_plugin_that_does_not_say(self):
+    def test_session_count_without_is_subagent(self):
         (life,) = read(counter("opencode.session.count"), scope="com.opencode.telemetry")
         assert life.start == at(1)
 
-    def test_the_model(self):
+    def test_model_usage_names_the_model(self):
         _, said = read(counter("opencode.model.usage", model="m", provider="p", agent="build"))
         assert (said.model, said.provider) == ("m", "p")
 
-    def test_the_end_of_turns(self):
+    def test_session_duration_shows_activity(self):
         (event,) = read(histogram(2, sum=9, name="opencode.session.duration", labels=SESSION))
         assert (event.what, event.amount) == ("life", 2)
 
@@ -129,11 +129,11 @@ class TestTotals:
         (event,) = read(counter("opencode.token.usage", 170.0, type=kind, model="m", agent="unknown"))
         assert (event.what, event.amount, event.form) == (what, 170, "cumulative")
 
-    def test_tokens_name_the_agent(self):
+    def test_token_usage_names_the_agent(self):
         _, said = read(counter("opencode.token.usage", type="input", agent="explore"))
         assert said == SessionEvent(session="ses_a", rank=COUNTED, agent="explore")
 
-    def test_a_kind_of_tokens_that_nobody_knows(self):
+    def test_unknown_token_types_are_discarded(self):
         assert read(counter("opencode.token.usage", type="audio")) == [Discarded(reason="not_of_the_tree")]
 
     def test_cost_as_deltas(self):
@@ -146,34 +146,34 @@ class TestTotals:
         assert (added.what, added.form) == ("lines_added", "cumulative")
         assert (removed.what, removed.form, removed.amount) == ("lines_removed", "gauge", 3)
 
-    def test_nothing_used(self):
+    def test_a_total_of_zero_is_discarded(self):
         assert read(counter("opencode.cost.usage", 0.0)) == [Discarded(reason="empty")]
 
     @pytest.mark.parametrize("prefix", ["", "acme.", "acme_oc.", "x"])
-    def test_under_any_prefix(self, prefix):
+    def test_metric_names_may_have_any_prefix(self, prefix):
         assert read(counter(f"{prefix}cost.usage", 0.5))[0].what == "cost"
 
 
 class TestRefused:
     @pytest.mark.parametrize("name", ["opencode.session.token.total", "opencode.retry.count", "opencode.cache.count"])
-    def test_known_and_of_no_use(self, name):
+    def test_metrics_of_no_use_are_discarded(self, name):
         assert read(counter(name)) == [Discarded(reason="not_of_the_tree")]
 
-    def test_another_scope(self):
+    def test_another_scope_is_left_to_other_dialects(self):
         (point,) = metric_points(metrics_request(counter("opencode.cost.usage"), scope="other").body)
         assert metrics(point, frozenset()) is None
 
     @pytest.mark.parametrize("session", [None, "unknown"])
-    def test_without_a_session(self, session):
+    def test_a_record_without_a_session_is_discarded(self, session):
         metric = counter("opencode.cost.usage", **{"session.id": session})
         assert read(metric) == [Discarded(reason="no_session")]
 
     @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e300])
-    def test_numbers_that_count_nothing(self, value):
+    def test_points_without_a_count_are_discarded(self, value):
         assert read(counter("opencode.cost.usage", value)) == [Discarded(reason="inconsistent")]
         assert read(gauge("opencode.lines_of_code.total", value, type="added")) == [Discarded(reason="inconsistent")]
 
-    def test_a_sum_that_may_fall(self):
+    def test_a_sum_that_is_not_monotonic_is_discarded(self):
         metric = counter("opencode.cost.usage")
         metric.sum.is_monotonic = False
         assert read(metric) == [Discarded(reason="not_monotonic")]
@@ -191,18 +191,18 @@ class TestRefused:
         ],
         ids=["negative", "no number", "extremes", "too much", "too little", "buckets", "infinite"],
     )
-    def test_a_histogram_whose_numbers_contradict_one_another(self, point):
+    def test_a_contradictory_histogram_is_discarded(self, point):
         assert read(histogram(2, **point)) == [Discarded(reason="inconsistent")]
 
-    def test_a_histogram_whose_buckets_add_up(self):
+    def test_a_consistent_histogram_is_read(self):
         point = {"sum": 30, "bucket_counts": [1, 0, 1], "explicit_bounds": [5, 10]}
         assert read(histogram(2, **point))[0].amount == 2
 
-    def test_no_value_recorded(self):
+    def test_a_point_without_a_recorded_value_is_discarded(self):
         assert read(histogram(1, sum=3, flags=1)) == [Discarded(reason="empty")]
 
-    def test_an_unspecified_temporality(self):
+    def test_an_unspecified_temporality_is_discarded(self):
         assert read(histogram(1, 0, sum=3)) == [Discarded(reason="malformed")]
 
-    def test_no_time(self):
+    def test_a_record_with_no_time_is_discarded(self):
         assert read(histogram(1, sum=3, time_unix_nano=0)) == [Discarded(reason="no_time")]

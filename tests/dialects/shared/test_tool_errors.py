@@ -1,10 +1,9 @@
-"""A span's status says why its call failed: kept by every dialect of spans, and cut where it is too long to be kept."""
+"""Every dialect of spans reads the error text in a span's status, and cuts it if it is long."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from receiver.codec.decode import span_records
@@ -22,7 +21,7 @@ FAILED = {
 
 
 def errors(dialect: str, message: str) -> list[str | None]:
-    """The errors that the span of a failed call tells, once it went over the wire."""
+    """The error texts in the events of a failed call's span, encoded and decoded."""
     scope, name, attributes = FAILED[dialect]
     named: dict[str, Any] = {"session.id": "ses_a", **attributes}
     if dialect == "claude_code":
@@ -36,12 +35,14 @@ def errors(dialect: str, message: str) -> list[str | None]:
     return [event.error for event in read(record, NOTHING) or () if isinstance(event, CallEvent)]
 
 
-@pytest.mark.parametrize("dialect", FAILED)
-def test_a_status_that_says_why(dialect):
-    assert errors(dialect, "no such file") == ["no such file"]
-    assert errors(dialect, "") == [None]
+def test_the_status_message_has_the_error_text(subtests):
+    for dialect in FAILED:
+        with subtests.test(dialect=dialect):
+            assert errors(dialect, "no such file") == ["no such file"]
+            assert errors(dialect, "") == [None]
 
 
-@pytest.mark.parametrize("dialect", FAILED)
-def test_a_long_status_is_cut(dialect):
-    assert errors(dialect, "e" * 1_000_000) == ["e" * 65_536]
+def test_a_long_status_message_is_cut(subtests):
+    for dialect in FAILED:
+        with subtests.test(dialect=dialect):
+            assert errors(dialect, "e" * 1_000_000) == ["e" * 65_536]

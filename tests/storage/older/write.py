@@ -27,7 +27,7 @@ from receiver.pipeline.pipeline import Pipeline
 from receiver.pipeline.routing import Routes
 from receiver.storage.sqlite_store import SQLiteStore
 from tests.golden.rewrite import requests_of
-from tests.support import claude_code
+from tests.support import claude_code_records
 from tests.support.factories import (
     NOON,
     any_value,
@@ -38,7 +38,7 @@ from tests.support.factories import (
     relay_record,
     spans_request,
 )
-from tests.support.otlp_splitting import recorded
+from tests.support.otlp_requests import recorded
 from tests.support.paths import TESTS
 
 HERE = Path(__file__).parent
@@ -111,7 +111,7 @@ def made() -> list[Request]:
     point.start_time_unix_nano, point.time_unix_nano = at(1), at(6)
     changed = relay_record("mcp.tools.changed", 1, {"server": "own_db"}, session_id="ses_lines")
     return [
-        logs_request(claude_code.event("skill_activated", 4, skill), scope=claude_code.EVENTS),
+        logs_request(claude_code_records.event("skill_activated", 4, skill), scope=claude_code_records.EVENTS),
         metrics_request(lines),
         logs_request(changed),
         logs_request(created("ses_origin", 0), part("ses_origin", 1, 1, 2), idle("ses_origin", 3)),
@@ -125,7 +125,7 @@ def made() -> list[Request]:
         logs_request(part("ses_origin", 4, 92, None)),
         logs_request(part("ses_fork", 2, 6, 8), idle("ses_fork", 9), part("ses_below", 6, 4, 9)),
         logs_request(part("ses_origin", 4, 92, 95), idle("ses_origin", 96)),
-        logs_request(claude_code.result("Skill", 2, 4, "toolu_1"), scope=claude_code.EVENTS),
+        logs_request(claude_code_records.result("Skill", 2, 4, "toolu_1"), scope=claude_code_records.EVENTS),
         logs_request(idle("ses_lines", 7)),
         logs_request(idle("ses_chain", 7)),
     ]

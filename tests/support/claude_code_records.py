@@ -1,7 +1,7 @@
-"""Claude Code's telemetry as it is sent: requests of its events and spans, for the tests of its dialect.
+"""Claude Code's telemetry as OTLP requests: its log events and spans, for the tests of its dialect.
 
-Shapes from https://code.claude.com/docs/en/monitoring-usage and from what others recorded of 2.1.289. Times are seconds
-after NOON.
+Shapes are from https://code.claude.com/docs/en/monitoring-usage and from recordings of version 2.1.289. Times are
+seconds after NOON.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What the admin service answers, message in, message out. Each asks the owner of the store, between two steps, for a
-bounded amount; nothing here knows gRPC.
+"""The methods of the admin service: a request message in, a response message out. Each runs in the store's thread
+between two steps of the pipeline, for a bounded number of rows. Knows no gRPC; server.py does.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from receiver.codec.encode import spans_request
 from receiver.core.linking.candidates import agent_at
 from receiver.core.state.session import Session
 from receiver.core.state.settings import BuilderSettings
-from receiver.core.state.stored import decode_session
 from receiver.diagnostics.escape import printable
 from receiver.errors import InputError
 from receiver.exporters.sender import Failure
 from receiver.pipeline.pipeline import Pipeline
+from receiver.pipeline.stored_sessions import decode_session
 from receiver.storage.interface import SetAsideRow, Store
 
-MOST = 1000  # rows of one answer, unless a limit is asked for
-AT_MOST = 10_000  # whatever is asked for: the owner of the store does nothing else meanwhile
-_NAMED = 100  # characters of an id that a message repeats: an error must fit into a header
-_REASON = 2048  # characters of what an exporter says, as the store keeps of what was set aside
-_NEVER = 1 << 63
+DEFAULT_ROWS = 1000  # in one response, when the request has no limit
+MAX_ROWS = 10_000  # in one response: the pipeline waits meanwhile
+_MAX_ID = 100  # characters of an id in an error, and ids in it: the error must fit into a header
+_MAX_REASON = 2048  # characters of an exporter's error, as many as the store keeps of rows set aside
+_END_OF_TIME = 1 << 63  # ns
 
 
-class Answers:
-    """The methods by name. `settings` are the builder's, `exporters` the names of the queues; `failures` tell by
-    exporter what fails now.
+class AdminServicer:
+    """The methods. `settings` are the builder's, `exporters` the names of the queues; `failures` give the present
+    failure of each exporter.
     """
 
     def __init__(
@@ -53,9 +53,10 @@ class Answers:
         self._failures = failures
         self._clock = clock
 
-    async def answer(self, method: str, request: Message) -> Message:
-        """One call. Raises InputError for what is not there, UnavailableError where the store cannot be written."""
-        answers: dict[str, Callable[[Any], Awaitable[Message]]] = {
+    async def call(self, method: str, request: Message) -> Message:
+        """Call a method by its gRPC name. Raises InputError for an unknown id, UnavailableError if the store cannot be
+        written."""
+        methods: dict[str, Callable[[Any], Awaitable[Message]]] = {
             "ListSessions": self.list_sessions,
             "GetTree": self.get_tree,
             "Flush": self.flush,
@@ -63,22 +64,22 @@ class Answers:
             "ListSetAside": self.list_set_aside,
             "Resend": self.resend,
         }
-        return await answers[method](request)
+        return await methods[method](request)
 
     async def list_sessions(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
-        """The open sessions."""
+        """The open sessions, the last touched first."""
         return await self._pipeline.ask(lambda _, store: _sessions(store, _limit(request.limit)))
 
     async def get_tree(self, request: pb.GetTreeRequest) -> pb.GetTreeResponse:
-        """A tree as it would be built now. Raises InputError where the session is not known."""
-        copy = await self._pipeline.ask(lambda woods, _: copy_tree(woods, request.session_id))
+        """A session's whole tree as it would be built now. Raises InputError for an unknown session."""
+        copy = await self._pipeline.ask(lambda cache, _: copy_tree(cache, request.session_id))
         if copy is None:
             raise _unknown([request.session_id])
-        # not in the owner's thread, nor in the loop's: a large tree takes half a second
+        # neither in the store's thread nor in the event loop: a large tree takes half a second
         return await asyncio.to_thread(_tree, copy, self._settings)
 
     async def flush(self, request: pb.FlushRequest) -> pb.FlushResponse:
-        """Close sessions. Raises InputError where one that is named is not known, after the others were closed."""
+        """Close sessions with their trees. Raises InputError for unknown ids, after the others are closed."""
         named = list(request.session_ids)
         closed = await self._pipeline.flush(named or None)
         known = await self._pipeline.ask(lambda _, store: {row.id for row in store.sessions(named)})
@@ -87,27 +88,27 @@ class Answers:
         return pb.FlushResponse(closed=closed)
 
     async def queue_state(self, request: pb.QueueStateRequest) -> pb.QueueStateResponse:
-        """The sending queues."""
-        answer = await self._pipeline.ask(lambda _, store: _queues(store, self._exporters))
-        for queue in answer.queues:
+        """The sending queues, each with its present failure."""
+        response = await self._pipeline.ask(lambda _, store: _queues(store, self._exporters))
+        for queue in response.queues:
             failing = self._failures.get(queue.exporter)
             if failing is not None and (failure := failing()):
-                queue.failure = failure.reason[:_REASON]
+                queue.failure = failure.reason[:_MAX_REASON]
                 queue.failing_since_unix_nano = failure.since
                 queue.failed_attempts = failure.attempts
-        return answer
+        return response
 
     async def list_set_aside(self, request: pb.ListSetAsideRequest) -> pb.ListSetAsideResponse:
-        """What was set aside."""
+        """The rows set aside, the latest first."""
         rows = await self._pipeline.ask(lambda _, store: store.set_aside_rows(_limit(request.limit)))
         return pb.ListSetAsideResponse(rows=[_set_aside(row) for row in rows])
 
     async def resend(self, request: pb.ResendRequest) -> pb.ResendResponse:
-        """Put rows back. Raises InputError where one that is named is not there; then none is moved."""
+        """Put rows set aside back. Raises InputError for an unknown id; then no row is moved."""
         ids = list(request.ids)
         moved = await self._pipeline.ask(lambda _, store: _resend(store, ids, self._clock()))
         self._pipeline.wake()
-        self._pipeline.outbox.put_back(moved)
+        self._pipeline.sending_queue.watch_resent(moved)
         return pb.ResendResponse(rows=len(moved), items=sum(row.items for _, row in moved))
 
 
@@ -118,12 +119,12 @@ def _tree(copy: Copy, settings: BuilderSettings) -> pb.GetTreeResponse:
 
 
 def _unknown(sessions: Sequence[str]) -> InputError:
-    names = ", ".join(printable(session[:_NAMED]) or "''" for session in sessions[:_NAMED])
-    return InputError(f"session {names} is not known; `sessions` lists those that are open")
+    names = ", ".join(printable(session[:_MAX_ID]) or "''" for session in sessions[:_MAX_ID])
+    return InputError(f"session {names} is not known; `sessions` lists the open ones")
 
 
 def _limit(asked: int) -> int:
-    return min(asked, AT_MOST) if asked > 0 else MOST
+    return min(asked, MAX_ROWS) if asked > 0 else DEFAULT_ROWS
 
 
 def _sessions(store: Store, limit: int) -> pb.ListSessionsResponse:
@@ -146,19 +147,19 @@ def _session(session: Session, producer: str, roots: _Roots, store: Store) -> pb
         open_calls=len(session.calls) + len(session.requests) + len(session.permissions) + len(session.reports),
         spans_left=emitted,
         producer=producer,
-        agent=agent_at(session, _NEVER) or "",
+        agent=agent_at(session, _END_OF_TIME) or "",
     )
 
 
 class _Roots:
-    """Who stands above whom, as the store has it; each session is looked up once."""
+    """Finds root sessions in the store; looks each session up once."""
 
     def __init__(self, store: Store, parents: dict[str, str | None]) -> None:
         self._store = store
         self._parents = parents
 
     def of(self, session: str) -> str:
-        """The topmost known session above."""
+        """The root of a session's tree, as far as parents are known."""
         seen, at = {session}, session
         while (up := self._parent(at)) and up not in seen:
             seen.add(up)
@@ -173,19 +174,19 @@ class _Roots:
 
 def _queues(store: Store, exporters: Sequence[str]) -> pb.QueueStateResponse:
     reasons: dict[str, Counter[str]] = {}
-    for row in store.set_aside_rows(MOST):
+    for row in store.set_aside_rows(DEFAULT_ROWS):
         reasons.setdefault(row.exporter, Counter())[row.reason] += 1
-    # what was set aside for an exporter that is no longer configured is shown too
+    # also exporters that are no longer configured, if something is set aside for them
     names = dict.fromkeys((*exporters, *sorted(reasons)))
     return pb.QueueStateResponse(queues=[_queue(store, name, reasons.get(name, Counter())) for name in names])
 
 
 def _queue(store: Store, name: str, reasons: Counter[str]) -> pb.ExporterQueue:
-    waiting, aside = store.queue_size(name), store.set_aside_size(name)
+    queued, aside = store.queue_size(name), store.set_aside_size(name)
     return pb.ExporterQueue(
         exporter=name,
-        rows=waiting.rows,
-        items=waiting.items,
+        rows=queued.rows,
+        items=queued.items,
         oldest_time_unix_nano=store.queue_oldest(name) or 0,
         set_aside_rows=aside.rows,
         set_aside_items=aside.items,
@@ -207,8 +208,8 @@ def _set_aside(row: SetAsideRow) -> pb.SetAside:
 
 def _resend(store: Store, ids: Sequence[int], at: int) -> list[tuple[int, SetAsideRow]]:
     if ids:
-        there = {row.id for row in store.set_aside_rows(-1)}
-        if missing := sorted(set(ids) - there):
-            named = ", ".join(map(str, missing[:_NAMED]))
-            raise InputError(f"nothing is set aside under {named}; `queue` lists what is")
+        known = {row.id for row in store.set_aside_rows(-1)}
+        if missing := sorted(set(ids) - known):
+            named = ", ".join(map(str, missing[:_MAX_ID]))
+            raise InputError(f"no row with the id {named} is set aside; `queue` lists the rows")
     return store.resend(ids or None, at)

@@ -1,4 +1,6 @@
-"""What the tests of docs/troubleshooting.md share: the page, what an operator asks, servers that are no backends."""
+"""Helpers for the tests of docs/troubleshooting.md: the page's text, the commands and metrics that an operator looks
+at, and HTTP servers that stand in for misconfigured backends.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.otlp_splitting import recorded
+from tests.support.otlp_requests import recorded
 from tests.support.paths import DOCS
 from tests.support.processes import Receiver
 
@@ -49,7 +51,7 @@ def command(receiver: Receiver, *arguments: str) -> str:
 def sending_to(receiver: Receiver, **exporters: dict[str, object]) -> None:
     retry = {"initial_interval": "100ms", "max_interval": "300ms"}
     receiver.settings["exporters"] = {
-        name.replace("__", "/"): {"timeout": "2s", "retry_on_failure": retry, **body}
+        name.replace("__", "/"): {"timeout": "20s", "retry_on_failure": retry, **body}
         for name, body in exporters.items()
     }
 

@@ -1,4 +1,4 @@
-"""How many records of what was emitted were read: work is counted, since time depends on the machine."""
+"""Counts how many emitted records are read. Tests bound the work and not the time, which depends on the machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _CountingDict(dict[str, EmittedRecord]):
 
 
 class CountedEmittedItems(EmittedItems):
-    """Stands in for what a forest remembers of a session."""
+    """Replaces a forest's emitted items of a session and counts how they are read."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,11 +1,11 @@
-"""What a gRPC client pays for the door before the gRPC server, which lets HTTP in on the same port.
+"""Measures what a shared port costs a gRPC client: the ProtocolMux and SocketProxy before the gRPC server.
 
-    python benchmarks/bench_doors.py [--seconds S] [--rounds N]
+    python benchmarks/bench_shared_port.py [--seconds S] [--rounds N]
 
-For requests of 1, 32 and 512 records: to the server directly and through the door, in turn, several rounds; CPU of the
-server's process a request, and requests a second from one connection with so many in flight. Of the rounds the best
-one counts: a machine with other work makes a round worse, never better. `--store` commits each
-request to a store, as `run` does; without it the server does nothing with a request, and the door's share is largest.
+For requests of 1, 32 and 512 records, sent directly and over the shared port, in turn, in several rounds: the CPU time
+of the server's process per request, and requests per second from one connection with several in flight. The best round
+counts: other work on the machine makes a round worse, never better. `--store` commits each request to a store, as `run`
+does; without it the server does nothing with a request, and the shared port's share is largest.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ async def _serve(pipe, stored: bool) -> None:
         port = await direct.start()
         await behind.start()
         sockets = bind("127.0.0.1:0")
-        door = ProtocolMux(SocketProxy(behind.address), SocketProxy(behind.address))
-        await door.open(sockets)
+        mux = ProtocolMux(SocketProxy(behind.address), SocketProxy(behind.address))
+        await mux.open(sockets)
         pipe.send((port, sockets[0].getsockname()[1]))
         while await asyncio.to_thread(pipe.recv) != "stop":
             while pipeline and (await pipeline.backlog()).rows:  # noqa: ASYNC110 - the owner's thread is waited for
                 await asyncio.sleep(0.01)
             pipe.send(time.process_time())
-        door.close()
+        mux.close()
         await asyncio.gather(direct.stop(0), behind.stop(0))
         if pipeline:
             await pipeline.stop()
@@ -95,7 +95,7 @@ def main() -> None:
     with contextlib.closing(pipe):
         server = multiprocessing.get_context("spawn").Process(target=_server, args=(theirs, asked.store))
         server.start()
-        ports = dict(zip(("direct", "door"), pipe.recv(), strict=True))
+        ports = dict(zip(("direct", "shared"), pipe.recv(), strict=True))
         for size, in_flight in ((1, 1), (1, 32), (32, 32), (512, 8)):
             bodies = [request.body for _, request in requests(10, 20, size)][:50]
             cpu = {way: [] for way in ports}
@@ -116,7 +116,7 @@ def main() -> None:
             line = f"{size:>4} a request, {in_flight:>2} in flight:"
             for way, (used, fastest, wait) in best.items():
                 line += f"  {way} {used:>6.0f} µs CPU, {fastest:>6.0f}/s, {wait:>5.2f} ms"
-            more, less = best["door"][0] / best["direct"][0] - 1, best["door"][1] / best["direct"][1] - 1
+            more, less = best["shared"][0] / best["direct"][0] - 1, best["shared"][1] / best["direct"][1] - 1
             print(f"{line};  {more:+.0%} CPU, {less:+.0%} requests/s", flush=True)
         pipe.send("stop")
         server.join()

@@ -1,9 +1,12 @@
-"""What the tests of the operators' doors share: a receiver in this process, or one of its own, on free ports."""
+"""Helpers for the tests of the operator endpoints (health, admin, metrics): a receiver on free ports, in this process
+or in its own, the commands that query it, and requests to send it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import socket
 import subprocess
@@ -26,13 +29,23 @@ PLACES = ("grpc", "http", "health", "admin", "metrics")
 FAST = {"settle": "100ms", "idle_timeout": "1h"}  # calls leave at once, sessions stay
 
 
+# Below the ports that the kernel gives to clients, and from another one on in each process, so that no other socket of
+# the tests takes a port between the look and its use.
+_ports = itertools.cycle((*range(10_000 + os.getpid() * 997 % 20_000, 32_000), *range(10_000, 32_000)))
+
+
 def free_ports() -> dict[str, int]:
-    """A free loopback port for each door."""
-    with contextlib.ExitStack() as stack:
-        held = {name: stack.enter_context(socket.socket()) for name in PLACES}
-        for one in held.values():
-            one.bind(("127.0.0.1", 0))
-        return {name: one.getsockname()[1] for name, one in held.items()}
+    """A free loopback port for each endpoint."""
+    return {name: next(port for port in _ports if _is_free(port)) for name in PLACES}
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def tree(folder: Path, ports: dict[str, int], **connector: Any) -> dict[str, Any]:
@@ -87,7 +100,7 @@ def process(folder: Path, written: dict[str, Any]) -> Iterator[subprocess.Popen[
             yield running
         finally:
             running.terminate()
-            running.communicate(timeout=20)
+            running.communicate(timeout=120)
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -97,7 +110,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "receiver", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env=environment,
         check=False,
     )

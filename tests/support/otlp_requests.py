@@ -1,4 +1,4 @@
-"""Recorded requests as tests need them: cut into single records and put together again; and spans, to be compared."""
+"""Recorded OTLP requests, split into single records or joined into larger ones, and their spans in comparable form."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Random runs of several sessions at once that only metrics tell of, as tests/support/metering.py counts them: nested
-tasks side by side, equal work that ends together, failed calls. The truth is known. Times are milliseconds after NOON.
+"""Random runs of several concurrent sessions for the metrics-only producer of tests/support/metric_producer.py.
+
+Runs have nested parallel tasks, tasks of equal length and failed calls. Each run records which call started each child
+session, so that `judge` can count right and wrong links. Times are milliseconds after NOON.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from random import Random
 from receiver import semconv as sc
 from receiver.core.state.settings import MILLISECOND
 from receiver.model import Span
-from tests.support.laws import attribute, is_session
-from tests.support.metering import Call, Run, ns
+from tests.support.metric_producer import Call, Run, ns
+from tests.support.span_laws import attribute, is_session
 
 CLOSE = 500  # ms: as late as anything is counted here, and more
 ROUNDED = 2_000  # ns

@@ -1,7 +1,8 @@
-"""A producer that counts: sessions with their calls and requests, and the points that a JavaScript SDK makes of them.
+"""A producer that sends only metrics: a run's sessions, calls and requests, and the data points that OpenTelemetry's
+JavaScript SDK exports for them.
 
-Its series begin when the first thing in them is counted. A cumulative one is sent again at every collection; a delta
-has its start at the last collection if it was in that one too (facts of SDK 1.30, recorded).
+A series starts when its first value is recorded. A cumulative series is exported at every collection. A delta point
+starts at the previous collection if the series was exported then too (recorded of SDK 1.30).
 Times are milliseconds after NOON.
 """
 
@@ -18,7 +19,6 @@ from receiver.events import (
     COUNTED,
     REPORTED,
     AnyEvent,
-    CallCountEvent,
     CallReportEvent,
     PointEvent,
     RequestEvent,
@@ -136,7 +136,7 @@ def _events(
     name, digest = series[0], repr(series)
     known = {"session": session, "source": name, "series": digest, "start": ns(start), "time": ns(now)}
     if name == "tool.duration":
-        yield _timed(session, series, numbers, start, now, form, known)
+        yield _timed(series, numbers, form, known)
         return
     what = {"session.count": "life", "session.duration": "life", "token.usage": "output_tokens"}[name]
     amount = sum(numbers) if name != "session.duration" else len(numbers)
@@ -145,29 +145,20 @@ def _events(
         yield SessionEvent(session=session, rank=COUNTED, root=not series[1], subagent=series[1])
 
 
-def _timed(session: str, series: Any, numbers: list[float], start: int, now: int, form: str, known: Any) -> AnyEvent:
+def _timed(series: Any, numbers: list[float], form: str, known: Any) -> AnyEvent:
     total, low, high = (int(n * MILLISECOND) for n in (sum(numbers), min(numbers), max(numbers)))
     status = "error" if series[2] else "completed"
-    if form == "cumulative":
-        return PointEvent(
-            what="calls",
-            form="cumulative",
-            amount=float(len(numbers)),
-            total=total,
-            low=low,
-            high=high,
-            tool=series[1],
-            status=status,
-            **known,
-        )
-    durations: tuple[int, ...] = ()
-    rest = None
-    if len(numbers) <= 3:
-        durations = tuple(sorted(int(n * MILLISECOND) for n in numbers))
-    else:
-        durations, rest = (low, high), (total - low - high) // (len(numbers) - 2)
-    known = {**known, "key": f"{series}:{start}-{now}", "tool": series[1], "status": status}
-    return CallCountEvent(count=len(numbers), durations=durations, rest=rest, **known)
+    return PointEvent(
+        what="calls",
+        form=form,
+        amount=float(len(numbers)),
+        total=total,
+        low=low,
+        high=high,
+        tool=series[1],
+        status=status,
+        **known,
+    )
 
 
 def from_plugin(told: Iterable[tuple[int, AnyEvent]]) -> list[tuple[Source, AnyEvent]]:

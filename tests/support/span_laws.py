@@ -1,4 +1,4 @@
-"""What must hold of every set of spans (contract 7.1), said in words where it does not."""
+"""What must hold of every set of spans (docs/contract.md 7.1); violations are described in words."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def is_session(span: Span) -> bool:
 
 
 def is_late(span: Span) -> bool:
-    """Whether it is said to have come after the span above it had left."""
+    """Whether it is marked as arrived after the span above it was emitted."""
     return attribute(span, sc.LATE) is True
 
 
 def inferred(span: Span) -> tuple[str, ...]:
-    """What is said to be reconstructed."""
+    """What is marked as reconstructed."""
     return tuple(attribute(span, sc.INFERRED) or ())  # type: ignore[arg-type]
 
 

@@ -1,8 +1,8 @@
-"""Randomized schedules of agents at work, told as opencode-plugin-otel does: several root sessions of one process at
-once, parallel and nested tasks, equal work that ends together, failed children, background tasks, children that are
-taken up again. The truth is known, so that it can be counted how many links are found, and how many are wrong.
+"""Random schedules of agent sessions as opencode-plugin-otel reports them: several root sessions of one process,
+parallel and nested tasks, tasks of equal length, failed children, background tasks, resumed children.
 
-Skews are those that were measured on an idle machine (receiver/core/linking/task_links.py), times `load`.
+A schedule records which call started each child session, so that `judge` can count links found and wrong links. Skews
+are the ones measured on an idle machine (receiver/core/linking/task_links.py), multiplied by `load`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from receiver.dialects.opencode import plugin_otel
 from receiver.dialects.table import MAX_SIGNAL_DELAY
 from receiver.events import AnyEvent, Discarded
 from receiver.model import LogRecord, Resource, Scope, Span
+from tests.support.core_runs import batch
 from tests.support.factories import NOON, session_id
-from tests.support.virtual import batch
 
 PROFILES = (
     "devtheops",

@@ -1,5 +1,7 @@
-"""Virtual time: the core offline (everything told, then everything leaves) and as it runs (told bit by bit, looked at
-whenever a deadline comes), without a clock, a store or a wire.
+"""Runs the core in virtual time, without a clock, a store or a network.
+
+`batch` works like `build`: it applies all events, then emits all spans. `Stream` works like `run`: it applies events
+one by one and advances the builder whenever a deadline is due.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from receiver.core.apply_events import Source
-from receiver.core.builder import Builder, has_open_content
+from receiver.core.builder import Builder
 from receiver.core.state.forest import Forest
+from receiver.core.state.session import has_open_content
 from receiver.core.state.settings import BuilderSettings
 from receiver.core.state.stored import decode_session, encode_session
 from receiver.events import AnyEvent
@@ -18,11 +21,11 @@ from receiver.model import Span
 from receiver.outcome import Outcome
 from tests.support.factories import NOON, RELAY, SETTINGS, ASession, arriving
 
-_LOOKS = 5_000  # far more than any of these trees needs until it is done
+_MAX_LOOKS = 5_000  # far more than any of these trees needs until it is done
 
 
 def batch(told: Iterable[tuple[Source, AnyEvent]], settings: BuilderSettings = SETTINGS) -> Outcome:
-    """Everything is told, then everything leaves."""
+    """All events are merged, then all spans are emitted."""
     forest, builder = Forest(), Builder(settings)
     skipped: Counter[str] = Counter()
     for source, event in forest.lineage.expand(told):
@@ -34,18 +37,19 @@ def batch(told: Iterable[tuple[Source, AnyEvent]], settings: BuilderSettings = S
 
 
 def trees(*sessions: ASession, settings: BuilderSettings = SETTINGS) -> list[Span]:
-    """The spans of sessions that told what they had to tell."""
+    """The spans of sessions, from all that they reported."""
     told = [(RELAY, event) for session in sessions for event in session.told]
     return sorted(batch(told, settings).spans, key=lambda s: (s.start, -s.end, s.span_id))
 
 
 @dataclass
 class Stream:
-    """A receiver that runs: the same steps as the pipeline's, by a clock that is moved by hand (ns)."""
+    """A receiver that runs: the pipeline's steps, by a clock that is moved by hand (ns)."""
 
     settings: BuilderSettings = SETTINGS
     now: int = NOON
     stored: bool = False
+    max_spans: int | None = None
     spans: list[Span] = field(default_factory=list)
     discards: Counter[str] = field(default_factory=Counter)
     forest: Forest = field(default_factory=Forest)
@@ -63,8 +67,8 @@ class Stream:
         return self
 
     def until(self, now: int) -> Stream:
-        """Time goes on, and whatever falls due on the way leaves."""
-        for _ in range(_LOOKS):
+        """Time goes on, and what falls due on the way is emitted."""
+        for _ in range(_MAX_LOOKS):
             soonest = min(self.deadlines.values(), default=now + 1)
             if soonest > now:
                 break
@@ -77,7 +81,7 @@ class Stream:
 
     def drain(self) -> Stream:
         """Time goes on until nothing is left to do."""
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_LOOKS):
             if not self.deadlines:
                 break
             self.now = max(self.now, min(self.deadlines.values()))
@@ -89,13 +93,13 @@ class Stream:
         return self
 
     def flush(self) -> Stream:
-        """Somebody asked for everything to close now."""
+        """Everything is closed now, by request."""
         self._apply(self.builder.advance(self.forest, sorted(self.forest.sessions), self.now, flush=True))
         return self
 
     def _look(self) -> None:
         due = sorted(s for s, deadline in self.deadlines.items() if deadline <= self.now)
-        self._apply(self.builder.advance(self.forest, due, self.now))
+        self._apply(self.builder.advance(self.forest, due, self.now, max_spans=self.max_spans))
 
     def _apply(self, outcome: Outcome) -> None:
         self.spans.extend(outcome.spans)
@@ -121,7 +125,7 @@ class Stream:
         self.forest.new_emitted.clear()
 
     def _store_and_load(self) -> None:
-        """Every session goes out of memory and comes back, as it does when the receiver was killed."""
+        """Every session goes through its stored form, as it does when the receiver was killed."""
         fresh = Forest()
         fresh.servers, fresh.lineage = self.forest.servers, self.forest.lineage
         for session in self.forest.sessions.values():

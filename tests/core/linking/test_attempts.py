@@ -7,8 +7,8 @@ import random
 from receiver import semconv as sc
 from receiver.core.state.settings import SECOND, BuilderSettings
 from receiver.events import REPORTED, AttemptEvent, RequestEvent
-from tests.support.factories import NOON, RELAY, ASession, a_session, at
 from tests.support.core_runs import Stream, trees
+from tests.support.factories import NOON, RELAY, ASession, a_session, at
 
 
 def attempt(story: ASession, start: float, end: float) -> ASession:

@@ -6,9 +6,9 @@ import pytest
 
 from receiver import semconv as sc
 from receiver.core.state.settings import SECOND, BuilderSettings
+from tests.support.core_runs import Stream, trees
 from tests.support.factories import NOON, RELAY, SETTINGS, a_session, at
 from tests.support.span_laws import violations
-from tests.support.core_runs import Stream, trees
 
 INFER_NOTHING = BuilderSettings(infer=False)
 

@@ -95,10 +95,13 @@ class CopyEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class StateEvent(Event, frozen=True, kw_only=True, gc=False):
-    """The session began to work, or reported that its turn is over."""
+    """The session began to work (`busy`), or reported that its turn is over (`idle`).
+
+    `answered` is for agents that never report it: the model's answer ended (or failed). The turn is over if nothing
+    begins and no call ends after it, and no call is open."""
 
     time: int
-    state: Literal["busy", "idle"]
+    state: Literal["busy", "idle", "answered"]
 
 
 class EndEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -126,8 +129,9 @@ class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
 class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
     `context` are as in SessionEvent; `span` is the id of the agent's own span of it (trace id and span id, in
-    hexadecimal). `own_name` is the agent's name of the tool where `tool` is another. `ends_with_turn`: it cannot
-    outlast the session's next prompt, should its end never be reported."""
+    hexadecimal). `own_name` is the agent's name of the tool where `tool` is another. `mcp=False` states that the tool
+    is not of an MCP server, whatever its name looks like. `ends_with_turn`: it cannot outlast the session's next
+    prompt, should its end never be reported."""
 
     call: str
     rank: int
@@ -146,6 +150,7 @@ class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     skill_source: str | None = None
     mcp_server: str | None = None
     mcp_tool: str | None = None
+    mcp: bool | None = None
     permission_name: str | None = None
     permission_reply: str | None = None
     file_path: str | None = None
@@ -293,6 +298,14 @@ class RequestEvent(Event, frozen=True, kw_only=True, gc=False):
     error: str | None = None
 
 
+class AttemptEvent(Event, frozen=True, kw_only=True, gc=False):
+    """A request to a model was sent and accepted, of an agent whose requests are one after another: of which one, only
+    the order tells (core/linking/attempts.py)."""
+
+    start: int
+    end: int
+
+
 class PermissionEvent(Event, frozen=True, kw_only=True, gc=False):
     """A permission request, and how it was answered."""
 
@@ -354,6 +367,7 @@ AnyEvent: TypeAlias = (
     | PointEvent
     | LinesEvent
     | RequestEvent
+    | AttemptEvent
     | PermissionEvent
     | RemoteParentEvent
     | ServerEvent

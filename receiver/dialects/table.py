@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from receiver.dialects.claude_code import log_events, spans
+from receiver.dialects.codex import log_events as codex
+from receiver.dialects.copilot import spans as copilot
 from receiver.dialects.opencode import (
     ai_sdk,
     event_relay,
@@ -28,11 +30,14 @@ class Dialect:
 
     `wait` (ns) is how much later another signal of the producer may describe the same thing. `agent` names an agent
     other than OpenCode, so that its sessions stay apart from OpenCode's even if the resource is the same.
+    `adopts` says that every span that `spans` recognizes is evidence, also one that tells nothing: with `adopt_spans`
+    the agent's own traces are replaced as a whole and never in part.
     """
 
     name: str
     wait: int = 0
     agent: str = ""
+    adopts: bool = False
     logs: Callable[[LogRecord, Captured], Sequence[AnyEvent] | None] | None = None
     metrics: Callable[[MetricPoint, Captured], Sequence[AnyEvent] | None] | None = None
     spans: Callable[[SpanRecord, Captured], Sequence[AnyEvent] | None] | None = None
@@ -57,5 +62,7 @@ DIALECTS: tuple[Dialect, ...] = (
         spans=plugin_otel_spans.spans,
     ),
     Dialect("native", MAX_SIGNAL_DELAY, logs=native.logs, spans=native.spans),
+    Dialect("codex", MAX_SIGNAL_DELAY, agent="codex", adopts=True, logs=codex.logs, spans=codex.spans),
+    Dialect("copilot", agent="copilot", adopts=True, spans=copilot.spans),
     Dialect("ai_sdk", MAX_SIGNAL_DELAY, spans=ai_sdk.spans),
 )

@@ -18,6 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from receiver import __version__, semconv
 from receiver.core.state.settings import SECOND
 from receiver.events import (
+    AttemptEvent,
     CallEvent,
     CallHintEvent,
     CallPartEvent,
@@ -180,6 +181,7 @@ class Metrics:
 
 
 EVENT_KINDS: dict[type, str] = {
+    AttemptEvent: "attempt",
     CallEvent: "call",
     CallHintEvent: "call_hinted",
     CallPartEvent: "call_part",

@@ -7,10 +7,11 @@ writes every tree.txt again; what changed is then reviewed as a difference. Judg
     tests/golden/<producer>/<name>/tree.txt    the traces, written here
     tests/golden/<producer>/<name>/tree.<mode>.txt     the same with settings that a user asked for (MODES)
 
-A: the plugin as published; B: with the features of its study; C: an event relay (`opencode2-simulated`: what its plugin
-sent when a simulated host gave it OpenCode 2's documented events); D: opencode-plugin-otel and the plugins that share
-its events. claude-code: Claude Code 2.1.332, or the version that the name begins with; `spans-` where its beta spans
-were on.
+The recordings of OpenCode: A: the plugin as published; B: with the features of its study; C: an event relay
+(`opencode2-simulated`: what its plugin sent when a simulated host gave it OpenCode 2's documented events); D:
+opencode-plugin-otel and the plugins that share its events. claude-code: Claude Code 2.1.332, or the version that the
+name begins with; `spans-` where its beta spans were on. codex, copilot: their expected.json comes from the agents' own
+session files.
 """
 
 from __future__ import annotations

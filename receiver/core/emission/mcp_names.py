@@ -2,7 +2,9 @@
 (docs/contract.md 6.4).
 
 Best first: the server that the event states; the longest known server that is a prefix (configured, or named by this
-producer); otherwise all before the first underscore, which is a guess. A tool of OpenCode's own is never an MCP tool.
+producer); otherwise all before the first underscore, which is a guess. A tool of OpenCode's own is never an MCP tool,
+nor is one of which the event says so: other agents' own tools have underscores too (`exec_command`). A server that is
+stated by the SHA-256 digest of its name (Copilot CLI) is found again among the known ones.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 _CLAUDE_CODE = "mcp__"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -40,6 +44,10 @@ def _of_claude_code(name: str, server: str, tool: str | None, servers: Iterable[
     return McpName(found, rest[len(found) + 2 :], len(fitting) > 1)
 
 
+def _digest(name: str) -> str:
+    return sha256(name.encode("utf-8", "replace")).hexdigest()
+
+
 def resolve(
     name: str,
     *,
@@ -47,16 +55,19 @@ def resolve(
     stated_tool: str | None,
     servers: Iterable[str],
     builtin: frozenset[str],
+    mcp: bool | None = None,
     infer: bool = True,
 ) -> McpName | None:
     """Which server and tool a tool's name means; None if it is no MCP tool (or, without `infer`, cannot be known)."""
     if stated_server and name.startswith(_CLAUDE_CODE):
         return _of_claude_code(name, stated_server, stated_tool, servers)
+    if stated_server and _DIGEST.fullmatch(stated_server):
+        stated_server = next((s for s in sorted(servers) if _digest(s) == stated_server), stated_server)
     if stated_server:
         prefix = sanitized(stated_server) + "_"
         rest = name[len(prefix) :] if name.startswith(prefix) else name
         return McpName(stated_server, stated_tool or rest, False)
-    if name in builtin or "_" not in name.strip("_"):
+    if mcp is False or name in builtin or "_" not in name.strip("_"):
         return None
     fitting = [s for s in set(servers) if name.startswith(sanitized(s) + "_") and len(name) > len(s) + 1]
     if fitting and (infer or len(fitting) == 1):

@@ -45,7 +45,7 @@ def until(holds: Callable[[], Any], what: str = "it", patience: float = PATIENCE
 
 @contextmanager
 def sigterm_after(seconds: float) -> Iterator[None]:
-    """For a `run` in this process that must not start: if it serves, SIGTERM ends it, so that the test does not hang."""
+    """For a `run` in this process that must not start: if it serves, SIGTERM ends it, and the test goes on."""
     timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     try:

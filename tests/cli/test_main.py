@@ -16,6 +16,7 @@ from receiver.codec.otlp_json import to_protobuf
 from receiver.core.state.settings import BuilderSettings
 from receiver.pipeline.offline import build
 from tests.support.otlp_requests import DATA, recorded, span_ids, spans_in
+from tests.support.processes import sigterm_after
 
 CAPTURE = str(DATA / "parallel-nested")
 
@@ -149,7 +150,6 @@ def test_print_config_shows_every_default_and_no_secret(run, home):
     assert run("validate", "--config", again)[0] == 0
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(
     ("setting", "path"),
     [
@@ -158,15 +158,15 @@ def test_print_config_shows_every_default_and_no_secret(run, home):
         ("receivers::otlp::protocols::http::tls={cert_file: /nowhere.pem, key_file: /nowhere.key}", "receivers::otlp"),
     ],
 )
-def test_an_error_at_the_start_names_the_whole_key_path(home, setting, path):
+def test_an_error_at_the_start_names_the_whole_key_path(run, home, setting, path):
     parts = "exporters: {otlp_grpc: {endpoint: 'localhost:1'}}" if "otlp_grpc" in setting else ""
     free = [f"receivers::otlp::protocols::{name}::endpoint=localhost:0" for name in ("grpc", "http")]
     side = ["extensions::health_check::endpoint=localhost:0", "extensions::admin::endpoint=localhost:0"]
     given = [*free, *side, "service::telemetry::metrics::address=localhost:0", setting]
     arguments = [word for one in given for word in ("--set", one)]
-    process = command("run", "--config", a_file(home, parts), *arguments, stderr=subprocess.PIPE, text=True)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1
+    with sigterm_after(60):
+        code, _, err = run("run", "--config", a_file(home, parts), *arguments)
+    assert code == 1
     last = err.splitlines()[-1]
     assert last.startswith(f"opencode-trace-receiver: {path}")
     assert last.count(path) == 1

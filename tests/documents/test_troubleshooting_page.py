@@ -31,7 +31,7 @@ from receiver.codec.export_service import EXPORT_SERVICES
 from receiver.telemetry.instruments import NAMES
 from tests.support.factories import NOON, logs_request, relay_record, spans_request
 from tests.support.otlp_requests import DATA, joined
-from tests.support.processes import Backend, Receiver, renamed, until
+from tests.support.processes import Backend, Receiver, renamed, sigterm_after, until
 from tests.support.troubleshooting_page import CAPTURE, PAGE, address, command, metrics, sending_to, told
 
 pytestmark = pytest.mark.process
@@ -314,17 +314,21 @@ def status(url: str) -> int:
 # it does not start
 
 
-def refusal(receiver: Receiver, *sets: str) -> str:
-    """What a receiver says that does not start: one line."""
-    asked = [sys.executable, "-m", "receiver", "run", "--config", receiver.configured()]
-    asked += [word for one in sets for word in ("--set", one)]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("{"))
-    return line
+@pytest.fixture
+def refusal(capsys):
+    """`refusal(receiver, *sets)`: the one line that `run` prints in this process when it does not start."""
+
+    def refusal(receiver: Receiver, *sets: str) -> str:
+        changes = [word for one in sets for word in ("--set", one)]
+        with sigterm_after(60):
+            assert run_command(["run", "--config", receiver.configured(), *changes]) == 1
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if not line.startswith("{"))
+        return line
+
+    return refusal
 
 
-def test_an_address_that_is_taken_is_named(receiver):
+def test_an_address_that_is_taken_is_named(receiver, refusal):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
         said = refusal(receiver, f"receivers::otlp::protocols::grpc::endpoint={where}")
@@ -333,7 +337,7 @@ def test_an_address_that_is_taken_is_named(receiver):
     told(f"cannot listen on localhost:4317: {phrase}", "the receiver works without it")
 
 
-def test_an_exporter_that_leads_back_here_is_refused(receiver):
+def test_an_exporter_that_leads_back_here_is_refused(receiver, refusal):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         where = f"127.0.0.1:{one.getsockname()[1]}"
@@ -347,20 +351,20 @@ def test_an_exporter_that_leads_back_here_is_refused(receiver):
     told(phrase)
 
 
-def test_a_store_that_another_has_is_refused(shared):
+def test_a_store_that_another_has_is_refused(shared, refusal):
     phrase = "is in use by another receiver; stop it or name another folder"
     assert phrase in refusal(shared)
     told(phrase)
 
 
-def test_a_store_that_cannot_be_made_is_refused(receiver):
+def test_a_store_that_cannot_be_made_is_refused(receiver, refusal):
     receiver.settings["extensions"]["file_storage"]["directory"] = "/dev/null/store"
     phrase = "name a folder that this user may write"
     assert phrase in refusal(receiver)
     told(phrase)
 
 
-def test_a_store_that_cannot_be_read_is_refused(receiver, subtests):
+def test_a_store_that_cannot_be_read_is_refused(receiver, refusal, subtests):
     receiver.start()
     assert receiver.stop() == 0
     database = receiver.folder / "store" / "receiver.db"
@@ -383,7 +387,7 @@ def newer(database: Path) -> None:
         db.execute("PRAGMA user_version = 99")
 
 
-def test_an_unknown_key_is_told_with_the_nearest_one(receiver):
+def test_an_unknown_key_is_told_with_the_nearest_one(receiver, refusal):
     receiver.settings["extensions"]["file_storage"]["direktory"] = "x"
     assert "unknown key; did you mean directory?" in refusal(receiver)
     told("unknown key; did you mean")

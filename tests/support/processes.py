@@ -8,10 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,17 @@ def until(holds: Callable[[], Any], what: str = "it", patience: float = PATIENCE
         assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(pause)
         pause = min(pause * 1.2, 0.5)  # a look may cost a lot, and slow down what it waits for
+
+
+@contextmanager
+def sigterm_after(seconds: float) -> Iterator[None]:
+    """For a `run` in this process that must not start: if it serves, SIGTERM ends it, and the test goes on."""
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Backend:

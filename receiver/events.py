@@ -126,7 +126,8 @@ class NoteEvent(Event, frozen=True, kw_only=True, gc=False):
 class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     """A tool call, known by the id that the model gave it. `child` is the session that a task call started; `label` and
     `context` are as in SessionEvent; `span` is the id of the agent's own span of it (trace id and span id, in
-    hexadecimal). `ends_with_turn`: it cannot outlast the session's next prompt, should its end never be told."""
+    hexadecimal). `ends_with_turn`: it cannot outlast the session's next prompt, should its end never be told.
+    `mcp=False` states that the tool is not of an MCP server, whatever its name looks like."""
 
     call: str
     rank: int
@@ -144,6 +145,7 @@ class CallEvent(Event, frozen=True, kw_only=True, gc=False):
     skill_source: str | None = None
     mcp_server: str | None = None
     mcp_tool: str | None = None
+    mcp: bool | None = None
     permission_name: str | None = None
     permission_reply: str | None = None
     file_path: str | None = None

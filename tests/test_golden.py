@@ -23,7 +23,8 @@ SILENT = {"D/12-old-1-2-27": 2, "D/30-gcornut": 1}  # calls that the plugin told
 
 recordings = pytest.mark.parametrize("name", NAMES)
 of_opencode = pytest.mark.parametrize("name", [name for name in NAMES if name[1] == "/"])
-of_claude_code = pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("claude-code/")])
+SHARED_SESSION = ("claude-code/", "qwen/")  # agents whose subagents share the session id
+of_subagents = pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(SHARED_SESSION)])
 
 
 @cache
@@ -40,7 +41,7 @@ def scored(name: str) -> Score:
 
 
 def test_every_producer_has_recordings():
-    assert {name.partition("/")[0] for name in NAMES} >= {"A", "B", "C", "D", "claude-code"}
+    assert {name.partition("/")[0] for name in NAMES} >= {"A", "B", "C", "D", "claude-code", "qwen"}
 
 
 @recordings
@@ -84,7 +85,7 @@ def test_the_relay_tells_how_long_every_call_took(name):
     assert found.perfect, found.notes
 
 
-@of_claude_code
+@of_subagents
 def test_every_subagent_is_below_the_call_that_its_own_file_names(name):
     """A workflow's agents name no call in their files; the spans do."""
     expected = json.loads((HERE / name / "expected.json").read_text())
@@ -101,7 +102,7 @@ def test_every_subagent_is_below_the_call_that_its_own_file_names(name):
     assert {agent: above[agent] for agent in calls} == calls
 
 
-@of_claude_code
+@of_subagents
 def test_every_call_is_in_the_session_of_the_agent_that_made_it(name):
     expected = json.loads((HERE / name / "expected.json").read_text())
     found = {

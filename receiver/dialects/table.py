@@ -15,6 +15,8 @@ from receiver.dialects.opencode import (
     plugin_otel_spans,
     telemetry_plugin,
 )
+from receiver.dialects.qwen import log_events as qwen_log_events
+from receiver.dialects.qwen import spans as qwen_spans
 from receiver.dialects.shared.fields import MS, Captured
 from receiver.events import AnyEvent
 from receiver.model import LogRecord, MetricPoint, SpanRecord
@@ -28,11 +30,14 @@ class Dialect:
 
     `wait` (ns) is how much later another signal of the producer may describe the same thing. `agent` names an agent
     other than OpenCode, so that its sessions stay apart from OpenCode's even if the resource is the same.
+    `adopts` says that every span that `spans` recognizes is evidence, also one that tells nothing: with `adopt_spans`
+    the agent's own traces are replaced as a whole and never in part.
     """
 
     name: str
     wait: int = 0
     agent: str = ""
+    adopts: bool = False
     logs: Callable[[LogRecord, Captured], Sequence[AnyEvent] | None] | None = None
     metrics: Callable[[MetricPoint, Captured], Sequence[AnyEvent] | None] | None = None
     spans: Callable[[SpanRecord, Captured], Sequence[AnyEvent] | None] | None = None
@@ -48,6 +53,15 @@ DIALECTS: tuple[Dialect, ...] = (
         logs=log_events.logs,
         metrics=log_events.metrics,
         spans=spans.spans,
+    ),
+    Dialect(
+        "qwen",
+        MAX_SIGNAL_DELAY,
+        agent="qwen-code",
+        adopts=True,
+        logs=qwen_log_events.logs,
+        metrics=qwen_log_events.metrics,
+        spans=qwen_spans.spans,
     ),
     Dialect(
         "plugin_otel",

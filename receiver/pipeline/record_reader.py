@@ -87,8 +87,8 @@ class RecordReader:
         else:
             for span, envelope in span_records(request.body):
                 before = len(result.events)
-                known = self._read_record(result, span, self._spans, arrival)
-                is_agents = known and not _is_only_lineage(result.events[before:])
+                dialect = self._read_record(result, span, self._spans, arrival)
+                is_agents = dialect is not None and (dialect.adopts or not _is_only_lineage(result.events[before:]))
                 spans = result.agent_spans if is_agents else result.foreign_spans
                 spans.append((envelope, span.raw))
         return result
@@ -97,30 +97,31 @@ class RecordReader:
         for record in records:
             self._read_record(result, record, dialects, arrival)
 
-    def _read_record(self, result: ReadResult, record: Record, dialects: Readers, arrival: int) -> bool:
-        """Whether a dialect knows the record."""
+    def _read_record(self, result: ReadResult, record: Record, dialects: Readers, arrival: int) -> Dialect | None:
+        """Read a record. Returns the dialect that recognized it."""
         for dialect, read in dialects:
             try:
                 events = read(record, self._content)
             except Exception:
                 result.discarded["internal_error"] += 1
-                return True
+                return dialect
             if events is not None:
                 self._add(result, dialect, events, record, arrival)
-                return True
+                return dialect
         if result.signal == "traces":
             result.discarded["handed_on"] += 1
         else:
             result.discarded["unknown_record"] += 1
             result.unknown_scope = record.scope.name[:MAX_SCOPE_NAME]
-        return False
+        return None
 
     def _add(
         self, result: ReadResult, dialect: Dialect, found: Sequence[AnyEvent], record: Record, arrival: int
     ) -> None:
         events: list[AnyEvent] = [event for event in found if not isinstance(event, Discarded)]
         if not events:
-            reason = next((event.reason for event in found if isinstance(event, Discarded)), "not_of_the_tree")
+            otherwise = "adopted" if dialect.adopts and result.signal == "traces" else "not_of_the_tree"
+            reason = next((event.reason for event in found if isinstance(event, Discarded)), otherwise)
             result.discarded[reason] += 1
             return
         result.used[dialect.name] += 1

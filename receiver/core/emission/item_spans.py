@@ -228,6 +228,7 @@ class ItemPlanner:
             stated_tool=item.get("mcp_tool"),
             servers=(*self.settings.mcp_servers, *self.forest.servers.get(session.producer, ())),
             builtin=self.settings.builtin_tools,
+            mcp=item.get("mcp"),
             infer=self.settings.infer,
         )
 

@@ -2,7 +2,8 @@
 (docs/contract.md 6.4).
 
 Best first: the server that the event states; the longest known server that is a prefix (configured, or named by this
-producer); otherwise all before the first underscore, which is a guess. A tool of OpenCode's own is never an MCP tool.
+producer); otherwise all before the first underscore, which is a guess. A tool of OpenCode's own is never an MCP tool,
+nor is one of which the event says so: other agents' own tools have underscores too (`exec_command`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def resolve(
     stated_tool: str | None,
     servers: Iterable[str],
     builtin: frozenset[str],
+    mcp: bool | None = None,
     infer: bool = True,
 ) -> McpName | None:
     """Which server and tool a tool's name means; None if it is no MCP tool (or, without `infer`, cannot be known)."""
@@ -42,7 +44,7 @@ def resolve(
         prefix = sanitized(stated_server) + "_"
         rest = name[len(prefix) :] if name.startswith(prefix) else name
         return McpName(stated_server, stated_tool or rest, False)
-    if name in builtin or "_" not in name.strip("_"):
+    if mcp is False or name in builtin or "_" not in name.strip("_"):
         return None
     fitting = [s for s in set(servers) if name.startswith(sanitized(s) + "_") and len(name) > len(s) + 1]
     if fitting and (infer or len(fitting) == 1):

@@ -10,8 +10,9 @@ from receiver.core.state.settings import BUILTIN_TOOLS
 KNOWN = ("my", "notes.v2", "team-notes", "plan")
 
 
-def named(name, *, server=None, tool=None, servers=KNOWN, infer=True):
-    return resolve(name, stated_server=server, stated_tool=tool, servers=servers, builtin=BUILTIN_TOOLS, infer=infer)
+def named(name, *, server=None, tool=None, servers=KNOWN, infer=True, mcp=None):
+    stated = {"stated_server": server, "stated_tool": tool, "mcp": mcp}
+    return resolve(name, **stated, servers=servers, builtin=BUILTIN_TOOLS, infer=infer)
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,13 @@ class CopyEvent(Event, frozen=True, kw_only=True, gc=False):
 
 
 class StateEvent(Event, frozen=True, kw_only=True, gc=False):
-    """The session began to work, or reported that its turn is over."""
+    """The session began to work (`busy`), or reported that its turn is over (`idle`).
+
+    `answered` is for agents that never report it: the model's answer ended (or failed). The turn is over if nothing
+    begins and no call ends after it, and no call is open."""
 
     time: int
-    state: Literal["busy", "idle"]
+    state: Literal["busy", "idle", "answered"]
 
 
 class EndEvent(Event, frozen=True, kw_only=True, gc=False):
@@ -293,6 +296,14 @@ class RequestEvent(Event, frozen=True, kw_only=True, gc=False):
     error: str | None = None
 
 
+class AttemptEvent(Event, frozen=True, kw_only=True, gc=False):
+    """A request to a model was sent and accepted, of an agent whose requests are one after another: of which one, only
+    the order tells (core/linking/attempts.py)."""
+
+    start: int
+    end: int
+
+
 class PermissionEvent(Event, frozen=True, kw_only=True, gc=False):
     """A permission request, and how it was answered."""
 
@@ -354,6 +365,7 @@ AnyEvent: TypeAlias = (
     | PointEvent
     | LinesEvent
     | RequestEvent
+    | AttemptEvent
     | PermissionEvent
     | RemoteParentEvent
     | ServerEvent

@@ -116,7 +116,7 @@ NOTES = (
 DISCARDS = {
     "unknown_record": "no dialect knows the record",
     "handed_on": "a span that no dialect knows, which passes through",
-    "adopted": "a span of an agent whose traces are built again as a whole, without further information",
+    "adopted": "a span of an agent whose traces are built again as a whole, without information about a tree",
     "not_of_the_tree": "a known record without information about a session's tree",
     "no_session": "no session id, or one that is not text",
     "no_call": "a call without an id",

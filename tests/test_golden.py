@@ -16,14 +16,16 @@ from tests.support.span_laws import dangling_links, violations
 from tests.support.trace_scoring import Score, Seen, laws, score, spans_of
 
 NAMES = [str(folder.relative_to(HERE)) for folder in RECORDINGS]
+OPENCODE = [name for name in NAMES if name[0] in "ABCD"]  # whose store names tools as the trace does
 EXACT = [name for name in NAMES if name.startswith("C/")]  # only the relay tells the agent's own times
 
 UNTOLD = {"D/12-old-1-2-27": 1}  # children whose task call is in no record
 SILENT = {"D/12-old-1-2-27": 2, "D/30-gcornut": 1}  # calls that the plugin told nothing of (failed, or cut off)
 
 recordings = pytest.mark.parametrize("name", NAMES)
-of_opencode = pytest.mark.parametrize("name", [name for name in NAMES if name[1] == "/"])
+of_opencode = pytest.mark.parametrize("name", OPENCODE)
 SHARED_SESSION = ("claude-code/", "qwen/")  # agents whose subagents share the session id
+own_sessions = pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith((*SHARED_SESSION, "copilot/"))])
 of_subagents = pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(SHARED_SESSION)])
 
 
@@ -41,7 +43,7 @@ def scored(name: str) -> Score:
 
 
 def test_every_producer_has_recordings():
-    assert {name.partition("/")[0] for name in NAMES} >= {"A", "B", "C", "D", "claude-code", "qwen"}
+    assert {name.partition("/")[0] for name in NAMES} == {"A", "B", "C", "D", "claude-code", "codex", "copilot", "qwen"}
 
 
 @recordings
@@ -64,7 +66,7 @@ def test_the_shape_is_well_formed(name):
     assert laws(seen(name)) == []
 
 
-@of_opencode
+@own_sessions
 def test_every_session_is_found_and_hangs_below_the_call_that_made_it(name):
     found = scored(name)
     assert found.wrong == 0, found.notes

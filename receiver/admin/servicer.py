@@ -141,7 +141,7 @@ def _session(session: Session, producer: str, roots: _Roots, store: Store) -> pb
         id=session.id,
         parent_id=session.parent or "",
         root_id=roots.of(session.id),
-        state=pb.Session.STATE_IDLE if activities and activities[-1].rests else pb.Session.STATE_OPEN,
+        state=pb.Session.STATE_IDLE if activities and session.is_resting(activities[-1]) else pb.Session.STATE_OPEN,
         start_time_unix_nano=max(0, activities[0].start) if activities else 0,
         last_activity_time_unix_nano=max(0, activities[-1].end) if activities else 0,
         open_calls=len(session.calls) + len(session.requests) + len(session.permissions) + len(session.reports),

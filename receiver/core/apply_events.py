@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.core.counting import series
+from receiver.core.linking.attempts import add_attempt
 from receiver.core.segmentation.turns import learn_idle
 from receiver.core.state.forest import Forest
 from receiver.core.state.forks import is_older
@@ -27,6 +28,7 @@ from receiver.events import (
     GUESSED,
     SPAN,
     AnyEvent,
+    AttemptEvent,
     CallEvent,
     CallHintEvent,
     CallPartEvent,
@@ -116,6 +118,7 @@ class EventApplier:
             PointEvent: self._point,
             LinesEvent: self._lines,
             RequestEvent: self._request,
+            AttemptEvent: self._attempt,
             PermissionEvent: self._permission,
             RemoteParentEvent: self._remote_parent,
         }
@@ -138,7 +141,15 @@ class EventApplier:
         return forest.open(session)
 
     def _active(
-        self, session: Session, start: int, end: int, busy: int = 0, idle: int = 0, work: bool = True
+        self,
+        session: Session,
+        start: int,
+        end: int,
+        busy: int = 0,
+        idle: int = 0,
+        work: bool = True,
+        answered: int = 0,
+        called: int = 0,
     ) -> Activity | None:
         """Add activity (ns). What lies in an emitted segment is known already, or comes too late to widen it."""
         if start <= 0 or end < start:
@@ -148,7 +159,7 @@ class EventApplier:
         if (created := creation_time(session.id, start)) is not None:
             learn(session.facts, "created", GUESSED, created)
         session.facts.pop("metered", None)  # no longer known by metrics alone
-        activity = Activity(start=start, end=end, busy=busy, idle=idle, work=work)
+        activity = Activity(start=start, end=end, busy=busy, idle=idle, work=work, answered=answered, called=called)
         merge_activity(session.activities, activity, self._settings.joint)
         return activity
 
@@ -202,6 +213,10 @@ class EventApplier:
 
     def _state(self, forest: Forest, source: Source, event: StateEvent) -> str | None:
         session = self._touch(forest, source, event.session)
+        if event.state == "answered":
+            answered = event.time if self._settings.infer else 0
+            self._active(session, event.time, event.time, answered=answered)
+            return None
         busy, idle = (event.time, 0) if event.state == "busy" else (0, event.time)
         if self._active(session, event.time, event.time, busy, idle, work=bool(busy)) and idle:
             session.idles = sorted({*session.idles, idle})[-MAX_IDLE_TIMES:]
@@ -254,7 +269,7 @@ class EventApplier:
         if event.start:
             item.earliest = min(item.earliest or event.start, event.start)
             item.news = min(item.news or source.arrival, source.arrival)
-        self._span_of_activity(session, event.start, event.end)
+        self._span_of_activity(session, event.start, event.end, called=event.end or 0)
         return None
 
     def _part(self, forest: Forest, source: Source, event: CallPartEvent) -> str | None:
@@ -271,7 +286,7 @@ class EventApplier:
         if event.child:
             self._name_child(forest, source, event, event.child)
         key = f"{event.tool}@{event.start}+{event.end - event.start}:{event.child or ''}"
-        self._span_of_activity(session, event.start, event.end)
+        self._span_of_activity(session, event.start, event.end, called=event.end)
         if forest.is_emitted(event.session, ItemKind.CALL, reported_call(key)):
             return "already_told"
         news = self._merge(source, session.pending(ItemKind.REPORT, key), event)
@@ -304,11 +319,11 @@ class EventApplier:
         at.resources.setdefault(source.key, source.resource)
         forest.dirty.add(session)
 
-    def _span_of_activity(self, session: Session, start: int | None, end: int | None) -> None:
+    def _span_of_activity(self, session: Session, start: int | None, end: int | None, called: int = 0) -> None:
         if start:
-            self._active(session, start, max(start, end or 0), busy=start)
+            self._active(session, start, max(start, end or 0), busy=start, called=called)
         elif end:
-            self._active(session, end, end)
+            self._active(session, end, end, called=called)
 
     def _point(self, forest: Forest, source: Source, event: PointEvent) -> str | None:
         """A cumulative series is sent again as long as its process lives: a repeated value is no sign of activity."""
@@ -358,6 +373,12 @@ class EventApplier:
         if forest.is_emitted(event.session, ItemKind.REQUEST, event.request):
             return "already_left"
         self._merge(source, session.pending(ItemKind.REQUEST, event.request), event)
+        self._span_of_activity(session, event.start, event.end)
+        return None
+
+    def _attempt(self, forest: Forest, source: Source, event: AttemptEvent) -> str | None:
+        session = self._touch(forest, source, event.session)
+        add_attempt(session, event.start, event.end)
         self._span_of_activity(session, event.start, event.end)
         return None
 

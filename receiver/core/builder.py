@@ -63,5 +63,5 @@ class Builder:
     def _limit_of(self, session: Session) -> int:
         if ended_at(session) is not None:
             return 0
-        rests = bool(session.activities) and session.activities[-1].rests
+        rests = bool(session.activities) and session.is_resting(session.activities[-1])
         return self.settings.idle_timeout if rests else self.settings.inactivity_timeout

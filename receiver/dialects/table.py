@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from receiver.dialects.claude_code import log_events, spans
+from receiver.dialects.codex import log_events as codex
+from receiver.dialects.copilot import spans as copilot
 from receiver.dialects.opencode import (
     ai_sdk,
     event_relay,
@@ -71,5 +73,7 @@ DIALECTS: tuple[Dialect, ...] = (
         spans=plugin_otel_spans.spans,
     ),
     Dialect("native", MAX_SIGNAL_DELAY, logs=native.logs, spans=native.spans),
+    Dialect("codex", MAX_SIGNAL_DELAY, agent="codex", adopts=True, logs=codex.logs, spans=codex.spans),
+    Dialect("copilot", agent="copilot", adopts=True, spans=copilot.spans),
     Dialect("ai_sdk", MAX_SIGNAL_DELAY, spans=ai_sdk.spans),
 )

@@ -98,7 +98,7 @@ class RecordReader:
             self._read_record(result, record, dialects, arrival)
 
     def _read_record(self, result: ReadResult, record: Record, dialects: Readers, arrival: int) -> Dialect | None:
-        """Read a record. Returns the dialect that recognized it."""
+        """Read a record. Returns the dialect that knows it."""
         for dialect, read in dialects:
             try:
                 events = read(record, self._content)

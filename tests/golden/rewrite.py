@@ -7,9 +7,10 @@ writes every tree.txt again; what changed is then reviewed as a difference. Judg
     tests/golden/<producer>/<name>/tree.txt    the traces, written here
     tests/golden/<producer>/<name>/tree.<mode>.txt     the same with settings that a user asked for (MODES)
 
+claude-code (2.1.332, or the version that the name begins with; `spans-` where its beta spans were on), codex, copilot,
+qwen: agents other than OpenCode, whose expected.json comes from their own session files. The others are of OpenCode:
 A: the plugin as published; B: with the features of its study; C: an event relay; D: opencode-plugin-otel and the
-plugins that share its events. claude-code: Claude Code 2.1.332, or the version that the name begins with; `spans-`
-where its beta spans were on.
+plugins that share its events.
 """
 
 from __future__ import annotations

@@ -103,6 +103,10 @@ class ASession:
         """It reported that its turn is over."""
         return self.tell(StateEvent(session=self.id, time=at(time), state="idle"))
 
+    def answered(self, time: float) -> ASession:
+        """An answer of the model ended, of an agent that never says idle."""
+        return self.tell(StateEvent(session=self.id, time=at(time), state="answered"))
+
     def deleted(self, time: float) -> ASession:
         """It was deleted."""
         return self.tell(EndEvent(session=self.id, time=at(time), reason="deleted"))

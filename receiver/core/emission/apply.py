@@ -7,6 +7,7 @@ from typing import Any
 
 from receiver.core.counting import series
 from receiver.core.emission.changes import (
+    AnswerDue,
     AwaitedCall,
     CallCounted,
     Change,
@@ -28,6 +29,7 @@ from receiver.core.emission.changes import (
     SessionClosed,
 )
 from receiver.core.emission.tree import EmittedTree
+from receiver.core.linking.attempts import join_attempt
 from receiver.core.linking.report_matching import has_no_stated_id
 from receiver.core.segmentation import rollover, turns
 from receiver.core.segmentation.segment import Segment
@@ -60,6 +62,7 @@ class ChangeApplier:
             ItemMoved: self._item_moved,
             PartMatched: self._part_matched,
             CallCounted: self._call_counted,
+            AnswerDue: self._answer_due,
             ItemDiscarded: self._item_discarded,
             ItemEmitted: self._item_emitted,
             MarkerDue: self._marker_due,
@@ -164,6 +167,9 @@ class ChangeApplier:
 
     # items
 
+    def _answer_due(self, change: AnswerDue) -> None:
+        join_attempt(change.session, change.request)
+
     def _item_discarded(self, change: ItemDiscarded) -> None:
         session, item = change.session, change.item
         if change.reason == "history":
@@ -177,7 +183,9 @@ class ChangeApplier:
         session, item, span = change.session, change.item, change.span
         self._pin(change.placement, span.start)
         if not isinstance(change.placement.segment, Closed):
-            self._active(session, span.start, span.end)
+            # a call that was open to the last: no answer ended its turn
+            called = span.end + 1 if item.kind is ItemKind.CALL and not item.end else 0
+            self._active(session, span.start, span.end, called)
         self._outcome.spans.append(span)
         if not item.end:
             self._outcome.inferred["end"] += 1
@@ -187,8 +195,9 @@ class ChangeApplier:
             self._tree.emitted_now.add((session.id, item.id))
         self._count(self._tree.view.top(session), span)
 
-    def _active(self, session: Session, start: int, end: int) -> None:
-        merge_activity(session.activities, Activity(start=start, end=end, work=True), self._settings.joint)
+    def _active(self, session: Session, start: int, end: int, called: int = 0) -> None:
+        activity = Activity(start=start, end=end, work=True, called=called)
+        merge_activity(session.activities, activity, self._settings.joint)
 
     def _count(self, top: Session, span: Span) -> None:
         """Roll over: what begins after the span that filled the trace goes on in the next one."""
@@ -286,6 +295,7 @@ class ChangeApplier:
         session.series.clear()
         turns.forget_before(session, session.closed[-1].end + 1 if session.closed else 0)
         session.rests.clear()
+        session.attempts.clear()
         for kept in (session.activities, session.notes, session.lines, session.history, session.hints, session.parts):
             kept.clear()
         session.agents = dict(sorted(session.agents.items())[-1:])

@@ -105,6 +105,13 @@ class PinnedPlacement(msgspec.Struct, frozen=True, gc=False):
     start: int
 
 
+class AnswerDue(msgspec.Struct, frozen=True, gc=False):
+    """A request is about to be emitted whose start only the order of its session's attempts can tell."""
+
+    session: Session
+    request: Item
+
+
 class ItemDiscarded(msgspec.Struct, frozen=True, gc=False):
     """A pending item gets no span. `reason` is one of semconv.DISCARDS."""
 
@@ -193,6 +200,7 @@ Change: TypeAlias = (
     | ItemMoved
     | PartMatched
     | CallCounted
+    | AnswerDue
     | ItemDiscarded
     | ItemEmitted
     | MarkerDue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from receiver import semconv as sc
-from receiver.core.emission.changes import Change, ItemDiscarded, ItemEmitted, MarkerEmitted
+from receiver.core.emission.changes import AnswerDue, Change, ItemDiscarded, ItemEmitted, MarkerEmitted
 from receiver.core.emission.mcp_names import McpName, resolve
 from receiver.core.emission.rendering import Place, call_span, marker_span, permission_span, request_span
 from receiver.core.emission.tree import EmittedTree
@@ -58,6 +58,10 @@ class ItemPlanner:
         """The items that are due, in the order of their ends, so that a roll-over falls where it does offline too.
         `closing` are the sessions that close in this look: nothing of theirs waits any longer."""
         _ = self.view  # the segments are those of everything that is pending now
+        due = sorted(due, key=lambda d: _order(*d))
+        for session, item in due:
+            if item.kind is ItemKind.REQUEST and session.attempts and self.settings.infer:
+                yield AnswerDue(session, item)
         for session, item in sorted(due, key=lambda d: _order(*d)):
             problem = self._problem(session, item)
             if problem is not None:

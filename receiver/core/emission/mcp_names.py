@@ -3,7 +3,8 @@
 
 Best first: the server that the event states; the longest known server that is a prefix (configured, or named by this
 producer); otherwise all before the first underscore, which is a guess. A tool of OpenCode's own is never an MCP tool,
-nor is one of which the event says so: other agents' own tools have underscores too (`exec_command`).
+nor is one of which the event says so: other agents' own tools have underscores too (`exec_command`). A server that is
+stated by the SHA-256 digest of its name (Copilot CLI) is found again among the known ones.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -29,6 +32,10 @@ def sanitized(name: str) -> str:
     return _UNSAFE.sub("_", name)
 
 
+def _digest(name: str) -> str:
+    return sha256(name.encode("utf-8", "replace")).hexdigest()
+
+
 def resolve(
     name: str,
     *,
@@ -40,6 +47,8 @@ def resolve(
     infer: bool = True,
 ) -> McpName | None:
     """Which server and tool a tool's name means; None if it is no MCP tool (or, without `infer`, cannot be known)."""
+    if stated_server and _DIGEST.fullmatch(stated_server):
+        stated_server = next((s for s in sorted(servers) if _digest(s) == stated_server), stated_server)
     if stated_server:
         prefix = sanitized(stated_server) + "_"
         rest = name[len(prefix) :] if name.startswith(prefix) else name

@@ -22,7 +22,7 @@ from receiver.core.state.emitted import EmittedItems
 from receiver.core.state.forks import is_history
 from receiver.core.state.ids import session_span_id
 from receiver.core.state.items import EmittedRecord, Inferred, ItemKey, ItemKind, report_of
-from receiver.core.state.session import Closed, Note, Session
+from receiver.core.state.session import Activity, Closed, Note, Session
 from receiver.core.state.settings import SECOND
 from receiver.events import COUNTED_NOTE, TOTALS
 from receiver.model import AttributeValue, BuiltEvent, Link
@@ -155,13 +155,17 @@ class SessionPlanner:
         place.resource = resource_of(session)
         place.inferred = [*parent.inferred, *self._inferred(session, segment)]
         error_type, error = self._error(session, segment, emitted)
+        end_reason = self._reason(session, segment, error_type)
+        last = None if segment.rolled else self._last_activity(session, segment)
+        if end_reason == "idle" and last is not None and not last.says_idle:
+            place.inferred.append(Inferred.END_REASON)
         part = SessionPart(
             span_id=session_span_id(session.id, segment.number),
             number=segment.number,
             start=placement.start,
             end=end,
             parent_session=self._parent_id(session),
-            end_reason=self._reason(session, segment, error_type),
+            end_reason=end_reason,
             facts=self._facts(session, segment),
             **self._totals(session, segment, known),
             error_type=error_type,
@@ -279,8 +283,13 @@ class SessionPlanner:
             return ended[1]
         if error_type:
             return "error"
+        last = self._last_activity(session, segment)
+        return "idle" if last is not None and session.is_resting(last) else "inactive"
+
+    @staticmethod
+    def _last_activity(session: Session, segment: Segment) -> Activity | None:
         own = [s for s in session.activities if segment.start <= s.end and s.start <= segment.own_end]
-        return "idle" if own and own[-1].rests else "inactive"
+        return own[-1] if own else None
 
     def _facts(self, session: Session, segment: Segment) -> dict[str, AttributeValue]:
         facts: dict[str, AttributeValue] = {}

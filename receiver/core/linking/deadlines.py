@@ -39,5 +39,5 @@ class Deadlines:
 
 
 def is_idle(session: Session) -> bool:
-    """Whether a session said that it is idle, or nothing of what it does is known."""
-    return session.activities[-1].rests if session.activities else not session.series
+    """Whether a session's turn is over, or nothing of what it does is known."""
+    return session.is_resting(session.activities[-1]) if session.activities else not session.series

@@ -13,6 +13,8 @@ from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
+from msgspec import structs
+
 from receiver.core.state.session import Activity, Closed, Session, merge_activity
 
 
@@ -139,10 +141,7 @@ def activities_with_items(session: Session, joint: int) -> list[Activity]:
     ]
     if not long:
         return session.activities
-    merged = [
-        Activity(start=s.start, end=s.end, busy=s.busy, idle=s.idle, work=s.work, facts=s.facts)
-        for s in session.activities
-    ]
+    merged = [structs.replace(s) for s in session.activities]
     for item in long:
         merge_activity(merged, Activity(start=item.start, end=item.end, work=True), joint)
     return merged

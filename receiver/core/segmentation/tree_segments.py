@@ -219,7 +219,7 @@ class TreeView:
         created_rank, created = session.facts.get("created", (0, 0))
         idle, inactive = self._settings.idle_timeout, self._settings.inactivity_timeout
         runs = [
-            ActivityRun(s.start, s.end, session.id, idle if s.rests else inactive, s.work)
+            ActivityRun(s.start, s.end, session.id, idle if session.is_resting(s) else inactive, s.work)
             for s in activities
             if s.end >= created or any(s.start <= pin.start <= s.end for pin in session.pins.values())
         ]

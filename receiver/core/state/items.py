@@ -104,6 +104,7 @@ class Inferred(StrEnum):
     DURATION = "duration"
     PARENT = "parent"
     MCP_SERVER = "mcp.server"
+    END_REASON = "end_reason"
 
 
 _INFERRED = tuple(Inferred)

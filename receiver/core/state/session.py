@@ -69,7 +69,8 @@ class Note(msgspec.Struct, gc=False):
 
 
 class Activity(msgspec.Struct, gc=False):
-    """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never. `work`
+    """A run of activity (ns, inclusive). `busy` and `idle` are when the session last said so in it, 0 for never;
+    `answered` is when an answer last ended of an agent that never says idle, `called` when a call last ended. `work`
     distinguishes a turn from housekeeping (a new title, being archived)."""
 
     start: int
@@ -78,9 +79,11 @@ class Activity(msgspec.Struct, gc=False):
     idle: int = 0
     work: bool = False
     facts: Registers = {}
+    answered: int = 0
+    called: int = 0
 
     @property
-    def rests(self) -> bool:
+    def says_idle(self) -> bool:
         """Whether the session said that it is idle, and no new turn began since."""
         return self.idle > 0 and self.idle >= self.busy
 
@@ -120,7 +123,9 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     `history` are calls copied from another session, with their ends (ns). `gone`: it closed without any span. `news` is
     when the first record of its open segment came (ns of the receiver's clock), 0 for not yet, MARKED once its live
     marker was emitted. Where each turn is a trace: `rests` (ns) are when it said that it is idle in what was not
-    emitted, `changes` the facts that may change over its life, with their values by time (ns)."""
+    emitted, `changes` the facts that may change over its life, with their values by time (ns).
+    `attempts` are when requests that no answer was joined to were accepted, with when they were sent; `answered` is the
+    end of the last answer that was joined (ns)."""
 
     id: str
     producer: str = ""
@@ -143,6 +148,8 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
     closed: list[Closed] = []
     pins: dict[int, Pin] = {}
     remotes: Remotes = {}
+    attempts: dict[int, int] = {}
+    answered: int = 0
     rests: list[int] = []
     changes: dict[str, dict[int, Any]] = {}
     cuts: list[int] = []
@@ -172,6 +179,15 @@ class Session(msgspec.Struct, gc=False, rename={"activities": "stretches", "repo
         if found is None:
             found = items[id_] = Item(id=id_, kind=kind)
         return found
+
+    def is_resting(self, activity: Activity) -> bool:
+        """Whether the session's turn was over when this activity ended: it said so, or its last answer had ended and no
+        call was open."""
+        if activity.says_idle:
+            return True
+        if not activity.answered or activity.answered < max(activity.busy, activity.called):
+            return False
+        return not any(c.start and not c.end and c.start <= activity.end for c in self.calls.values())
 
     def get(self, field: str) -> Any:
         """The believed value of a fact about the session's identity, or None."""
@@ -220,6 +236,8 @@ def merge_activity(activities: list[Activity], new: Activity, joint: int) -> Non
         first.end = max(first.end, other.end)
         first.busy = max(first.busy, other.busy)
         first.idle = max(first.idle, other.idle)
+        first.answered = max(first.answered, other.answered)
+        first.called = max(first.called, other.called)
         first.work = first.work or other.work
         for field, (rank, value) in other.facts.items():
             learn(first.facts, field, rank, value)

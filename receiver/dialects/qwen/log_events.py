@@ -4,7 +4,8 @@ Producer: Qwen Code 0.24.4, recorded.
 Recognized by: the scope `qwen-code`.
 Times: `tool_call`, `api_response` and `api_error` are sent at the end, and their time is the end. `duration_ms` of a
 call includes the wait before it ran.
-It cannot tell HTTP attempts within a request apart, nor that a turn is over, which its spans do. `session.end` is the
+It cannot tell HTTP attempts within a request apart, nor that a turn is over, which its spans do: without
+them, it is over when the last answer ended with no call open. `session.end` is the
 end of a process, with or without a turn, and therefore not read. Its metrics name no session.
 """
 
@@ -171,6 +172,7 @@ def _is_background(e: _Event, arguments: Attributes) -> bool:
 
 def _request(e: _Event) -> Iterator[AnyEvent]:
     yield _finished_request(e, None)
+    yield StateEvent(session=e.agent.session, time=e.time, state="answered")
     if model := as_text(e.attributes.get("model")):
         yield SessionEvent(session=e.agent.session, time=e.time, model=model)
 
@@ -179,6 +181,7 @@ def _failed_request(e: _Event) -> Iterator[AnyEvent]:
     code = as_count(e.attributes.get("status_code"))
     has_answer = code is not None and 100 <= code <= 599
     yield _finished_request(e, str(code) if has_answer else as_id(e.attributes.get("error_type")) or "api_error")
+    yield StateEvent(session=e.agent.session, time=e.time, state="answered")
 
 
 def _finished_request(e: _Event, error_type: str | None) -> RequestEvent:

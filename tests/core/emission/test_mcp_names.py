@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from receiver.core.emission.mcp_names import McpName, resolve, sanitized
@@ -73,3 +75,16 @@ def test_the_name_of_a_server_alone_is_not_a_call_of_it():
 
 def test_names_are_sanitized_as_opencode_does_it():
     assert sanitized("notes.v2 (team)/é-x") == "notes_v2__team___-x"
+
+
+def test_a_tool_that_is_stated_not_to_be_of_an_mcp_server_is_none_even_if_a_known_server_fits():
+    assert named("exec_command", servers=(), mcp=False) is None
+    assert named("my_db_run_query", servers=("my",), mcp=False) is None
+    assert named("my_db_run_query", servers=("my",), mcp=True) == McpName("my", "db_run_query", False)
+
+
+def test_a_server_that_is_stated_by_its_digest_is_found_among_the_known():
+    digest = sha256(b"lab_db").hexdigest()
+    name = f"{digest}/{sha256(b'run_query').hexdigest()}"
+    assert named(name, server=digest, tool="t", servers=("my", "lab_db")) == McpName("lab_db", "t", False)
+    assert named(name, server=digest, tool="t", servers=("my",)) == McpName(digest, "t", False)

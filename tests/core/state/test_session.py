@@ -106,4 +106,4 @@ class TestActivities:
         ("busy", "idle", "rests"), [(0, 0, False), (0, 5, True), (5, 5, True), (6, 5, False), (5, 0, False)]
     )
     def test_rests_once_it_said_so_and_nothing_of_a_new_turn_since(self, busy, idle, rests):
-        assert Activity(start=0, end=10, busy=busy, idle=idle).rests is rests
+        assert Activity(start=0, end=10, busy=busy, idle=idle).says_idle is rests

@@ -1,0 +1,1 @@
+"""Codex CLI: its log events, which suffice; its spans are adopted."""

@@ -24,7 +24,9 @@ SILENT = {"D/12-old-1-2-27": 2, "D/30-gcornut": 1}  # calls that the plugin told
 
 recordings = pytest.mark.parametrize("name", NAMES)
 of_opencode = pytest.mark.parametrize("name", OPENCODE)
-of_claude_code = pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("claude-code/")])
+SHARED_SESSION = ("claude-code/", "qwen/")  # agents whose subagents share the session id
+own_sessions = pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith((*SHARED_SESSION, "copilot/"))])
+of_subagents = pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(SHARED_SESSION)])
 
 
 @cache
@@ -41,7 +43,7 @@ def scored(name: str) -> Score:
 
 
 def test_every_producer_has_recordings():
-    assert {name.partition("/")[0] for name in NAMES} >= {"A", "B", "C", "D", "claude-code", "codex", "copilot"}
+    assert {name.partition("/")[0] for name in NAMES} == {"A", "B", "C", "D", "claude-code", "codex", "copilot", "qwen"}
 
 
 @recordings
@@ -64,7 +66,7 @@ def test_the_shape_is_well_formed(name):
     assert laws(seen(name)) == []
 
 
-@pytest.mark.parametrize("name", [*OPENCODE, *(name for name in NAMES if name.startswith("codex/"))])
+@own_sessions
 def test_every_session_is_found_and_hangs_below_the_call_that_made_it(name):
     found = scored(name)
     assert found.wrong == 0, found.notes
@@ -85,7 +87,7 @@ def test_the_relay_tells_how_long_every_call_took(name):
     assert found.perfect, found.notes
 
 
-@of_claude_code
+@of_subagents
 def test_every_subagent_is_below_the_call_that_its_own_file_names(name):
     """A workflow's agents name no call in their files; the spans do."""
     expected = json.loads((HERE / name / "expected.json").read_text())
@@ -102,7 +104,7 @@ def test_every_subagent_is_below_the_call_that_its_own_file_names(name):
     assert {agent: above[agent] for agent in calls} == calls
 
 
-@of_claude_code
+@of_subagents
 def test_every_call_is_in_the_session_of_the_agent_that_made_it(name):
     expected = json.loads((HERE / name / "expected.json").read_text())
     found = {

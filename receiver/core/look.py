@@ -258,6 +258,10 @@ class TreeLook:
             return None
         unplaced = self.unplaced.unplaced(self.root.producer)
         found = unplaced.parent(self.root)
+        if found is None and self.root.agent_id and self.forest.get(self.root.shared_id) is not None:
+            return (
+                self.root.shared_id
+            )  # the call that started it was never reported; it ran in this session all the same
         if found is None and unplaced.callers(self.root):
             self.outcome.edges[TO_SESSION, AMBIGUOUS] += 1
         return found

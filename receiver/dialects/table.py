@@ -17,6 +17,8 @@ from receiver.dialects.opencode import (
     plugin_otel_spans,
     telemetry_plugin,
 )
+from receiver.dialects.qwen import log_events as qwen_log_events
+from receiver.dialects.qwen import spans as qwen_spans
 from receiver.dialects.shared.fields import MS, Captured
 from receiver.events import AnyEvent
 from receiver.model import LogRecord, MetricPoint, SpanRecord
@@ -53,6 +55,15 @@ DIALECTS: tuple[Dialect, ...] = (
         logs=log_events.logs,
         metrics=log_events.metrics,
         spans=spans.spans,
+    ),
+    Dialect(
+        "qwen",
+        MAX_SIGNAL_DELAY,
+        agent="qwen-code",
+        adopts=True,
+        logs=qwen_log_events.logs,
+        metrics=qwen_log_events.metrics,
+        spans=qwen_spans.spans,
     ),
     Dialect(
         "plugin_otel",

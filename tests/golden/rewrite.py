@@ -10,8 +10,8 @@ writes every tree.txt again; what changed is then reviewed as a difference. Judg
 The recordings of OpenCode: A: the plugin as published; B: with the features of its study; C: an event relay
 (`opencode2-simulated`: what its plugin sent when a simulated host gave it OpenCode 2's documented events); D:
 opencode-plugin-otel and the plugins that share its events. claude-code: Claude Code 2.1.332, or the version that the
-name begins with; `spans-` where its beta spans were on. codex, copilot, qwen: their expected.json comes from the agents' own
-session files.
+name begins with; `spans-` where its beta spans were on. codex, copilot, qwen: their expected.json comes from the
+agents' own session files.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from receiver.model import SIGNALS, Signal
 from receiver.net.address import join_host_port, reachable_host, split_host_port
 from receiver.net.tls import TLSSettings, server_credentials
 from receiver.otlp.auth import Auth
-from receiver.otlp.error_mapping import grpc_status
+from receiver.otlp.error_mapping import Metadata, grpc_status
 from receiver.otlp.listen import bind, release_for_grpc
 from receiver.otlp.protocol_mux import FIRST_BYTES_TIMEOUT, ProtocolMux
 from receiver.otlp.request_handler import Accept, Observe, OnRefused, RequestHandler
@@ -197,8 +197,9 @@ class GrpcReceiver:
                 return response.SerializeToString()
             except Exception as error:  # every error becomes a response
                 self._requests.refuse(signal, error, _peer(context))
-                refusal = error
-            return await _abort(context, refusal)
+                # Not the error itself: its traceback refers to this frame, and the cycle would keep the body.
+                status = grpc_status(error)
+            return await _abort(context, *status)
 
         return grpc.unary_unary_rpc_method_handler(export)
 
@@ -229,7 +230,7 @@ class _ExportHandlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def _refusal(self, error: UnauthenticatedError) -> grpc.RpcMethodHandler[Any, Any]:
         async def refuse(_: AsyncIterator[bytes], context: _Context) -> bytes:
             self._requests.refuse(None, error, _peer(context))
-            return await _abort(context, error)
+            return await _abort(context, *grpc_status(error))
 
         # A stream's handler reads no message before it asks for one, so nothing of the request is read.
         return grpc.stream_unary_rpc_method_handler(refuse)
@@ -252,8 +253,7 @@ def _peer(context: _Context) -> str:
     return unquote(context.peer()).removeprefix("unix-abstract:")
 
 
-async def _abort(context: _Context, error: BaseException) -> bytes:
-    code, message, metadata = grpc_status(error)
+async def _abort(context: _Context, code: grpc.StatusCode, message: str, metadata: Metadata) -> bytes:
     await context.abort(code, message, trailing_metadata=metadata)
     raise AssertionError("abort() raises")
 

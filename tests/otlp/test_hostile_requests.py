@@ -18,7 +18,7 @@ pytestmark = pytest.mark.process
 MIB = 1 << 20
 SIZES = {"log records": 57 * MIB}  # of a body; 58 KB once compressed
 SIZE = 16 * MIB
-MAX_RSS_MIB = 320  # 57 MiB take 297 to 303: grpcio itself makes three copies of a body before the receiver sees it
+MAX_RSS_MIB = 400  # 57 MiB take 297 to 312: grpcio itself makes three copies of a body before the receiver sees it
 MAX_ACK_SECONDS = 1.0  # the 99th percentile of another client's
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -108,7 +109,7 @@ def settled(receiver: Receiver, holds=lambda found: found("otelcol_exporter_queu
 
 
 def changing(found: Scraped) -> dict[object, float]:
-    return {key: value for key, value in found.found.items() if "process" not in key[0] and "age" not in key[0]}
+    return {key: value for key, value in found.found.items() if not re.search("process|age|next_try", key[0])}
 
 
 def garbage(receiver: Receiver) -> None:
@@ -178,7 +179,10 @@ def test_the_counters_are_equal_after_a_kill_and_after_a_stop(receiver):
 
 
 def test_the_counters_are_equal_when_a_backend_refuses_and_after_a_resend(receiver, backend):
-    backend.refuse = lambda body: grpc.StatusCode.INVALID_ARGUMENT if len(body) % 2 else None
+    refused: dict[bytes, bool] = {}  # every second body, beginning with the first
+    backend.refuse = lambda body: (
+        grpc.StatusCode.INVALID_ARGUMENT if refused.setdefault(body, len(refused) % 2 == 0) else None
+    )
     receiver.start()
     receiver.send(*SOME)
     flush(receiver)

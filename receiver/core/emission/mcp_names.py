@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_CLAUDE_CODE = "mcp__"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -36,6 +37,17 @@ def _digest(name: str) -> str:
     return sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
+def _of_claude_code(name: str, server: str, tool: str | None, servers: Iterable[str]) -> McpName:
+    """Claude Code states both parts as they are in `mcp__{server}__{tool}`, split at the first two underscores. The
+    server's own name is the longest known one that fits."""
+    rest = name.removeprefix(_CLAUDE_CODE)
+    fitting = [s for s in set(servers) if rest.startswith(sanitized(s) + "__") and len(rest) > len(s) + 2]
+    if not fitting:
+        return McpName(server, tool or rest.removeprefix(f"{server}__"), False)
+    found = min(fitting, key=lambda s: (-len(s), s))
+    return McpName(found, rest[len(found) + 2 :], len(fitting) > 1)
+
+
 def resolve(
     name: str,
     *,
@@ -47,6 +59,8 @@ def resolve(
     infer: bool = True,
 ) -> McpName | None:
     """Which server and tool a tool's name means; None if it is no MCP tool (or, without `infer`, cannot be known)."""
+    if stated_server and name.startswith(_CLAUDE_CODE):
+        return _of_claude_code(name, stated_server, stated_tool, servers)
     if stated_server and _DIGEST.fullmatch(stated_server):
         stated_server = next((s for s in sorted(servers) if _digest(s) == stated_server), stated_server)
     if stated_server:

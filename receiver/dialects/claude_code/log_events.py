@@ -43,6 +43,7 @@ from receiver.dialects.shared.fields import (
 from receiver.dialects.shared.finished_calls import CallFacts, finished_call
 from receiver.dialects.shared.metric_points import usage
 from receiver.events import (
+    EXACT,
     PARTIAL,
     REPORTED,
     AnyEvent,
@@ -50,7 +51,9 @@ from receiver.events import (
     CallHintEvent,
     Discarded,
     NoteEvent,
+    RemoteParentEvent,
     RequestEvent,
+    ServerEvent,
     SessionEvent,
     StateEvent,
     agent_session,
@@ -61,6 +64,7 @@ from receiver.model import Attributes, LogRecord, MetricPoint, Scope
 CLAUDE_CODE_SCOPE = "com.anthropic.claude_code"
 _OPENCODE_SESSION = "ses_"
 _PREFIX = "claude_code."
+_STARTUP = ("managed_settings_resolved", "plugin_loaded")
 _MAX_STARTUP_DELAY = 600_000 * MS  # a start-up record is written at most this late; beyond it, its timestamp is wrong
 
 
@@ -104,7 +108,7 @@ def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
     name = event_name(record) or (record.body if isinstance(record.body, str) else "")
     read = _EVENTS.get(name.removeprefix(_PREFIX))
     if read is None:
-        return (Discarded(reason="not_of_the_tree"),)
+        return (_server_or_remote_parent(record, name.removeprefix(_PREFIX)),)
     session = as_id(record.attributes.get("session.id"))
     if session is None:
         return (Discarded(reason="no_session"),)
@@ -121,6 +125,20 @@ def logs(record: LogRecord, captured: Captured) -> Sequence[AnyEvent] | None:
         StateEvent(session=agent.session, time=time, state="busy"),
         *events,
     )
+
+
+def _server_or_remote_parent(record: LogRecord, name: str) -> AnyEvent:
+    """What a record that is not of the tree tells: the true name of an MCP server, or another program's span above the
+    process. Records from before the first prompt have a trace context only where TRACEPARENT was set."""
+    server = as_id(record.attributes.get("server_name"))
+    if name == "mcp_server_connection" and server is not None:
+        return ServerEvent(server=server, time=record_time(record) or 0)
+    session = as_id(record.attributes.get("session.id"))
+    has_context = len(record.trace_id) == 16 and len(record.span_id) == 8
+    if name in _STARTUP and has_context and session and record.attributes.get("prompt.id") is None:
+        remote = f"{record.trace_id.hex()}-{record.span_id.hex()}"
+        return RemoteParentEvent(session=session, time=record_time(record) or 0, rank=EXACT, remote=remote)
+    return Discarded(reason="not_of_the_tree")
 
 
 def _time(record: LogRecord) -> int | None:

@@ -16,6 +16,7 @@ from receiver.dialects.claude_code import log_events
 from receiver.dialects.opencode import plugin_otel_metrics
 from receiver.dialects.table import DIALECTS
 from receiver.events import (
+    EXACT,
     GUESSED,
     PARTIAL,
     REPORTED,
@@ -24,7 +25,9 @@ from receiver.events import (
     CallReportEvent,
     Discarded,
     NoteEvent,
+    RemoteParentEvent,
     RequestEvent,
+    ServerEvent,
     SessionEvent,
     StateEvent,
 )
@@ -240,6 +243,33 @@ class TestPermissions:
     def test_a_permission_without_a_call_is_discarded(self):
         assert discarded(decision("Edit", 2, None, "accept", "config")) == "no_call"
         assert discarded(decision("Edit", 2, "toolu_1", "perhaps", "config")) == "malformed"
+
+
+class TestRecordsThatAreNotOfTheTree:
+    def test_a_connection_tells_the_true_name_of_a_server(self):
+        connected = event("mcp_server_connection", 1, {"server_name": "notes.v2", "status": "connected"})
+        assert read(connected) == (ServerEvent(server="notes.v2", time=at(1)),)
+
+    def test_before_the_first_prompt_a_trace_context_is_that_of_traceparent(self):
+        record = event("plugin_loaded", 1, {"prompt.id": None})
+        assert discarded(record) == "not_of_the_tree"
+        record.trace_id, record.span_id = b"t" * 16, b"s" * 8
+        remote = f"{record.trace_id.hex()}-{record.span_id.hex()}"
+        assert read(record) == (RemoteParentEvent(session=SESSION, time=at(1), rank=EXACT, remote=remote),)
+
+    def test_later_it_is_a_span_of_claude_code(self):
+        record = event("plugin_loaded", 1, {"prompt.id": "p"})
+        record.trace_id, record.span_id = b"t" * 16, b"s" * 8
+        assert discarded(record) == "not_of_the_tree"
+
+    def test_session_count_alone_makes_no_session(self):
+        metric = Metric(name="claude_code.session.count")
+        point = metric.sum.data_points.add(as_double=1, time_unix_nano=at(2), start_time_unix_nano=at(1))
+        point.attributes.extend(key_values({"session.id": SESSION, "start_type": "continue"}))
+        metric.sum.aggregation_temporality, metric.sum.is_monotonic = 1, True
+        request = metrics_request(metric, scope="com.anthropic.claude_code", resource=RESOURCE)
+        (held,) = metric_points(request.body)
+        assert log_events.metrics(held, NOTHING) == (Discarded(reason="not_of_the_tree"),)
 
 
 class TestRequests:

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
-_CLAUDE_CODE = "mcp__"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_CLAUDE_CODE = "mcp__"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -33,6 +33,10 @@ def sanitized(name: str) -> str:
     return _UNSAFE.sub("_", name)
 
 
+def _digest(name: str) -> str:
+    return sha256(name.encode("utf-8", "replace")).hexdigest()
+
+
 def _of_claude_code(name: str, server: str, tool: str | None, servers: Iterable[str]) -> McpName:
     """Claude Code states both parts as they are in `mcp__{server}__{tool}`, split at the first two underscores. The
     server's own name is the longest known one that fits."""
@@ -42,10 +46,6 @@ def _of_claude_code(name: str, server: str, tool: str | None, servers: Iterable[
         return McpName(server, tool or rest.removeprefix(f"{server}__"), False)
     found = min(fitting, key=lambda s: (-len(s), s))
     return McpName(found, rest[len(found) + 2 :], len(fitting) > 1)
-
-
-def _digest(name: str) -> str:
-    return sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def resolve(

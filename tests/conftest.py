@@ -43,10 +43,13 @@ def unchanged_logging() -> Iterator[None]:
     root.setLevel(level)
 
 
+_MAY_START_PROCESSES = ("process", "slow", "interop", "e2e")  # the last three have make targets of their own
+
+
 @pytest.fixture(autouse=True)
 def processes_need_the_marker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test that starts a process without the marker `process`, so that `-m` can leave the slow tests out."""
-    if request.node.get_closest_marker("process") is None:
+    if not any(request.node.get_closest_marker(marker) for marker in _MAY_START_PROCESSES):
 
         def refuse(*_: Any, **__: Any) -> None:
             raise AssertionError("this test starts a process: give it the marker `process`")
